@@ -1,0 +1,56 @@
+# The commands of this artifact. Needs Python 3.11 with venv, make and git; everything else goes into .venv,
+# or into the virtual environment (or the conda environment of environment.yml) that is active.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
+PROFILE ?= laptop
+
+ifeq ($(CONDA_DEFAULT_ENV),nbsp)
+VENV := $(CONDA_PREFIX)
+else
+VENV := $(or $(VIRTUAL_ENV),.venv)
+endif
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.nbsp-installed
+# dvc starts its stages with the `python` it finds first
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+DVC := $(PY) -m dvc
+
+.PHONY: help setup reproduce test lab train smoke lint clean
+
+help:           ## list these targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+setup: $(STAMP) ## install into .venv, or into the active environment
+	@test -e .git || $(DVC) config --local core.no_scm true
+
+reproduce: setup ## regenerate every table and figure from the shipped runs, compare with data/expected; trains nothing
+	$(DVC) repro dvc.yaml
+	$(PY) -m nbsp_lib.compare results/tables data/expected
+
+test: setup     ## run the tests
+	$(PY) -m pytest
+
+lab: setup      ## open the notebooks in JupyterLab
+	$(PY) -m jupyter lab notebooks
+
+train: setup    ## train from scratch, about a day on two cores: PROFILE=laptop (default) or paper
+	$(DVC) repro profiles/$(PROFILE)/dvc.yaml
+
+smoke: setup    ## train, evaluate and draw everything at toy size, in minutes
+	$(DVC) repro profiles/smoke/dvc.yaml
+
+lint: setup     ## check the style of the code
+	$(PY) -m ruff check .
+
+clean:          ## remove what reproduce, smoke and test made; keeps .venv and whatever was trained
+	rm -rf results runs/smoke build *.egg-info .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+
+# torch first and alone: pip then takes a CPU build where it finds one of this version
+$(STAMP): pyproject.toml requirements.lock
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), this takes a few minutes"
+	$(PY) -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(PY) -m pip install --quiet -c requirements.lock -e ".[test]"
+	@touch $@

@@ -1,0 +1,173 @@
+"""Files that survive: resumable state of one seed, networks that ship, and checksums. Never pickle.
+
+A seed's state folder holds `state.json`, which names everything else with its sha256 and is replaced last: whatever moment
+a process dies at, the folder describes the last complete save.
+"""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file, save
+
+from nbsp_lib.nets import Net
+from nbsp_lib.sac import Agent
+
+
+class Corrupted(ValueError):
+    """A file is not what its checksum says, named in the message."""
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path, data):
+    """`data` (bytes or str) at `path`, whole or not at all, also when the machine stops."""
+    path, data = Path(path), data.encode() if isinstance(data, str) else data
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def checked(path, digest):
+    """The bytes of `path`, if they are the ones that were written; Corrupted otherwise."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise Corrupted(f"{path}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise Corrupted(f"{path}: the checksum differs from the recorded one; the file was damaged or replaced")
+    return data
+
+
+class SeedState:
+    """The resumable state of one seed of one run: tensors, plain information, and a log of the recent rows.
+
+    The log grows by what was added since the last save, so that saving often stays cheap.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.logged, self.digest = 0, hashlib.sha256()
+
+    @property
+    def manifest(self):
+        """What the last save said, or None before the first."""
+        path = self.folder / "state.json"
+        try:
+            return json.loads(path.read_text()) if path.exists() else None
+        except json.JSONDecodeError:
+            raise Corrupted(f"{path}: is not JSON; delete {self.folder} to train this seed again") from None
+
+    @contextlib.contextmanager
+    def lock(self, wait=False):
+        """Hold this folder: BlockingIOError if another process trains here, unless `wait`. A dead process holds nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
+
+    def save(self, tensors, info, rows):
+        """tensors: name -> tensor; info: plain JSON; rows [n, D]: all recent rows so far, a float32 array."""
+        old = self.manifest or {}
+        serial = old.get("serial", 0) + 1
+        log = f"recent-{info['position']}.bin"
+        if old.get("log") != log:
+            self.logged, self.digest = 0, hashlib.sha256()
+        with open(self.folder / log, "r+b" if self.logged else "wb") as file:
+            file.seek(self.logged * rows.shape[1] * 4)
+            new = np.ascontiguousarray(rows[self.logged:]).tobytes()
+            file.write(new)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        self.logged = len(rows)
+        self.digest.update(new)
+        data, name = save({k: t.contiguous().cpu() for k, t in tensors.items()}), f"state-{serial}.safetensors"
+        write_atomic(self.folder / name, data)
+        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log,
+                    "rows": len(rows), "log_sha256": self.digest.hexdigest(), **info}
+        write_atomic(self.folder / "state.json", json.dumps(manifest, indent=1))
+        self.tidy(manifest)
+
+    def tidy(self, manifest):
+        """Remove what no manifest names any more."""
+        for path in [*self.folder.glob("state-*.safetensors"), *self.folder.glob("recent-*.bin")]:
+            if path.name not in (manifest["state"], manifest["log"]):
+                path.unlink()
+
+    def load(self, width):
+        """-> tensors, manifest, recent rows [n, width] of the last save. Corrupted if a file is not as it was written."""
+        manifest = self.manifest
+        tensors = load(checked(self.folder / manifest["state"], manifest["sha256"]))
+        path, size = self.folder / manifest["log"], manifest["rows"] * width * 4
+        data = path.read_bytes()[:size] if path.exists() else b""      # beyond `size` lies what a killed save had begun
+        self.digest = hashlib.sha256(data)
+        if self.digest.hexdigest() != manifest["log_sha256"]:
+            raise Corrupted(f"{path}: the checksum differs from the recorded one; the file was damaged or replaced")
+        self.logged = manifest["rows"]
+        return tensors, manifest, np.frombuffer(data, np.float32).reshape(-1, width).copy()
+
+    def fork(self, source):
+        """Become a copy of the state in `source` (a SeedState)."""
+        manifest = source.manifest
+        for name in (manifest["state"], manifest["log"]):
+            shutil.copyfile(source.folder / name, self.folder / name)
+        write_atomic(self.folder / "state.json", json.dumps(manifest, indent=1))
+
+    def mark(self, **entries):
+        """Change entries of the manifest; the saved state stays as it is."""
+        write_atomic(self.folder / "state.json", json.dumps(self.manifest | entries, indent=1))
+
+
+def network_bytes(agent, p):
+    """One seed's actor and critics as a safetensors file in fp16: "actor.w0" [C, in, W], …"""
+    return save({f"{net.name}.{k}": t[p].half().contiguous().cpu() for net in agent.networks for k, t in net.params.items()})
+
+
+def read_run(folder):
+    """run.json of a result folder, after every file it names has been compared with its sha256. Corrupted otherwise."""
+    folder = Path(folder)
+    try:
+        run = json.loads((folder / "run.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise Corrupted(f"{folder / 'run.json'}: cannot be read: {error}") from None
+    for name, digest in run["files"].items():
+        checked(folder / name, digest)
+    return run
+
+
+def load_agent(folder, position, seeds, run=None):
+    """The agent as it was at the end of `position` (from 1) for `seeds`: fp32 tensors, no optimiser's past.
+
+    Each file is compared with its sha256 in run.json before it is parsed. Corrupted or KeyError names what is wrong.
+    """
+    folder, run = Path(folder), run or read_run(folder)
+    loaded = []
+    for seed in seeds:
+        name = f"position{position}.seed{seed}.safetensors"
+        if name not in run["files"]:
+            raise KeyError(f"{folder}: no {name}; there are {', '.join(sorted(run['files']))}")
+        checked(folder / name, run["files"][name])
+        try:
+            loaded.append(load_file(folder / name))
+        except SafetensorError as error:
+            raise Corrupted(f"{folder / name}: {error}") from None
+    stack = {k: torch.stack([one[k].float() for one in loaded]) for k in loaded[0]}
+    nets = {name: Net(name, {k.split(".")[1]: t for k, t in stack.items() if k.startswith(name)}) for name in ("actor", "critic")}
+    P, tasks = len(seeds), dict.fromkeys(run["config"]["tasks"])
+    return Agent(nets["actor"], nets["critic"], {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
+                 torch.zeros(P, 1, dtype=torch.long), tuple(tasks))

@@ -1,0 +1,113 @@
+"""Rollouts of the deterministic policy, and what is measured on them: success, return, hidden activations.
+
+P population (seed), C parallel networks, E episodes, T steps of an episode, W width.
+"""
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.method import Method
+from nbsp_lib.sac import act, q_values
+
+WAVE = 10           # episodes stepped at once: fixed, because the size of a batch may change the last bit of a product
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
+    success: torch.Tensor
+    reward: torch.Tensor
+    hidden: dict | None
+
+
+@functools.lru_cache(maxsize=4)
+def environments(task, seeds, envs, episode):
+    """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
+    return MetaWorld(task, seeds, envs, episode)
+
+
+def snapshot(agent):
+    """The agent as it ships: parameters rounded to fp16 and back. All that is measured is measured on this copy."""
+    rounded = copy.copy(agent)
+    for name in ("actor", "critic"):
+        net = copy.copy(getattr(agent, name))
+        net.params = {k: p.half().float() for k, p in net.params.items()}
+        setattr(rounded, name, net)
+    return rounded
+
+
+def silenced(net, silence):
+    """Parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
+
+    A neuron whose outgoing weights are zero is a neuron whose activation is zero.
+    """
+    params = dict(net.params)
+    for i, off in enumerate(silence):
+        params[f"w{i + 1}"] = params[f"w{i + 1}"].masked_fill(off.mT, 0.0)
+    return params
+
+
+@torch.no_grad()
+def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None):
+    """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
+
+    Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as
+    in `silenced`. The same whatever was rolled out before, and nothing here draws a random number.
+    """
+    method = method or Method()
+    goals = list(range(episodes)) if goals is None else list(goals)
+    P, wave, device = len(seeds), min(WAVE, episodes), agent.updates.device
+    env = environments(task, tuple(seeds), wave, episode)
+    actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
+    success, reward, kept = torch.zeros(P, episodes, episode), torch.zeros(P, episodes, episode), None
+    for first in range(0, episodes, wave):
+        last = min(first + wave, episodes)
+        # An incomplete last wave is filled up, so that every batch has one size; what is filled in is not kept.
+        played = torch.tensor([goals[e % len(goals)] % env.goals for e in range(first, first + wave)]).expand(P, -1)
+        obs = torch.from_numpy(env.reset(played.numpy())).to(device)                        # [P, wave, obs]
+        for t in range(episode):
+            action, _, activity = act(method, agent.actor, actor, obs, None)                # [P, wave, A]
+            if hidden:
+                layers = {"actor": activity, "critic": q_values(method, agent.critic, agent.critic.params, obs, action)[1]}
+                kept = kept or {name: [h.new_empty(*h.shape[:2], episodes, episode, h.shape[3]) for h in hs]
+                                for name, hs in layers.items()}
+                for name, hs in layers.items():
+                    for keep, h in zip(kept[name], hs):
+                        keep[:, :, first:last, t] = h[:, :, :last - first]
+            next_obs, r, s = env.step(torch.nan_to_num(action).cpu().numpy())
+            reward[:, first:last, t] = torch.from_numpy(r)[:, :last - first]
+            success[:, first:last, t] = torch.from_numpy(s)[:, :last - first]
+            obs = torch.from_numpy(next_obs).to(device)
+    flat = kept and {name: [h.flatten(2, 3) for h in hs] for name, hs in kept.items()}
+    return Rollout(success, reward, flat)
+
+
+def measure(agent, task, seeds, episodes, episode, method=None):
+    """Success at any step, success at the last step, mean return, of `episodes` episodes: three tensors [P]."""
+    played = rollout(agent, task, seeds, episodes, episode, method=method)
+    return played.success.amax(2).mean(1), played.success[:, :, -1].mean(1), played.reward.sum(2).mean(1)
+
+
+class World:
+    """What a method's hook may ask for: the tasks, the seeds, rollouts, samples of recent experience."""
+
+    def __init__(self, agent, method, replay, gens, seeds, train):
+        self.agent, self.method, self.replay, self.gens = agent, method, replay, gens
+        self.seeds, self.tasks, self.train = seeds, agent.tasks, train
+
+    def rollout(self, task):
+        """Hidden activations {network: [P, C, T, W] per layer} and goal metric [P, T] of the scoring rollout of `task`."""
+        self.method.before_task(self.agent, task, "evaluate")
+        played = rollout(snapshot(self.agent), self.tasks[task], self.seeds, self.train.scoring_episodes,
+                         self.train.episode, hidden=True, method=self.method)
+        goal = played.success if self.train.goal == "success" else played.reward
+        return played.hidden, goal.flatten(1).to(self.agent.updates.device)
+
+    def sample(self, n):
+        """A batch of n recent rows per seed, a dict of [P, n, width], from generators that training does not use."""
+        return self.replay.gather(self.replay.draw_recent(self.gens, n).to(self.agent.updates.device))

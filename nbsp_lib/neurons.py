@@ -1,0 +1,65 @@
+"""Goal-oriented scores -> skill neurons -> masks: Eq. 1–7 of the paper as pure functions.
+
+P population (seed), T time steps of a rollout, W neurons. The equations are reconstructed from public reviews; what is
+certain and what is not is said in docs/protocol.md.
+"""
+from __future__ import annotations
+
+import torch
+
+
+def constant_goal(goal):
+    """Whether the goal metric [P, T] never changes in a seed's rollout, [P] bool: then no neuron can be scored."""
+    return goal.amax(1) == goal.amin(1)
+
+
+def skill_scores(hidden, goal, score="paper"):
+    """How well "this neuron is unusually active" agrees with "the goal metric is unusually high", per neuron [P, W].
+
+    hidden [P, T, W] activations, goal [P, T] goal metric of the same moments.
+    Eq. 1–2: thresholds are the means over the rollout. Eq. 3: Acc = share of the T moments on which the two agree.
+    Eq. 4 (`score="paper"`): max(Acc, 1 − Acc), in [0.5, 1], so that an anti-correlated neuron counts too.
+    "balanced" (ours): Acc is the mean of the hit rates on goal moments and on the others, so that a neuron that never
+    fires gets 0.5 whatever the base rate. "accuracy": Acc alone, in [0, 1].
+    ValueError if a seed's goal metric is constant: Eq. 3 then says nothing about any neuron.
+    """
+    if score not in SCORES:
+        raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+    if bool(constant_goal(goal).any()):
+        rows = constant_goal(goal).nonzero().flatten().tolist()
+        raise ValueError(f"the goal metric is constant over the rollout of population rows {rows}: nothing to score")
+    active = hidden > hidden.mean(1, keepdim=True)                               # [P, T, W]
+    good = (goal > goal.mean(1, keepdim=True))[..., None]                        # [P, T, 1]
+    agree = (active == good).float()                                             # [P, T, W]
+    if score == "balanced":
+        hit = lambda moments: (agree * moments).sum(1) / moments.sum(1)          # [P, W]
+        accuracy = (hit(good.float()) + hit((~good).float())) / 2
+    else:
+        accuracy = agree.mean(1)
+    return accuracy if score == "accuracy" else torch.maximum(accuracy, 1 - accuracy)
+
+
+SCORES = ("paper", "balanced", "accuracy")
+
+
+def base_rate(goal):
+    """Score of a neuron that never fires, [P]: max(q, 1 − q) with q the share of moments whose goal metric is above its mean."""
+    share = (goal > goal.mean(1, keepdim=True)).float().mean(1)
+    return torch.maximum(share, 1 - share)
+
+
+def silent(hidden):
+    """Which neurons never fire in the rollout: hidden [P, T, W] -> bool [P, W]."""
+    return (hidden == 0).all(1)
+
+
+def top_neurons(scores, share):
+    """The floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index."""
+    count = int(share * scores.shape[1] + 1e-9)                                  # 0.3 · 10 is 2.999…
+    best = scores.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, best, True)
+
+
+def neuron_mask(scores, chosen, alpha):
+    """Share of its free step that each neuron keeps, [P, W]: α (1 − score) if chosen, else 1. Eq. 7 (its form is ours)."""
+    return torch.where(chosen, alpha * (1 - scores), 1.0)

@@ -1,0 +1,127 @@
+"""Executed notebooks as a small HTML site: `python -m nbsp_lib.report out_dir notebook.ipynb ...`.
+
+One page a notebook in the order given, index.html with titles and first sentences, one style sheet. Pages are
+byte-stable and need no network; only where a page holds formulas it asks for MathJax, and shows their source without.
+"""
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from html import escape
+from pathlib import Path
+
+CSS = """
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222; }
+nav { display: flex; justify-content: space-between; margin: 1rem 0; border: solid #ddd; border-width: 1px 0; }
+a { color: #0b5394; }
+.anchor-link { visibility: hidden; text-decoration: none; }
+:hover > .anchor-link { visibility: visible; }
+pre, code { font: 13px/1.45 monospace; }
+.input_area pre { margin: .4rem 0; padding: .6rem; background: #f6f7f9; overflow-x: auto; }
+.output { margin: .2rem 0 .8rem .8rem; overflow-x: auto; }
+.prompt { display: none; }
+img, svg { max-width: 100%; height: auto; }
+details { border-left: 3px solid #ddd; padding-left: .8rem; }
+table { border-collapse: collapse; font-size: 13px; }
+td, th { border: 0; padding: .2rem .7rem; }
+thead { border-bottom: 1px solid #888; }
+tr:nth-child(even) { background: #f6f7f9; }
+dt { font-weight: bold; margin-top: .8rem; }
+dd { margin-left: 0; }
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="style.css">{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+MATHJAX = """
+<script type="text/x-mathjax-config">
+MathJax.Hub.Config({{tex2jax: {{inlineMath: [["$", "$"]], processEscapes: true}}}});
+</script>
+<script async src="{url}"></script>"""
+FORMULA = re.compile(r"\$[^$\s][^$]*\$|\$\$|\\begin\{")
+
+
+def summary(nb, stem) -> tuple[str, str]:
+    """Title and first sentence of a notebook, as plain text: its first heading (else stem) and what follows it."""
+    prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^#+\s+(.+?)\s*$", prose, re.M)
+    title = heading[1] if heading else stem
+    after = prose[heading.end() if heading else 0:]
+    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", after)]
+    text = next((block for block in blocks if block and block[0] not in "#<|$"), "")
+    sentence = re.match(r".+?[.?!](?=\s|$)", text)
+    return _plain(title), _plain(sentence[0] if sentence else text)
+
+
+def _plain(markdown) -> str:
+    return re.sub(r"\*\*|`|(?<!\w)[*_]|[*_](?!\w)", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown))
+
+
+def _navigation(stems, i) -> str:
+    before = f'<a href="{stems[i - 1]}.html">&larr; {stems[i - 1]}</a>' if i > 0 else "<span></span>"
+    after = f'<a href="{stems[i + 1]}.html">{stems[i + 1]} &rarr;</a>' if i + 1 < len(stems) else "<span></span>"
+    return f'<nav>{before}<a href="index.html">index</a>{after}</nav>'
+
+
+def _local_links(html, stems) -> str:
+    """Links to a notebook of the report lead to its page."""
+    def page(match):
+        return f'href="{match[1]}.html"' if match[1] in stems else match[0]
+    return re.sub(r'href="(?:[^":]*/)?([^"/:]+)\.(?:ipynb|py)"', page, html)
+
+
+def report(out, notebooks, title="Executed notebooks"):
+    """Writes the site into the folder out; notebooks = paths of executed files, no two of one name. ValueError."""
+    import nbformat
+    from nbconvert import HTMLExporter
+    from pygments.formatters import HtmlFormatter
+    stems = [Path(path).stem for path in notebooks]
+    if len(set(stems)) < len(stems):
+        raise ValueError(f"two notebooks of one name: {sorted(stem for stem in set(stems) if stems.count(stem) > 1)}")
+    exporter = HTMLExporter(template_name="basic")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for i, (path, stem) in enumerate(zip(notebooks, stems, strict=True)):
+        nb = nbformat.read(path, as_version=4)
+        name, sentence = summary(nb, stem)
+        maths = any(cell.cell_type == "markdown" and FORMULA.search(cell.source) for cell in nb.cells)
+        head = MATHJAX.format(url=escape(exporter.mathjax_url)) if maths else ""
+        body = _local_links(exporter.from_notebook_node(nb)[0], stems)
+        body = "\n".join([_navigation(stems, i), body, _navigation(stems, i)])
+        _write(out / f"{stem}.html", PAGE.format(title=escape(name), head=head, body=body))
+        entries.append(f'<dt><a href="{stem}.html">{escape(name)}</a></dt><dd>{escape(sentence)}</dd>')
+    index = "\n".join([f"<h1>{escape(title)}</h1>", "<dl>", *entries, "</dl>"])
+    _write(out / "index.html", PAGE.format(title=escape(title), head="", body=index))
+    _write(out / "style.css", CSS.lstrip() + HtmlFormatter().get_style_defs(".highlight") + "\n")
+
+
+def _write(path, text):
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.report", description="Executed notebooks as HTML pages.")
+    parser.add_argument("out_dir")
+    parser.add_argument("notebooks", nargs="+")
+    args = parser.parse_args(argv)
+    try:
+        report(args.out_dir, args.notebooks)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

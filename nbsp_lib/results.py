@@ -1,0 +1,196 @@
+"""The recorded results of one sequence, read and put together for tables and figures; figures saved.
+
+What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that could
+not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
+"""
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from . import metrics
+from .checkpoint import read_run
+from .config import distinct, tasks_of
+
+REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
+COLUMNS = {
+    "curves": ["sequence", "arm", "seed", "position", "training_task", "step", "total_step", "updates", "task", "success",
+               "success_last", "return", "alpha", "episodes"],
+    "R": ["sequence", "arm", "seed", "position", "training_task", "task", "success", "success_last", "return", "status"],
+    "scores": ["sequence", "arm", "seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
+               "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"],
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one arm left behind: run.json (verified) and its tables, each row with the columns sequence and arm."""
+    arm: str
+    folder: Path
+    run: dict
+    curves: pd.DataFrame
+    R: pd.DataFrame
+    scores: pd.DataFrame
+
+    def finished(self, seed):
+        """How many positions this seed has finished without diverging."""
+        ok = self.R[(self.R.seed == seed) & (self.R.status == "ok")]
+        return int(ok.position.nunique())
+
+    def networks(self, seed):
+        """Positions whose networks are shipped, sorted."""
+        there = [k for k in range(1, len(self.run["config"]["tasks"]) + 1)]
+        return [k for k in there if f"position{k}.seed{seed}.safetensors" in self.run["files"]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All arms of one sequence: results by arm (only those that exist), references by task, and who was asked for."""
+    sequence: str
+    tasks: tuple          # one name per position [K]
+    arms: tuple           # asked for, in the order of the tables
+    seeds: tuple          # asked for, and any more that were trained
+    results: dict         # {arm: Result}
+    references: dict      # {task: Result}: that task trained alone
+    trained: str          # the profile the runs were trained under
+
+    @property
+    def names(self):
+        """The distinct tasks, in order of first visit."""
+        return distinct(self.tasks)
+
+    @property
+    def missing(self):
+        return [arm for arm in self.arms if arm not in self.results]
+
+    def table(self, name):
+        """The rows of curves, R or scores of every arm, one DataFrame with a column arm; empty, with columns, if none."""
+        frames = [getattr(result, name) for result in self.results.values()]
+        frames = [frame for frame in frames if len(frame)] or frames[:1]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS[name])
+
+    def title(self, text):
+        """A figure's title: what it shows, the sequence, the profile of the training, how many seeds."""
+        counts = sorted({sum(result.finished(seed) > 0 for seed in self.seeds) for result in self.results.values()}) or [0]
+        n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+        return f"{text}\nsequence {self.sequence}, trained under profile {self.trained}, n = {n} of {len(self.seeds)} seeds"
+
+
+def read_result(folder, sequence, arm):
+    """The Result in a folder, or None if no run is there. A file that does not match run.json is refused by read_run."""
+    folder = Path(folder)
+    if not (folder / "run.json").exists():
+        return None
+    run, tables = read_run(folder), {}
+    for name in COLUMNS:
+        path = folder / f"{name}.csv"
+        frame = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[name][2:])
+        tables[name] = frame.assign(sequence=sequence, arm=arm)[COLUMNS[name]]
+    return Result(arm, folder, run, **tables)
+
+
+def read_study(profile, sequence, arms=None):
+    """Every arm of the profile's grid on this sequence, and the single-task references of its tasks, as a Study.
+
+    ValueError if the runs were trained under two profiles or with two sets of training settings.
+    """
+    tasks, arms = tasks_of(sequence), tuple(arms or profile.grid.arms)
+    folder = Path(profile.checkpoints)
+    results = {arm: read_result(folder / sequence / arm, sequence, arm) for arm in arms}
+    references = {task: read_result(folder / task / REFERENCE_ARM, task, REFERENCE_ARM) for task in distinct(tasks)}
+    results = {arm: result for arm, result in results.items() if result}
+    references = {task: result for task, result in references.items() if result}
+    trained = trained_profile([*results.values(), *references.values()])
+    more = sorted({seed for result in results.values() for seed in result.run["seeds"]} - set(profile.seeds))
+    return Study(sequence, tasks, arms, (*profile.seeds, *more), results, references, trained)
+
+
+def trained_profile(results):
+    """The one profile that all runs were trained under, "none" if there are no runs; ValueError if there are two."""
+    kinds = {}
+    for result in results:
+        settings = json.dumps(result.run["config"]["train"], sort_keys=True)
+        kinds.setdefault((result.run["profile"], settings), []).append(f"{result.folder.parent.name}/{result.arm}")
+    if len(kinds) > 1:
+        listed = "; ".join(f"{profile}: {', '.join(names)}" for (profile, _), names in kinds.items())
+        raise ValueError(f"runs trained under different profiles or settings are not mixed: {listed}")
+    return next(iter(kinds))[0] if kinds else "none"
+
+
+def accounting(study):
+    """One row an arm: k seeds that finished every position of the n asked for, positions per seed, diverged, unscored."""
+    rows, K = [], len(study.tasks)
+    for arm in study.arms:
+        result = study.results.get(arm)
+        if result is None:
+            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "finished": "missing: no run here"})
+            continue
+        done = {seed: result.finished(seed) for seed in study.seeds}
+        rows.append({"arm": arm, "k": sum(d == K for d in done.values()), "n": len(study.seeds),
+                     "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
+                     "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
+    return pd.DataFrame(rows, columns=["arm", "k", "n", "finished", "diverged", "unscored"]).fillna({"diverged": "", "unscored": 0})
+
+
+def footnotes(study):
+    """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing."""
+    notes = [f"{arm}: missing, no run here." for arm in study.missing]
+    for arm, result in study.results.items():
+        short = [f"{seed} ({result.finished(seed)} of {len(study.tasks)})" for seed in study.seeds
+                 if result.finished(seed) < len(study.tasks) and seed not in result.run["diverged"]]
+        if short:
+            notes.append(f"{arm}: seeds that have not finished every position: {', '.join(short)}.")
+        if result.run["diverged"]:
+            notes.append(f"{arm}: diverged seeds: {', '.join(map(str, result.run['diverged']))}.")
+        if result.run["unscored"]:
+            places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
+            notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
+    notes += [f"{task}: no run on this task alone, so no forward transfer." for task in study.names if task not in study.references]
+    return notes
+
+
+def performances(study, column="success"):
+    """{arm: R [P, K, M]} of the arms that exist and order [K]; NaN where a seed has not finished or diverged."""
+    tables = {arm: metrics.R_array(result.R, study.seeds, study.tasks, column)[0] for arm, result in study.results.items()}
+    return tables, np.array([study.names.index(task) for task in study.tasks])
+
+
+def common_positions(study):
+    """The largest number of positions that at least one seed of every arm present has finished; 0 without arms."""
+    return min((max(r.finished(seed) for seed in study.seeds) for r in study.results.values()), default=0)
+
+
+def write_csv(frame, path):
+    """Write a csv with numbers rounded to 6 digits and line feeds; .gz is written without a time stamp. Returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    frame.round(6).to_csv(path, index=False, lineterminator="\n", compression=packed)
+    return path
+
+
+def markdown(frame, notes=()):
+    """The frame as a markdown table, notes as a list below; text cells as they are, missing numbers as a dash."""
+    def cell(value):
+        if isinstance(value, float):
+            return "–" if math.isnan(value) else f"{value:.2f}"
+        return str(value)
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines + [""] * bool(notes) + [f"- {note}" for note in notes]) + "\n"
+
+
+def save_figure(figure, folder, name):
+    """Write name.png and name.svg, byte-equal from run to run (no date, fixed ids); returns the path of the png."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "nbsp"}):
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    return str(folder / f"{name}.png")

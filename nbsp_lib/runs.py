@@ -1,0 +1,163 @@
+"""A run: one sequence × one arm × some seeds, from nothing, from a fork of position 1, or from where it was stopped."""
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from nbsp_lib.checkpoint import SeedState, write_atomic
+from nbsp_lib.config import cell, config_hash, tasks_of
+from nbsp_lib.methods import METHODS
+from nbsp_lib.train import Cycle, Diverged
+
+STATE = ".state"            # resumable state, outside everything that DVC owns
+LIBRARY = Path(__file__).parent
+DECIDES = ("nets", "sac", "replay", "method", "neurons", "evaluate", "train", "envs/metaworld")
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM: the state is saved, and the same command goes on from there."""
+
+
+def code_hash(method):
+    """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings."""
+    digest = hashlib.sha256()
+    for name in (*DECIDES, *(() if method == "sac" else [METHODS[method].__module__.split(".", 1)[1].replace(".", "/")])):
+        tree = ast.parse((LIBRARY / f"{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(run):
+    """Folder name of a run's state: readable, and different for whatever trains differently. run: config.cell."""
+    return f"{run['sequence']}-{run['method']}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
+
+
+def trunk_of(run):
+    """The cell of the shared position 1: plain SAC until its first task end, whatever the arm."""
+    return run | {"method": "sac", "settings": {}, "until": "first task end"}
+
+
+def states_of(run, seeds, root=STATE):
+    """seed -> SeedState of a run (config.cell)."""
+    return {seed: SeedState(Path(root) / fingerprint(run) / f"seed{seed}") for seed in seeds}
+
+
+def place(state):
+    """(positions done, rounds done) of a state; (0, −1) before anything was saved."""
+    manifest = state.manifest
+    return (manifest["position"], manifest["round"]) if manifest else (0, -1)
+
+
+def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0):
+    """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
+
+    positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
+    A seed that diverges keeps its last good state; the others go on. Stopped after Ctrl-C or SIGTERM, with all saved.
+    """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)           # Adam's second moments of silent neurons decay into slow numbers
+    run, chosen = cell(profile, sequence, arm), profile.arms[arm]
+    last = min(positions or len(tasks_of(sequence)), len(tasks_of(sequence)))
+    make = lambda: METHODS[chosen.method](**chosen.settings)
+    states = states_of(run, seeds, root)
+    with stop_signals() as stop, contextlib.ExitStack() as held:
+        for state in states.values():
+            held.enter_context(state.lock())
+        new = [seed for seed in seeds if not states[seed].manifest]
+        if fork and METHODS[chosen.method].forkable and new:
+            trunk = states_of(trunk_of(run), new, root)
+            with contextlib.ExitStack() as shared:
+                for state in trunk.values():
+                    shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
+                advance(profile.train, sequence, METHODS["sac"], trunk, 1, False, population, device, stop, save_every, "position 1")
+                for seed in new:
+                    states[seed].fork(trunk[seed])
+        advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm)
+    return states
+
+
+def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label):
+    """Bring every state to `last` positions, the least advanced seeds first, those at the same place together."""
+    end = train.steps // (train.envs * train.episode)
+    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s) >= ((last, 0) if switch else (0, end))
+    while todo := [seed for seed, state in states.items() if not arrived(state)]:
+        lowest = min(place(states[seed]) for seed in todo)
+        group = [seed for seed in todo if place(states[seed]) == lowest][:population]
+        cycle = Cycle(train, sequence, make(), group, device)
+        mine = [states[seed] for seed in group]
+        if lowest >= (0, 0):
+            cycle.load(mine)
+        with Bar(cycle, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
+            try:
+                if not cycle.run(mine, last, bar, stop, save_every, switch):
+                    raise Stopped("stopped; everything is saved, the same command goes on from here")
+            except Diverged as error:
+                for seed in error.seeds:
+                    states[seed].mark(diverged=True)
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """A function that says whether SIGINT or SIGTERM came; a second one interrupts at once."""
+    came = []
+
+    def note(number, frame):
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    kinds = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {kind: signal.signal(kind, note) for kind in kinds}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+class Bar:
+    """Progress of a cycle: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
+
+    def __init__(self, cycle, states, last, label):
+        self.total, self.states, self.label = last * cycle.rounds, states, label
+        self.began, self.first = time.monotonic(), self.done(cycle)
+        self.updates = int(cycle.agent.updates[0])
+        self.tqdm = tqdm(total=self.total, initial=self.first, desc=label, unit="round", dynamic_ncols=True, mininterval=1.0,
+                         disable=bool(os.environ.get("TQDM_DISABLE")) or None)
+
+    def done(self, cycle):
+        return cycle.position * cycle.rounds + cycle.round
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.tqdm.close()
+
+    def __call__(self, cycle, success):
+        done, spent = self.done(cycle), time.monotonic() - self.began
+        rate = (int(cycle.agent.updates[0]) - self.updates) / spent
+        left = spent / max(done - self.first, 1) * (self.total - done)
+        newest = {row["task"]: row["success"] for row in cycle.curves[0][-len(cycle.tasks):]}
+        ret = cycle.curves[0][-1]["return"] if cycle.curves[0] else 0.0
+        self.tqdm.set_postfix_str(f"{' '.join(f'{t} {s:.2f}' for t, s in newest.items())} return {ret:.0f} {rate:.0f} updates/s",
+                                  refresh=False)
+        self.tqdm.update(done - self.tqdm.n)
+        report = {"label": self.label, "done": done, "total": self.total, "success": newest, "return": ret,
+                  "updates_per_s": round(rate, 1), "seconds_left": round(left), "time": time.time(), "pid": os.getpid()}
+        for state in self.states:
+            write_atomic(state.folder / "progress.json", json.dumps(report))

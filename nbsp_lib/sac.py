@@ -1,0 +1,149 @@
+"""Soft actor-critic for a population of seeds as one tensor program: agent, Adam, one descent, one update.
+
+Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P population, C critics (2), B batch, E
+environments, A action dimensions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from nbsp_lib.method import overrides
+from nbsp_lib.nets import Net
+
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0        # CleanRL
+
+
+@dataclass(eq=False)
+class Agent:
+    """Everything SAC learns. target: the critics' slow copy; temperature: a Net of one number per seed, log α."""
+    actor: Net
+    critic: Net
+    target: dict
+    temperature: Net
+    updates: torch.Tensor        # [P, 1] updates so far, over all positions
+    tasks: tuple                 # distinct tasks of the sequence, in order of first visit
+
+    @property
+    def networks(self):
+        return [self.actor, self.critic]
+
+    def tensors(self):
+        """Name -> tensor with a leading P, of everything needed to go on exactly."""
+        nets = {f"{net.name}.{k}": t for net in (self.actor, self.critic, self.temperature) for k, t in net.tensors().items()}
+        return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
+
+
+def make_agent(method, gens, obs_dim, act_dim, layers, tasks, device="cpu"):
+    """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed."""
+    actor = method.build("actor", 1, [obs_dim, *layers, 2 * act_dim], gens)
+    critic = method.build("critic", 2, [obs_dim + act_dim, *layers, 1], gens)
+    P = len(gens)
+    temperature = {"log_alpha": torch.zeros(P, 1, 1, 1)}
+    move = lambda net: Net(net.name, {k: p.to(device) for k, p in net.params.items()})
+    agent = Agent(move(actor), move(critic), {k: p.to(device, copy=True) for k, p in critic.params.items()},
+                  move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device), tuple(tasks))
+    method.start(agent)
+    return agent
+
+
+def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
+    """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place."""
+    steps = {}
+    for clock, names in net.clocks:
+        clock.add_(1)
+        rate, root = -lr / (1 - b1 ** clock), (1 - b2 ** clock).rsqrt()
+        for k in names:
+            m = net.m[k].lerp_(grads[k], 1 - b1)
+            v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
+            steps[k] = (m * rate).div_(v.sqrt().mul_(root).add_(eps))
+    return steps
+
+
+def descend(net, loss_fn, old, method, lr, noise, probe=()):
+    """One optimiser step on `net` for every seed -> (aux of the loss, blame). The only place a method touches learning.
+
+    loss_fn(params, probe) -> (loss [P], aux). `old` is a batch of stored experience, or None. blame = dL/d(hidden), a list
+    like the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
+    """
+    leaves = {k: p.detach().requires_grad_() for k, p in net.params.items()}
+    probe = [zeros.detach().requires_grad_() for zeros in probe]
+    with torch.enable_grad():
+        loss, aux = loss_fn(leaves, probe)
+        total = (loss + method.penalty(net, leaves, old)).sum()
+    grads = torch.autograd.grad(total, [*leaves.values(), *probe], materialize_grads=True)
+    grads, blame = dict(zip(leaves, grads)), list(grads[len(leaves):])
+    steps = method.shape_step(net, adam_steps(net, method.shape_grad(net, grads), lr), noise)
+    for k, p in net.params.items():
+        p.add_(steps[k])
+    return aux, blame
+
+
+def act(method, net, params, obs, noise, probe=None):
+    """Action [P, B, A] in (−1, 1), its log-probability [P, B, 1], hidden activations.
+
+    obs [P, B, obs_dim]; noise [P, B, A] standard normal, or None for the mean action. u = μ + σ·noise, a = tanh(u), and
+    log π = log N(u) − Σ 2(log 2 − u − softplus(−2u)): the change of variables in the form that cannot overflow.
+    """
+    out, hidden = method.forward(net, params, obs[:, None], probe)
+    mean, raw = out[:, 0].chunk(2, -1)
+    if noise is None:
+        return torch.tanh(mean), None, hidden
+    log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1)
+    u = mean + log_std.exp() * noise
+    log_p = (-0.5 * noise ** 2 - log_std - 0.5 * math.log(2 * math.pi)
+             - 2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1, keepdim=True)
+    return torch.tanh(u), log_p, hidden
+
+
+def q_values(method, net, params, obs, action, probe=None):
+    """Q [P, C, B, 1] of both critics, and their hidden activations, lists of [P, C, B, W]."""
+    return method.forward(net, params, torch.cat([obs, action], -1)[:, None], probe)
+
+
+@torch.no_grad()
+def update(agent, replay, recent, stored, noise, method, settings):
+    """One SAC update of every seed, in place: critics, actor, temperature, target.
+
+    recent, stored: candidate rows [P, B] of the replay; noise [2, P, B, A] for the next action and the new one.
+    settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
+    """
+    agent.updates.add_(1)
+    actor, critic, alpha = agent.actor, agent.critic, agent.temperature.params["log_alpha"].exp()[:, 0]   # α [P, 1, 1]
+    batch = replay.gather(method.rows(agent.updates, recent, stored))
+    old = replay.gather(stored) if overrides(method, "penalty") else None
+    probes = make_probes(agent, recent.shape[1]) if overrides(method, "after_update") else {}
+
+    next_action, next_log_p, _ = act(method, actor, actor.params, batch["next_obs"], noise[0])
+    next_q = q_values(method, critic, agent.target, batch["next_obs"], next_action)[0].amin(1)
+    y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - alpha * next_log_p)            # [P, B, 1]
+
+    def critic_loss(params, probe):
+        q, hidden = q_values(method, critic, params, batch["obs"], batch["action"], probe)
+        return (q - y[:, None]).pow(2).mean((2, 3)).sum(1), hidden
+
+    def actor_loss(params, probe):
+        action, log_p, hidden = act(method, actor, params, batch["obs"], noise[1], probe)
+        q = q_values(method, critic, critic.params, batch["obs"], action)[0].amin(1)
+        return (alpha * log_p - q).mean((1, 2)), (log_p, hidden)
+
+    h_critic, b_critic = descend(critic, critic_loss, old, method, settings.critic_lr, noise, probes.get("critic", ()))
+    (log_p, h_actor), b_actor = descend(actor, actor_loss, old, method, settings.actor_lr, noise, probes.get("actor", ()))
+    # L(α) = α (H(π) + A) with target entropy −A, so dL/d(log α) = α (H(π) + A), H estimated by −log π of the actor's loss.
+    entropy_gap = alpha * (batch["action"].shape[-1] - log_p.mean((1, 2), keepdim=True))               # [P, 1, 1]
+    step = adam_steps(agent.temperature, {"log_alpha": entropy_gap[:, None]}, settings.alpha_lr)["log_alpha"]
+    agent.temperature.params["log_alpha"].add_(step)
+    if probes:
+        method.after_update(agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor})
+    for k, slow in agent.target.items():
+        slow.lerp_(critic.params[k], settings.tau)
+    method.after_target(agent)
+
+
+def make_probes(agent, B):
+    """Zeros shaped like the hidden activations, per network: see nets.mlp_forward."""
+    return {net.name: [b.new_zeros(*b.shape[:2], B, b.shape[3]) for k, b in net.params.items() if k.startswith("b")][:-1]
+            for net in agent.networks}

@@ -1,0 +1,78 @@
+"""Strict reading: one YAML 1.2 loader, and values checked against type annotations.
+
+Every refusal is a ConfigError of one line: key path: what is wrong, nearest valid name.
+"""
+from __future__ import annotations
+
+import difflib
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+
+class ConfigError(ValueError):
+    """A setting that is refused, said in one line."""
+
+
+def nearest(name, valid) -> str:
+    """The end of a refusal: which valid name comes closest."""
+    found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.0)
+    return f'nearest valid name: "{found[0]}"' if found else "no name is valid here"
+
+
+def one_of(name, valid, what, key):
+    """Refuses a name that is not valid: key: unknown what "name", nearest valid name."""
+    if name not in valid:
+        raise ConfigError(f'{key}: unknown {what} "{name}", {nearest(name, valid)}')
+
+
+def read_yaml(path) -> dict:
+    """The mapping in a YAML 1.2 file (`1e-3` is a float, `no` a string); duplicate keys are refused. ConfigError."""
+    try:
+        document = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{' '.join(problem.split())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: the file holds no mapping")
+    return document
+
+
+def convert(value, hint, key):
+    """The value as the annotated type, or ConfigError. An int serves as float; nothing else is converted."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        if value not in options:
+            raise ConfigError(f'{key}: unknown value "{value}", {nearest(value, options)}')
+        return value
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):          # only `T | None`
+        return None if value is None else convert(value, options[0], key)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{key}: {value!r} is a {type(value).__name__}, expected a list")
+        return tuple(convert(item, options[0], f"{key}[{i}]") for i, item in enumerate(value))
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:                                             # so that bool is no int
+        raise ConfigError(f"{key}: {value!r} is a {type(value).__name__}, expected {hint.__name__}")
+    if hint is float and not math.isfinite(value):
+        raise ConfigError(f"{key}: {value!r} is not finite")
+    return value
+
+
+def mapping(value, names, prefix, required=True):
+    """Refuses what is no mapping, then unknown keys (a misspelt key is both unknown and missing), then missing ones."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{prefix.rstrip('.')}: {value!r} is a {type(value).__name__}, expected a mapping")
+    for name in value:
+        one_of(name, names, "key", f"{prefix}{name}")
+    for name in names if required else ():
+        if name not in value:
+            raise ConfigError(f"{prefix}{name}: missing")

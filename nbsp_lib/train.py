@@ -1,0 +1,214 @@
+"""The task cycle: one loop for every method, sequence and device, resumable at every round of episodes.
+
+P population (seed), E environments per seed, A action dimensions, M distinct tasks. A position (one place in a sequence) is
+trained in rounds: the E environments of every seed play one episode in lock-step, so all of them stand at a boundary
+when a round ends, and there the state is saved.
+"""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from nbsp_lib import checkpoint
+from nbsp_lib.config import distinct, tasks_of
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.evaluate import World, measure, snapshot
+from nbsp_lib.replay import Replay
+from nbsp_lib.sac import act, make_agent, update
+
+# Every use of chance has its own stream per seed, so that none shifts another, and none depends on the population.
+STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world")
+
+
+class Diverged(RuntimeError):
+    """Parameters of some seeds are not finite any more; `seeds` says which."""
+
+    def __init__(self, seeds):
+        super().__init__(f"seeds {seeds} diverged")
+        self.seeds = seeds
+
+
+def generators(seed):
+    """One torch.Generator per stream of a seed."""
+    words = {name: np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i, name in enumerate(STREAMS)}
+    return {name: torch.Generator().manual_seed(int(word) % 2 ** 63) for name, word in words.items()}
+
+
+def milestones(rounds, evaluations):
+    """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
+    return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
+
+
+class Cycle:
+    """A population of seeds on its way through a sequence. All of them stand at the same place."""
+
+    def __init__(self, train, sequence, method, seeds, device="cpu"):
+        self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
+        self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
+        self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
+        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, train.layers,
+                                self.tasks, device)
+        part = int(train.store * train.steps)
+        self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device)
+        self.rounds = train.steps // (train.envs * train.episode)
+        self.position = self.round = 0
+        self.curves, self.results, self.scores = ([[] for _ in seeds] for _ in range(3))    # rows of the csv files, per seed
+        self.seconds = 0.0
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train)
+
+    @property
+    def task(self):
+        """Index of the distinct task trained now."""
+        return self.tasks.index(self.positions[self.position])
+
+    # -- saving --------------------------------------------------------------------------------------------------------
+    def tensors(self):
+        named = self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()}
+        return named | {"stored": self.replay.data[:, self.replay.capacity:]}
+
+    def save(self, states):
+        """Each seed's own part of everything, so that seeds can be regrouped when they go on."""
+        named = self.tensors()
+        for p, state in enumerate(states):
+            mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
+            info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
+                    "seconds": self.seconds, "curves": self.curves[p], "results": self.results[p], "scores": self.scores[p],
+                    **{k: v for k, v in (state.manifest or {}).items() if k == "networks"}}
+            state.save(mine, info, self.replay.data[p, :self.replay.filled].cpu().numpy())
+
+    def load(self, states):
+        named, width = self.tensors(), self.replay.data.shape[2]
+        for p, state in enumerate(states):
+            mine, info, rows = state.load(width)
+            for k, t in named.items():
+                if k in mine or not k.startswith("method."):    # a fork of plain SAC brings no state of the method: neutral
+                    t[p].copy_(mine[k])
+            for k, gens in self.streams.items():
+                gens[p].set_state(mine[f"stream.{k}"])
+            self.replay.data[p, :len(rows)] = torch.from_numpy(rows)
+            self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
+            self.replay.seen, self.seconds = len(rows), info["seconds"]
+            self.curves[p], self.results[p], self.scores[p] = info["curves"], info["results"], info["scores"]
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+    def play_round(self, env):
+        """One episode in every environment, with its updates."""
+        train, draw = self.train, self.streams
+        env_steps = lambda: self.replay.seen
+        updates = round(train.updates_per_step * train.envs)
+        goals = torch.stack([torch.randint(env.goals, (train.envs,), generator=g) for g in draw["goals"]])
+        obs = torch.from_numpy(env.reset(goals.numpy())).to(self.device)                    # [P, E, obs]
+        shape = (train.envs, MetaWorld.act_dim)
+        for _ in range(train.episode):
+            exploring = env_steps() < train.random_steps
+            if exploring:
+                action = torch.stack([torch.rand(shape, generator=g) for g in draw["explore"]]).mul(2).sub(1).to(self.device)
+            else:
+                noise = torch.stack([torch.randn(shape, generator=g) for g in draw["act"]]).to(self.device)
+                with torch.no_grad():
+                    action = act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]   # [P, E, A]
+            next_obs, reward, success = env.step(torch.nan_to_num(action).cpu().numpy())
+            next_obs, reward = torch.from_numpy(next_obs).to(self.device), torch.from_numpy(reward).to(self.device)
+            self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward))        # a truncation is not a termination
+            obs = next_obs
+            if not exploring:
+                self.learn(updates)
+        self.round += 1
+        return success
+
+    def learn(self, updates):
+        train, draw, P = self.train, self.streams, len(self.seeds)
+        shape = (updates, 2, train.batch, MetaWorld.act_dim)
+        noise = torch.stack([torch.randn(shape, generator=g) for g in draw["update"]], 2).to(self.device)   # [U, 2, P, B, A]
+        recent = self.replay.draw_recent(draw["update"], updates * train.batch).to(self.device)
+        recent = recent.view(P, updates, train.batch).transpose(0, 1)                       # [U, P, B]
+        stored = self.replay.draw_stored(draw["stored"], updates, train.batch).to(self.device) if self.replay.tasks else recent
+        for u in range(updates):
+            update(self.agent, self.replay, recent[u], stored[u], noise[u], self.method, train)
+
+    def diverged(self):
+        """Seeds with a parameter that is not finite."""
+        sums = sum(p.flatten(1).sum(1) for net in self.agent.networks for p in net.params.values())
+        return [seed for seed, finite in zip(self.seeds, torch.isfinite(sums).tolist()) if not finite]
+
+    # -- measuring -----------------------------------------------------------------------------------------------------
+    def evaluate(self, number):
+        """Every distinct task; 10 episodes, 50 in the last three evaluations of a position. Changes nothing that learns."""
+        train, shipped = self.train, snapshot(self.agent)
+        episodes = train.final_episodes if number > train.evaluations - 3 else train.episodes
+        steps = self.round * train.envs * train.episode
+        for index, task in enumerate(self.tasks):
+            self.method.before_task(self.agent, index, "evaluate")
+            success, last, total = measure(shipped, task, self.seeds, episodes, train.episode, self.method)
+            for p, rows in enumerate(self.curves):
+                rows.append({"seed": self.seeds[p], "position": self.position + 1, "training_task": self.positions[self.position],
+                             "step": steps, "total_step": self.position * train.steps + steps,
+                             "updates": int(self.agent.updates[p]), "task": task, "success": success[p].item(),
+                             "success_last": last[p].item(), "return": total[p].item(),
+                             "alpha": self.agent.temperature.params["log_alpha"][p].exp().item(), "episodes": episodes})
+
+    def finish_position(self, states):
+        """The switch: score, measure, ship, store, forget; see docs/protocol.md for its order."""
+        train, here = self.train, {"position": self.position + 1, "task": self.positions[self.position]}
+        for row in self.method.after_task(self.agent, self.task, self.world) or []:
+            self.scores[self.seeds.index(row["seed"])].append({**row, **here})
+        self.evaluate(train.evaluations)
+        for p, state in enumerate(states):
+            for task in self.tasks:
+                last = [r for r in self.curves[p] if r["position"] == self.position + 1 and r["task"] == task][-3:]
+                mean = {k: float(np.mean([r[k] for r in last])) for k in ("success", "success_last", "return")}
+                self.results[p].append({"seed": self.seeds[p], "position": self.position + 1,
+                                        "training_task": here["task"], "task": task, **mean, "status": "ok"})
+            data, name = checkpoint.network_bytes(self.agent, p), f"position{self.position + 1}.seed{self.seeds[p]}.safetensors"
+            checkpoint.write_atomic(state.folder / name, data)
+        self.replay.store(self.task, self.streams["store"])
+        self.replay.clear()
+        nets = [self.agent.temperature] + (self.agent.networks if train.reset_adam else [])
+        for net in nets:                                        # moments and counts together: moments alone overshoot
+            for t in (*net.m.values(), *net.v.values(), *(clock for clock, _ in net.clocks)):
+                t.zero_()
+        self.agent.temperature.params["log_alpha"].zero_()
+        self.position, self.round = self.position + 1, 0
+        if self.position < len(self.positions):
+            self.method.before_task(self.agent, self.task, "train")
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+    def run(self, states, last, bar, stop, save_every=20.0, switch=True):
+        """Go on until `last` positions are done, saving at the end of a round about every `save_every` seconds.
+
+        `switch` False: stop at the first task end, before anything of it happens. `stop()` true: save and return False.
+        Raises Diverged after the other seeds were saved.
+        """
+        saved, due = time.monotonic(), milestones(self.rounds, self.train.evaluations)
+        if states[0].manifest is None:
+            self.method.before_task(self.agent, self.task, "train")
+            self.evaluate(0)
+            self.save(states)
+        while self.position < last:
+            env = None
+            while self.round < self.rounds:
+                env, began = env or MetaWorld(self.positions[self.position], self.seeds, self.train.envs, self.train.episode), time.monotonic()
+                success = self.play_round(env)
+                if bad := self.diverged():
+                    raise Diverged(bad)
+                self.method.periodic(self.agent, self.world)
+                if self.round in due and self.round < self.rounds:
+                    self.evaluate(due[self.round])
+                self.seconds += time.monotonic() - began
+                bar(self, success)
+                halt = stop()
+                if halt or self.round == self.rounds or time.monotonic() - saved > save_every:
+                    self.save(states)
+                    saved = time.monotonic()
+                if halt:
+                    return False
+            if not switch:
+                return True
+            began = time.monotonic()
+            self.finish_position(states)
+            self.seconds += time.monotonic() - began
+            self.save(states)
+            bar(self, None)
+        return True

@@ -1,0 +1,78 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # When is a task learned, when is it lost, and how fast does it come back?
+#
+# This notebook draws success on every task of a sequence through the whole cycle, for each arm. It reads the recorded
+# evaluations, trains nothing and takes a few seconds on a CPU.
+#
+# In a cycle A→B→A→B the agent is evaluated on both tasks all the time, also on the one it is not trained on. Stability is
+# what one sees in the second position of task A's curve: does it stay up while B is trained? Plasticity is how fast the
+# curve of the task in training rises, on the first visit and again on the second.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are shown
+sequence = "window"  # name of a cycling sequence
+out = "runs/smoke/learning_curves/window"  # folder for the figure and its data
+
+# %% [markdown]
+# ## What there is
+#
+# Every arm of the profile is listed. What is missing stays in the list, and in the figure its panel says so.
+
+# %%
+from IPython.display import Image, Markdown
+
+from nbsp_lib import figures, results
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+study = results.read_study(profile, sequence)
+curves = study.table("curves")
+results.write_csv(curves, f"{out}/learning_curves.csv")
+results.accounting(study)
+
+# %% [markdown]
+# ## Which seeds swing?
+#
+# One snapshot of an agent can succeed in every episode and the next in none, a few thousand steps later. The table gives,
+# per arm and task, the mean absolute change of success between one scheduled evaluation and the next, averaged over seeds.
+# It is the reason why a position's result is the mean of its last three evaluations and not the last one alone.
+
+# %%
+steps = curves.sort_values(["arm", "seed", "task", "total_step"])
+change = steps.assign(swing=steps.groupby(["arm", "seed", "task"]).success.diff().abs().astype(float))
+swing = change.groupby(["arm", "task"], sort=False).swing.mean().unstack()
+swing.round(3)
+
+# %% [markdown]
+# ## The picture
+#
+# One panel is one arm, one colour is one task. The background has the colour of the task in training, and the position is
+# named above. A thin line is one seed, the thick line the mean over the seeds that got that far. The horizontal axis counts
+# environment steps, uniform random ones at the start of each position included.
+
+# %%
+title = study.title("Success on every task through the cycle")
+figure = figures.learning_curves(curves, study.arms, study.names, title)
+Image(results.save_figure(figure, out, "learning_curves"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from the curves: how much of the first task is left at the end of the second position, arm by arm, as the mean of
+# the three last evaluations of that position. At the end of the first position all arms that start neutral are equal.
+
+# %%
+matrix, order = results.performances(study)
+kept = {arm: R[:, 1, order[0]] for arm, R in matrix.items() if len(order) > 1}
+known = {arm: R[:, 0, order[0]] for arm, R in matrix.items()}
+lines = [f"- **{arm}**: {known[arm][left == left].mean():.2f} on {study.names[0]} after position 1, {left[left == left].mean():.2f} "
+         f"after position 2 ({(left == left).sum()} of {len(left)} seeds)." for arm, left in kept.items() if (left == left).any()]
+Markdown("\n".join(lines) or "No arm has finished two positions.")

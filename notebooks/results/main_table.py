@@ -1,0 +1,120 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which arm keeps what it learned, and still learns?
+#
+# This notebook makes the main table of one sequence from the recorded results of training. It trains nothing and rolls
+# nothing out; it takes a few seconds on a CPU.
+#
+# Four questions are asked of every arm. How much does it know at the end (**ASR**, average success rate over the distinct
+# tasks)? How much did it lose on the way (**FM**, forgetting; lower is better, below zero means it improved)? How well did
+# it learn each task while that task was trained (**plasticity**)? Did earlier tasks help later ones (**CW forward
+# transfer**, as in Continual World, on first visits)? Forgetting never stands without plasticity: what was never learned
+# cannot be forgotten. **Chaudhry FM** looks at the end of the sequence only.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are shown
+sequence = "window"  # name of a cycling sequence
+out = "runs/smoke/main_table/window"  # folder for the tables and the figure
+
+# %% [markdown]
+# ## What there is
+#
+# Reading is strict: each file is compared with its checksum, and runs trained under two different profiles are refused.
+# The accounting below shows every arm the profile asks for. An arm without a run stays in the table as missing, and a seed
+# that stopped early or diverged is counted and named.
+
+# %%
+from pathlib import Path
+
+from IPython.display import Image, Markdown
+
+from nbsp_lib import figures, results, tables
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+study = results.read_study(profile, sequence)
+results.accounting(study)
+
+# %% [markdown]
+# ## The table
+#
+# With R[i, τ] the success on task τ after position i of K, as the mean of the last three evaluations of that position:
+#
+# $$\mathrm{ASR} = \frac{1}{M} \sum_\tau R[K, \tau] \qquad
+# \mathrm{FM} = \operatorname{mean}_{i \ge 2,\ \tau \ne \tau_i} \Big( \max_{l < i} R[l, \tau] - R[i, \tau] \Big) \qquad
+# \mathrm{plasticity} = \frac{1}{K} \sum_i R[i, \tau_i]$$
+#
+# A cell says *mean / interquartile mean [interval of the mean]*. The interval holds 95 % of bootstrap replicates that draw
+# whole seeds with replacement inside a sequence. A star marks it as indicative: below five seeds a percentile interval is
+# too narrow and shows the spread of the seeds at hand, no more. Seeds that did not finish enter no mean; "seeds" says how
+# many did.
+
+# %%
+def table_of(column, name, positions=None):
+    values = tables.per_seed(study, column, positions)
+    table = tables.main_table(study, values, profile.analysis.repeats)
+    results.write_csv(values, f"{out}/{name}_seeds.csv")
+    results.write_csv(table, f"{out}/{name}.csv")
+    text = results.markdown(tables.wide(table), [f"trained under profile {study.trained}", *results.footnotes(study)])
+    Path(f"{out}/{name}.md").write_text(text, encoding="utf-8")
+    return values, table, text
+
+
+values, table, text = table_of("success", "main_table")
+Markdown(text)
+
+# %% [markdown]
+# ## The same with success at the last step
+#
+# Above, an episode counts as a success if the goal was reached at any of its steps, as in Continual World. An agent that
+# reaches the goal and leaves it again counts as well. The stricter reading asks for success at the last step of the
+# episode. Where the two tables rank the arms differently, the difference between the arms is in how they hold the goal.
+
+# %%
+_, last_table, last_text = table_of("success_last", "main_table_last_step")
+Markdown(last_text)
+
+# %% [markdown]
+# ## The same over the positions that every arm has finished
+#
+# A sequence may be cut short: a run that was stopped after two of four positions can be shown, and continued later. Then
+# the table above has gaps. This one takes only as many positions as at least one seed of every arm present has finished,
+# which makes the arms comparable. If all arms are complete, it repeats the first table.
+
+# %%
+common = results.common_positions(study)
+_, common_table, common_text = table_of("success", "main_table_common", max(common, 1))
+Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
+
+# %% [markdown]
+# ## The picture
+#
+# Each hollow point is one seed, the tick is the mean over seeds, and the line is the interval of the table, dotted where it
+# is indicative. Look at the points before the ticks: with three seeds a mean can rest on one of them.
+
+# %%
+figure = figures.metric_points(values, table, study.arms, study.title("What every arm knows, loses and learns"))
+Image(results.save_figure(figure, out, "main_table"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from the table. It names the arms with the highest ASR and the lowest FM on this sequence and the plasticity
+# that goes with them; whether that reproduces a claim is decided by the dated rules of the ledger, not here.
+
+# %%
+means = table.pivot(index="arm", columns="metric", values="mean").dropna(subset=["ASR", "plasticity"])
+sentences = [f"{len(means)} of {len(study.arms)} arms have at least one seed that finished all {len(study.tasks)} positions."]
+if len(means):
+    top, low = means.ASR.idxmax(), means.FM.fillna(float("inf")).idxmin()
+    sentences.append(f"Highest ASR: **{top}** ({means.ASR[top]:.2f}, plasticity {means.plasticity[top]:.2f}).")
+    sentences.append(f"Lowest FM: **{low}** ({means.FM[low]:.2f}, plasticity {means.plasticity[low]:.2f}).")
+    sentences.append(f"Intervals are {'indicative' if table.indicative.any() else 'from at least five seeds'}.")
+Markdown(" ".join(sentences))

@@ -1,0 +1,69 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What does an arm know after each position?
+#
+# All metrics of the main table are read off one object: R[i, τ], the success on task τ after position i. This notebook
+# shows it whole, for every arm of one sequence. It reads recorded results and takes a few seconds on a CPU.
+#
+# R is the mean of the last three evaluations of a position, 50 episodes each under the shipped profile, one per goal.
+# Averaging over three matters, since one snapshot can swing between success and failure within a few thousand steps, and
+# forgetting takes a maximum over positions, which noise pushes upwards.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are shown
+sequence = "window"  # name of a cycling sequence
+out = "runs/smoke/r_matrix/window"  # folder for the figure and its data
+
+# %% [markdown]
+# ## What there is
+#
+# The accounting says how many seeds of an arm finished all positions. Cells below are means over the seeds that got that
+# far, so an early cell can rest on more seeds than a late one; the csv next to the figure has every seed.
+
+# %%
+from IPython.display import Image, Markdown
+
+from nbsp_lib import figures, results
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+study = results.read_study(profile, sequence)
+results.write_csv(study.table("R"), f"{out}/r_matrix.csv")
+results.accounting(study)
+
+# %% [markdown]
+# ## How to read the picture
+#
+# A row is an arm, a group of columns is the state after one position, and inside a group there is one column per task. The
+# framed cell is the task that was just trained: the mean over framed cells is plasticity. Follow one task through the
+# groups to the right: where an unframed cell is paler than it was before, that is what forgetting counts. The
+# last group is what ASR averages. Grey means that no seed has got there.
+
+# %%
+matrix, order = results.performances(study)
+title = study.title("Success on each task after each position (frame: the task just trained)")
+figure = figures.r_matrix(matrix, study.arms, study.names, order, title)
+Image(results.save_figure(figure, out, "r_matrix"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from R: for each arm the largest loss of a task from one position to the next, averaged over the seeds that
+# finished both. A loss of one means a task solved in every episode before and in none after.
+
+# %%
+lines = []
+for arm, R in matrix.items():
+    whole = R[(R == R).all((1, 2))]
+    if len(whole) and len(order) > 1:
+        loss = (whole[:, :-1] - whole[:, 1:]).mean(0)
+        i, task = divmod(int(loss.argmax()), loss.shape[1])
+        lines.append(f"- **{arm}** loses most on {study.names[task]} in position {i + 2}: {loss[i, task]:.2f} ({len(whole)} seeds).")
+Markdown("\n".join(lines + [f"- {note}" for note in results.footnotes(study)]) or "Nothing to compare yet.")

@@ -1,0 +1,250 @@
+"""Profiles agree with each other, and whatever is wrong in one is refused in one exact line."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ruamel.yaml import YAML
+
+from nbsp_lib.config import (
+    SEQUENCES,
+    Arm,
+    ConfigError,
+    Profile,
+    Train,
+    cell,
+    check_seeds,
+    config_hash,
+    distinct,
+    load_profile,
+    read_yaml,
+    tasks_of,
+)
+
+ROOT = Path(__file__).parents[1]
+FILES = {"shipped": ROOT / "params.yaml"} | {name: ROOT / f"profiles/{name}/params.yaml"
+                                             for name in ("smoke", "laptop", "paper")}
+
+
+class Plain:
+    """A method without settings."""
+
+
+class Masked(Plain):
+    """Stand-in with the settings of NBSP, so that these tests hold whatever the methods compute."""
+
+    def __init__(self, share: float = 0.2, alpha: float = 0.2, replay_every: int = 10, score: str = "paper",
+                 mask: str = "step", actor: bool = True, critic: bool = True):
+        if score not in ("paper", "balanced", "accuracy"):
+            raise ValueError(f"score: {score}\nis not known")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbsp_lib.methods", SimpleNamespace(METHODS={"sac": Plain, "nbsp": Masked}))
+
+
+@pytest.fixture
+def profiles(stand_in):
+    return {name: load_profile(path) for name, path in FILES.items()}
+
+
+def edited(tmp_path, changes):
+    """laptop's file with values replaced by dotted key; the value ... removes the key."""
+    document = read_yaml(FILES["laptop"])
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = document
+        for parent in parents:
+            place = place[parent]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    path = tmp_path / "params.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe", pure=True).dump(document, file)
+    return path
+
+
+BAD = [
+    ({"train.stepz": 1}, 'train.stepz: unknown key "stepz", nearest valid name: "steps"'),
+    ({"sedes": [0]}, 'sedes: unknown key "sedes", nearest valid name: "seeds"'),
+    ({"train.gamma": ...}, "train.gamma: missing"),
+    ({"analysis": None}, "analysis: None is a NoneType, expected a mapping"),
+    ({"profile": "Lap top"}, "profile: 'Lap top' must be made of a-z, 0-9 and -"),
+    ({"train.batch": True}, "train.batch: True is a bool, expected int"),
+    ({"train.steps": 160000.0}, "train.steps: 160000.0 is a float, expected int"),
+    ({"train.actor_lr": "1e-3 "}, "train.actor_lr: '1e-3 ' is a str, expected float"),
+    ({"train.actor_lr": 0}, "train.actor_lr: 0.0 must be > 0"),
+    ({"train.critic_lr": float("nan")}, "train.critic_lr: nan is not finite"),
+    ({"train.reset_adam": 0}, "train.reset_adam: 0 is a int, expected bool"),
+    ({"train.layers": [256, 0.5]}, "train.layers[1]: 0.5 is a float, expected int"),
+    ({"train.layers": []}, "train.layers: () must be a list of widths > 0"),
+    ({"train.goal": "sucess"}, 'train.goal: unknown value "sucess", nearest valid name: "success"'),
+    ({"train.store": 1.5}, "train.store: 1.5 must be in [0, 1]"),
+    ({"train.episode": 501}, "train.episode: 501 must be in 1..500, Meta-World's limit"),
+    ({"train.final_episodes": 51}, "train.final_episodes: 51 must be in 1..50, one per goal"),
+    ({"train.evaluations": 2}, "train.evaluations: 2 must be >= 3: R is the mean of the last three"),
+    ({"train.evaluations": 201}, "train.evaluations: 201 do not fit into 200 rounds"),
+    ({"train.steps": 160001}, "train.steps: 160001 is no multiple of envs * episode = 800"),
+    ({"train.random_steps": 5000}, "train.random_steps: 5000 is no multiple of envs * episode = 800"),
+    ({"train.random_steps": 160000}, "train.random_steps: 160000 leaves none of 160000 steps to learn in"),
+    ({"train.updates_per_step": 0.3}, "train.updates_per_step: times envs is 1.2, must be a whole number >= 1"),
+    ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers >= 0, at least one"),
+    ({"seeds": [-1]}, "seeds: [-1] must be distinct integers >= 0, at least one"),
+    ({"arms": ["nbsp"]}, "arms: ['nbsp'] is a list, expected a mapping"),
+    ({"arms.Frozen": {"method": "nbsp"}}, "arms.Frozen: 'Frozen' must be made of a-z, 0-9 and -"),
+    ({"arms.nbsp": None}, "arms.nbsp.method: missing"),
+    ({"arms.nbsp.method": "nbps"}, 'arms.nbsp.method: unknown method "nbps", nearest valid name: "nbsp"'),
+    ({"arms.nbsp.replay": 5}, 'arms.nbsp.replay: unknown key "replay", nearest valid name: "replay_every"'),
+    ({"arms.nbsp.share": 1.2}, "arms.nbsp.share: 1.2 must be in [0, 1]"),
+    ({"arms.nbsp.score": "best"}, "arms.nbsp: score: best is not known"),
+    ({"arms.sac": {"method": "sac", "share": 0}}, 'arms.sac.share: unknown key "share", nearest valid name: "method"'),
+    ({"grid.train": ["nbps"]}, 'grid.train[0]: unknown arm "nbps", nearest valid name: "nbsp"'),
+    ({"grid.arms": ["nbsp", "nbsp"]}, 'grid.arms[1]: "nbsp" is named twice'),
+    ({"grid.sequences": ["wind"]}, 'grid.sequences[0]: unknown sequence or task "wind", nearest valid name: "window"'),
+    ({"grid.references": ["window"]}, 'grid.references[0]: "window" is a sequence, expected a single task'),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD, ids=[message for _, message in BAD])
+def test_what_is_wrong_is_said_in_one_line(stand_in, tmp_path, changes, message):
+    path = edited(tmp_path, changes)
+    with pytest.raises(ConfigError) as error:
+        load_profile(path)
+    assert str(error.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("steps: 1\nsteps: 2\n", 'line 2: found duplicate key "steps" with value "2" (original value: "1")'),
+    ("steps: [1\n", "line 2: expected ',' or ']', but got '<stream end>'"),
+    ("a: !!python/name:os.getcwd ''\n",
+     "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.getcwd'"),
+    ("", "the file holds no mapping"), ("- 1\n", "the file holds no mapping"),
+    (b"a: \xff\n", "cannot be read: not UTF-8"), (None, "cannot be read: No such file or directory"),
+])
+def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path, text, message):
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        read_yaml(path)
+
+
+def test_yaml_1_2_reads_exponents_as_floats(stand_in, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("lr: 1e-3\nno: no\neight: 010\n")
+    assert read_yaml(path) == {"lr": 0.001, "no": "no", "eight": 10}
+    assert load_profile(edited(tmp_path, {"train.critic_lr": 1})).train.critic_lr.hex() == (1.0).hex()
+    assert "actor_lr: 1e-3" in FILES["laptop"].read_text()                  # the spelling that YAML 1.1 reads as text
+    assert load_profile(FILES["laptop"]).train.actor_lr == 0.001
+
+
+def key_tree(value, inside=""):
+    return {f"{inside}{k}" for k in value} | {path for k, v in value.items() if isinstance(v, dict) and k != "arms"
+                                              for path in key_tree(v, f"{inside}{k}.")}
+
+
+def test_profiles_have_the_same_keys_and_arms():
+    documents = {name: read_yaml(path) for name, path in FILES.items()}
+    for name, document in documents.items():
+        assert key_tree(document) == key_tree(documents["shipped"])
+        assert document["arms"] == documents["shipped"]["arms"]
+        assert list(document) == [field.name for field in dataclasses.fields(Profile)]
+        assert document["profile"] == name
+        assert ROOT / document["here"] == FILES[name]
+        assert (FILES[name].parent / document["root"]).resolve() == ROOT.resolve()
+
+
+def test_every_number_names_its_source():
+    for path in FILES.values():
+        train = path.read_text().split("train:\n")[1].split("\narms:")[0]
+        lines = [line for line in train.splitlines() if line.strip()]
+        assert len(lines) == len(dataclasses.fields(Train))
+        assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World)", line) for line in lines)
+
+
+def test_shipped_is_laptop_but_trains_nothing(profiles):
+    shipped, laptop = profiles["shipped"], profiles["laptop"]
+    assert shipped.train == laptop.train and shipped.seeds == laptop.seeds and shipped.analysis == laptop.analysis
+    assert shipped.grid == dataclasses.replace(laptop.grid, train=())
+    assert laptop.grid.train == laptop.grid.arms
+    for arm in laptop.arms:
+        assert cell(shipped, "window", arm) == cell(laptop, "window", arm)
+
+
+def test_arms_carry_every_setting(profiles):
+    defaults = {"share": 0.2, "alpha": 0.2, "replay_every": 10, "score": "paper", "mask": "step",
+                "actor": True, "critic": True}
+    arms = profiles["laptop"].arms
+    assert arms["nbsp"] == Arm("nbsp", "nbsp", defaults)
+    assert arms["fine-tuning"].settings == defaults | {"share": 0.0, "replay_every": 0}
+    assert len({config_hash(cell(profiles["laptop"], "window", arm)) for arm in arms}) == len(arms)
+
+
+def test_the_profiles_fit_the_real_methods():
+    from nbsp_lib.methods import METHODS
+    for path in FILES.values():
+        for arm in load_profile(path).arms.values():
+            METHODS[arm.method](**arm.settings)
+
+
+# One other valid value per training setting.
+OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layers": [64], "batch": 64, "actor_lr": 3e-4,
+         "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.9, "tau": 0.01, "updates_per_step": 1, "store": 0.2,
+         "goal": "reward", "evaluations": 10, "episodes": 5, "final_episodes": 40, "scoring_episodes": 40,
+         "reset_adam": True}
+
+
+def test_the_hash_changes_with_every_setting_of_a_run(stand_in, tmp_path):
+    assert set(OTHER) == {field.name for field in dataclasses.fields(Train)}
+    changes = [{f"train.{name}": value} for name, value in OTHER.items()]
+    changes += [{"arms.nbsp.share": 0.3}, {"arms.nbsp.critic": False}, {"arms.nbsp.method": "sac"}, {}]
+    hashes = [config_hash(cell(load_profile(edited(tmp_path, change)), "window", "nbsp")) for change in changes]
+    hashes.append(config_hash(cell(load_profile(FILES["laptop"]), "drawer", "nbsp")))
+    assert len(set(hashes)) == len(hashes)
+    assert all(re.fullmatch("[0-9a-f]{16}", found) for found in hashes)
+
+
+def test_the_hash_ignores_names_seeds_and_spelling(stand_in, tmp_path):
+    laptop = load_profile(FILES["laptop"])
+    same = {"profile": "other", "out": "o", "checkpoints": "c", "seeds": [7], "analysis.repeats": 1, "grid.train": [],
+            "arms.renamed": {"method": "nbsp", "mask": "step", "share": 0.2}, "train.gamma": 0.990}
+    other = load_profile(edited(tmp_path, same))
+    assert config_hash(cell(other, "window", "renamed")) == config_hash(cell(laptop, "window", "nbsp"))
+    whole = load_profile(edited(tmp_path, {"arms.nbsp.share": 0, "arms.nbsp.replay_every": 0}))
+    assert cell(whole, "window", "nbsp") == cell(laptop, "window", "fine-tuning")
+
+
+def test_a_cell_is_plain_json(profiles):
+    made = cell(profiles["smoke"], "window-close", "nbsp")
+    assert json.loads(json.dumps(made)) == made
+    assert made["tasks"] == ["window-close"] and set(made) == {"sequence", "tasks", "method", "settings", "train"}
+    with pytest.raises(ConfigError, match=r'^arm: unknown arm "nsbp", nearest valid name: "nbsp"$'):
+        cell(profiles["smoke"], "window", "nsbp")
+
+
+def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
+    for tasks in SEQUENCES.values():
+        assert tasks == distinct(tasks) * 2
+    assert tasks_of("window") == ("window-open", "window-close", "window-open", "window-close")
+    assert tasks_of("window-close") == ("window-close",)
+    assert tasks_of("reach") == ("reach",)                                  # asks Meta-World
+    assert distinct(("b", "a", "b")) == ("b", "a")
+    with pytest.raises(ConfigError, match=r'^sequence: unknown .* "window-clos", nearest .* "window-close"$'):
+        tasks_of("window-clos")
+    assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0)
+
+
+def test_smoke_masks_and_replays(profiles):
+    train = profiles["smoke"].train
+    learning = train.steps - train.random_steps
+    assert train.goal == "reward"
+    assert learning * train.updates_per_step > profiles["smoke"].arms["nbsp"].settings["replay_every"]
+    assert int(0.2 * sum(train.layers)) > 0 and int(train.store * train.steps) > 0
