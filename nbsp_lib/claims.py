@@ -103,7 +103,8 @@ def compare(numbers, measure, better, than):
     names = sorted({f"{name}:{k}" for name, k in zip(rows.sequence, rows.positions, strict=True)})
     row = {"measure": measure, "better": better, "than": than, "sequences": " ".join(names),
            "whole": bool(rows.whole.all()), "not_learned": " ".join(left_out), "seeds": 0,
-           "mean": np.nan, "low": np.nan, "high": np.nan, "plasticity_better": np.nan, "plasticity_than": np.nan, "outcome": "missing"}
+           "mean": np.nan, "low": np.nan, "high": np.nan, "plasticity_better": np.nan, "plasticity_than": np.nan,
+           "outcome": "missing"}
     if rows.empty:
         return row
     sign = 1 if measure == "asr" else -1
@@ -158,18 +159,18 @@ def ledger(numbers, speeds, scores):
 
     scores: rows of scores.csv of the arm nbsp; speeds: see `cost`.
     """
-    claims, comparisons = [], []
+    lines, comparisons = [], []
     for claim in CLAIMS:
         rows = [{"claim": claim.name} | compare(numbers, measure, *pair)
                 for pair in claim.pairs for measure in claim.measures]
         found = verdict(rows, claim.sequences)
         if claim.name == "C5" and found == "reproduced" and uninformative(scores):
             found = "partly"
-        claims.append(_line(claim, found, rows))
+        lines.append(_line(claim, found, rows))
         comparisons += rows
     row = cost(speeds)
-    claims.append(_line(COSTS, verdict([row]), [row]))
-    return pd.DataFrame(claims), pd.DataFrame([*comparisons, row])
+    lines.append(_line(COSTS, verdict([row]), [row]))
+    return pd.DataFrame(lines), pd.DataFrame([*comparisons, row])
 
 
 def _line(claim, found, rows):
@@ -178,11 +179,3 @@ def _line(claim, found, rows):
             "seeds": min((row["seeds"] for row in told), default=0),
             "holding": sum(row["outcome"] in ("yes", "leaning") for row in told),
             "compared": len(told), "missing": sum(row["outcome"] == "missing" for row in rows)}
-
-
-def beside(paper, ours):
-    """The paper's numbers with ours beside them: paper has the columns of data/paper_numbers.csv.
-
-    ours: columns sequence, arm, metric, ours, seeds. A number of the paper without one of ours keeps an empty cell.
-    """
-    return paper.merge(ours, on=["sequence", "arm", "metric"], how="left")

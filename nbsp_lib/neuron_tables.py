@@ -89,10 +89,10 @@ def silence_sets(actor, draws, key):
 def silence_rows(agent, method, task, seed, episodes, episode, actor, draws):
     """Success of one agent on a task with nothing silenced and with each set of silence_sets: columns choice, draw, success.
 
-    success: share of `episodes` episodes with success at any step. Empty if the neurons are unscored.
+    success: share of `episodes` episodes with success at any step. Empty if no neuron was chosen (unscored).
     """
     rows, widths = [], actor.groupby("layer").size().tolist()
-    if actor.score.isna().any() or not actor.chosen.any():
+    if not actor.chosen.any():
         return pd.DataFrame(columns=["choice", "draw", "neurons", "success"])
     for choice, draw, off in [("nothing", 0, None), *silence_sets(actor, draws, [seed, int(actor.position.iloc[0])])]:
         masks = None if off is None else {"actor": [m[None, None, None] for m in torch.from_numpy(off).split(widths)]}   # [1, 1, 1, W]

@@ -95,6 +95,11 @@ def read_result(folder, sequence, arm):
     return Result(arm, folder, run, **tables)
 
 
+def read_alone(profile, task):
+    """The Result of plain SAC trained on one task alone, or None."""
+    return read_result(Path(profile.checkpoints) / task / REFERENCE_ARM, task, REFERENCE_ARM)
+
+
 def read_study(profile, sequence, arms=None):
     """Every arm of the profile's grid on this sequence, and the single-task references of its tasks, as a Study.
 
@@ -103,7 +108,7 @@ def read_study(profile, sequence, arms=None):
     tasks, arms = tasks_of(sequence), tuple(arms or profile.grid.arms)
     folder = Path(profile.checkpoints)
     results = {arm: read_result(folder / sequence / arm, sequence, arm) for arm in arms}
-    references = {task: read_result(folder / task / REFERENCE_ARM, task, REFERENCE_ARM) for task in distinct(tasks)}
+    references = {task: read_alone(profile, task) for task in distinct(tasks)}
     results = {arm: result for arm, result in results.items() if result}
     references = {task: result for task, result in references.items() if result}
     trained = trained_profile([*results.values(), *references.values()])

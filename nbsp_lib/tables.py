@@ -62,12 +62,14 @@ def per_seed(study, column="success", positions=None):
     order = order[: positions or len(order)]
     M, rows = order.max() + 1, []                                   # distinct tasks are numbered by first visit
     for arm, R in tables.items():
+        whole = np.isfinite(R[:, : len(order), :M]).all((1, 2))     # one k of n for all metrics of an arm
         for metric in METRICS:
             try:
                 values = MATRIX[metric](R[:, : len(order), :M], order) if metric in MATRIX else transfer(study, arm, column)
             except ValueError:                                      # not defined with one task or one position
                 values = np.full(len(study.seeds), np.nan)
-            rows += [{"arm": arm, "seed": seed, "metric": metric, "value": v} for seed, v in zip(study.seeds, values, strict=True)]
+            rows += [{"arm": arm, "seed": seed, "metric": metric, "value": value}
+                     for seed, value in zip(study.seeds, np.where(whole, values, np.nan), strict=True)]
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
 
 

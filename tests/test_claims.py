@@ -213,16 +213,6 @@ def test_every_claim_has_its_line_also_without_any_result():
     assert set(comparisons.outcome) == {"missing"}
 
 
-def test_paper_numbers_keep_their_row_without_ours():
-    paper = pd.DataFrame([["1", "window", "nbsp", "ASR", 0.0, "p. 0"], ["1", "window", "ewc", "ASR", 0.0, "p. 0"]],
-                         columns=["table", "sequence", "arm", "metric", "value", "source"])
-    ours = pd.DataFrame([["window", "nbsp", "ASR", 0.5, 3]], columns=["sequence", "arm", "metric", "ours", "seeds"])
-    both = claims.beside(paper, ours)
-    assert both.arm.tolist() == ["nbsp", "ewc"]
-    assert both.ours.iloc[0] == 0.5
-    assert np.isnan(both.ours.iloc[1])
-
-
 def test_rules_file_names_every_arm_and_threshold():
     text = (Path(__file__).parents[1] / "data" / "verdict_rules.md").read_text()
     arms = {arm for claim in claims.CLAIMS for pair in claim.pairs for arm in pair}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import subprocess
@@ -19,10 +20,15 @@ SEEDS = (0, 3)
 EPISODE = 120
 
 
+@functools.cache
+def train_tasks(task, seed):
+    return metaworld.MT1(f"{task}-v3", seed=seed).train_tasks
+
+
 def untouched(task, seed, goal, actions):
     """Observation [T+1, 39], reward [T], success [T] of Meta-World's own class, newly built and reset as it resets."""
     environment = metaworld.env_dict.ALL_V3_ENVIRONMENTS[f"{task}-v3"]()
-    environment.set_task(metaworld.MT1(f"{task}-v3", seed=seed).train_tasks[goal])
+    environment.set_task(train_tasks(task, seed)[goal])
     observations, rewards, successes = [environment.reset()[0]], [], []
     for action in actions:
         observation, reward, terminated, truncated, info = environment.step(action)
@@ -125,10 +131,10 @@ def test_goal_tables_leave_numpys_generator_alone():
 
 
 def fingerprint():
-    """Digest of a short trajectory of every task."""
+    """Digest of short trajectories of two tasks."""
     digest = hashlib.sha256()
-    for task in TASKS:
-        for values in play(MetaWorld(task, SEEDS, 1, 40), [[11], [12]], random_actions((2, 1), 40)):
+    for task in TASKS[1:3]:
+        for values in play(MetaWorld(task, SEEDS[:1], 2, 40), [[11, 12]], random_actions((1, 2), 40)):
             digest.update(values.tobytes())
     return digest.hexdigest()
 

@@ -1,0 +1,77 @@
+"""Shipped networks rolled out again: what was recorded is measured once more, and single neurons are looked at."""
+from __future__ import annotations
+
+import pandas as pd
+
+from .checkpoint import load_agent
+from .config import distinct
+from .evaluate import rollout
+from .methods import METHODS
+from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
+
+REROLL_COLUMNS = ["sequence", "arm", "seed", "position", "task", "episodes", "recorded", "rerolled", "difference",
+                  "return_recorded", "return_rerolled"]
+SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success"]
+
+
+def method_of(result):
+    """The method a result was trained with."""
+    return METHODS[result.run["config"]["method"]](**result.run["config"]["settings"])
+
+
+def reroll_rows(result):
+    """The last network of each seed on every distinct task, against the last recorded evaluation: REROLL_COLUMNS.
+
+    As many episodes as were recorded; success at any step. A seed without a network has a row without numbers.
+    """
+    config, rows = result.run["config"], []
+    for seed in result.run["seeds"]:
+        shipped = [k for k in result.networks(seed) if k <= result.finished(seed)]
+        position = max(shipped, default=None)
+        agent = load_agent(result.folder, position, [seed], result.run) if shipped else None
+        at = result.curves[(result.curves.seed == seed) & (result.curves.position == position)]
+        for task in distinct(config["tasks"]):
+            row = {"sequence": config["sequence"], "arm": result.arm, "seed": seed, "position": position, "task": task}
+            if agent:
+                was = at[(at.task == task) & (at.step == at.step.max())].iloc[0]
+                played = rollout(agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method_of(result))
+                success, gained = float(played.success.amax(2).mean()), float(played.reward.sum(2).mean())
+                row |= {"episodes": int(was.episodes), "recorded": was.success, "rerolled": success,
+                        "difference": success - was.success, "return_recorded": was["return"], "return_rerolled": gained}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=REROLL_COLUMNS)
+
+
+def agents(result):
+    """(seed, position, task, agent) for every shipped network of a result that has its critics."""
+    for seed in result.run["seeds"]:
+        for position in result.networks(seed):
+            agent = load_agent(result.folder, position, [seed], result.run)
+            if agent.critic.params:
+                yield seed, position, result.run["config"]["tasks"][position - 1], agent
+
+
+def score_neurons(result, episodes, share):
+    """Every neuron of every shipped network of a result, scored on the task just trained: NEURON_COLUMNS, empty if none.
+
+    episodes: of the rollout, goal e in episode e; the goal metric is that of the training; share: of the neurons chosen.
+    """
+    train, frames = result.run["config"]["train"], []
+    for seed, position, task, agent in agents(result):
+        played = rollout(agent, task, [seed], episodes, train["episode"], hidden=True, method=method_of(result))
+        frames.append(neuron_rows(played, train["goal"], share).assign(seed=seed, arm=result.arm, position=position, task=task))
+    return pd.concat(frames, ignore_index=True)[NEURON_COLUMNS] if frames else pd.DataFrame(columns=NEURON_COLUMNS)
+
+
+def silence_neurons(result, neurons, episodes, draws):
+    """Silencing in every shipped actor of a result: SILENCE_COLUMNS, empty if nothing is shipped or scored.
+
+    neurons: the rows of score_neurons; episodes: of each rollout; draws: random sets of neurons to compare with.
+    """
+    frames = []
+    for seed, position, task, agent in agents(result):
+        here = neurons[(neurons.arm == result.arm) & (neurons.seed == seed) & (neurons.position == position)]
+        actor = here[here.network == "actor"].sort_values(["layer", "neuron"])
+        rows = silence_rows(agent, method_of(result), task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws)
+        frames += [rows.assign(arm=result.arm, seed=seed, position=position, task=task)] if len(rows) else []
+    return pd.concat(frames, ignore_index=True)[SILENCE_COLUMNS] if frames else pd.DataFrame(columns=SILENCE_COLUMNS)

@@ -1,0 +1,65 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Do the shipped agents still do what was recorded of them?
+#
+# The tables of this artifact are made from numbers recorded during training. This notebook measures some of them again: it
+# loads the last network of every arm and seed, rolls it out on every task of the sequence, and compares success and return
+# with the last recorded evaluation. It trains nothing; 50 episodes of 200 steps take about three seconds on one CPU core.
+#
+# On the reference machine the differences are exactly zero: networks were rounded to 16 bits before they were evaluated,
+# goals are tied to the seed, and the policy's mean action leaves nothing to chance. On other hardware the last bit
+# of a sum may differ, and over an episode the physics can enlarge that, so an episode or two may end otherwise.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are shown
+sequence = "window"  # a cycling sequence; the single tasks trained alone that belong to it are rolled out too
+out = "runs/smoke/evaluate/window.csv"  # file for the comparison
+
+# %% [markdown]
+# ## What there is
+#
+# All arms the profile shows on this sequence, and plain SAC trained alone on each of its tasks, as far as those runs exist.
+
+# %%
+import pandas as pd
+from IPython.display import Markdown
+
+from nbsp_lib import reroll, results
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+study = results.read_study(profile, sequence)
+results.accounting(study)
+
+# %% [markdown]
+# ## Roll out again
+#
+# Each agent plays as many episodes as were recorded, episode e on goal e of its seed's table, and is never stopped at
+# success. An agent stands at the last position its seed has finished. A seed without a network keeps its line, empty.
+
+# %%
+runs = [*study.results.values(), *study.references.values()]
+frames = [reroll.reroll_rows(run) for run in runs] or [pd.DataFrame(columns=reroll.REROLL_COLUMNS)]
+compared = pd.concat(frames, ignore_index=True)
+results.write_csv(compared, out)
+compared.round(3)
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from the comparison. Success is a count of episodes and coarse, the return is a sum over all steps and notices
+# the smallest change, so equal returns to six digits mean the same trajectories.
+
+# %%
+done = compared.dropna(subset="rerolled")
+apart = (done.return_recorded - done.return_rerolled).abs()
+Markdown(f"{len(done)} of {len(compared)} evaluations were rolled out again; {(done.difference.abs() < 1e-5).sum()} agree in "
+         f"success, {(apart < 1e-4).sum()} agree in return to four decimal places. Largest difference in success: "
+         f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**.")

@@ -1,0 +1,78 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does an agent need its skill neurons?
+#
+# A score is a correlation. The causal question is what happens without these neurons: set the activation of the chosen
+# actor neurons to zero and let the agent play the task it was just trained on. If the chosen neurons carry the skill,
+# success falls further than when as many random neurons are silenced, and much further than without the lowest-scored ones.
+# Reviewers of the paper asked for this test; it is in none of its public versions. A network takes about half a minute on one CPU core.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are shown
+sequence = "window"  # name of a cycling sequence
+neurons = "runs/smoke/neurons/window.csv.gz"  # file of the pipeline notebook on neurons
+out = "runs/smoke/silencing/window"  # folder for the figure and the table
+arms = "nbsp"  # arms to test, separated by spaces
+
+# %% [markdown]
+# ## What there is
+#
+# The chosen neurons come from the file of scores. All sets have the size of the chosen set; random sets are drawn several
+# times from a generator of their own, and the lowest-scored neurons are taken from the other end of the same ranking.
+
+# %%
+import pandas as pd
+from IPython.display import Image, Markdown
+
+from nbsp_lib import neuron_figures, reroll, results
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+study = results.read_study(profile, sequence, arms.split())
+rows = pd.read_csv(neurons)
+rows[rows.network == "actor"].groupby(["arm", "position"]).agg(seeds=("seed", "nunique"), scored=("score", "count"))
+
+# %% [markdown]
+# ## Silence and play
+#
+# Every shipped actor plays its task with nothing silenced, then with each set. The success of the whole agent is the
+# ceiling: one that never succeeds cannot show any loss, so read the other bars against the first one.
+
+# %%
+settings = profile.analysis
+tested = [reroll.silence_neurons(run, rows, settings.rollout_episodes, settings.silence_draws) for run in study.results.values()]
+silenced = pd.concat([frame for frame in tested if len(frame)] or [pd.DataFrame(columns=reroll.SILENCE_COLUMNS)])
+silenced = silenced.astype({"success": float})
+results.write_csv(silenced, f"{out}/silencing.csv")
+means = silenced.groupby(["arm", "position", "task", "choice"]).success.mean().unstack()
+means.round(3)
+
+# %% [markdown]
+# ## The picture
+#
+# A thin line joins the measurements on one agent (one seed at one position), random sets as the mean of their draws; the
+# thick bar is the mean over agents. Agents of one seed are not independent of each other: count seeds, not lines.
+
+# %%
+figure = neuron_figures.silencing(silenced, study.title("Success with actor neurons silenced"))
+Image(results.save_figure(figure, out, "silencing"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed per seed, as the mean over its positions: success lost by silencing the chosen neurons minus success lost by silencing random ones.
+# Positive means that the chosen matter more than chance would have it.
+
+# %%
+seeds = silenced.groupby(["arm", "seed", "choice"]).success.mean().unstack().reindex(columns=["nothing", "chosen", "random", "lowest"])
+extra = seeds.random - seeds.chosen
+lines = [f"- **{arm}**: {seeds.nothing[arm].mean():.2f} with all neurons; the chosen cost {values.mean():+.2f} more than random ones, "
+         f"and more in {(values > 0).sum()} of {len(values)} seeds." for arm, values in extra.groupby(level="arm")]
+Markdown("\n".join(lines) or "No network could be scored, so nothing was silenced.")

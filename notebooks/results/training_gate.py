@@ -1,0 +1,70 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does the learner master each task alone?
+#
+# Forgetting can only be measured on tasks that are learned. Before any sequence is worth its compute, plain SAC has to
+# learn each of its tasks alone, with the same settings and the same number of steps as one position of the cycle. That is the gate: a mean
+# success of at least 0.9 in every seed. The same runs are the reference for forward transfer. Seconds on a CPU.
+
+# %% tags=["parameters"]
+params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which tasks are trained alone
+out = "runs/smoke/training_gate"  # folder for the figure and the table
+gate = 0.9  # success to reach, as the mean of the last three evaluations
+
+# %% [markdown]
+# ## What there is
+#
+# One row a task and seed; the value is the mean of the last three evaluations of the run, as everywhere in the tables. A task that
+# was not run and a seed that stopped early keep their rows, without a value.
+
+# %%
+import pandas as pd
+from IPython.display import Image, Markdown
+
+from nbsp_lib import figures, results, tables
+from nbsp_lib.config import load_profile
+
+profile = load_profile(params_file)
+alone = {task: results.read_alone(profile, task) for task in profile.grid.references}
+final = tables.gate(alone, profile.grid.references)
+results.write_csv(final, f"{out}/training_gate.csv")
+final.round(3)
+
+# %% [markdown]
+# ## When was the gate reached first?
+#
+# The first scheduled evaluation at or above the gate, in environment steps; empty if there was none. Scheduled evaluations
+# have few episodes and success swings, so this is a hint at how many steps a position needs, not a result.
+
+# %%
+curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=results.COLUMNS["curves"])])
+first = curves[curves.success.astype(float) >= gate].groupby(["task", "seed"]).step.min().unstack()
+first
+
+# %% [markdown]
+# ## The picture
+#
+# A point is one seed, in the order of the seeds; those that pass the gate are green, the others red and below the line.
+
+# %%
+trained = results.trained_profile([run for run in alone.values() if run])
+title = f"Plain SAC on single tasks\ntrained under profile {trained}, n = {final.seed.nunique()} seeds"
+figure = figures.training_gate(final, gate, title)
+Image(results.save_figure(figure, out, "training_gate"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from the values. A task that fails the gate is not excluded from any table; its numbers say less about forgetting.
+
+# %%
+passed = final.assign(passed=final.value >= gate).groupby("task", sort=False).agg(passed=("passed", "sum"), seeds=("seed", "count"))
+lines = [f"- {task}: {row.passed} of {row.seeds} seeds pass the gate." if row.seeds else f"- {task}: not run." for task, row in passed.iterrows()]
+Markdown("\n".join(lines) or "The profile names no single tasks.")
