@@ -26,7 +26,7 @@ setup: $(STAMP) ## install into .venv, or into the active environment
 
 reproduce: setup ## regenerate every table and figure from the shipped runs, compare with data/expected; trains nothing
 	$(DVC) repro dvc.yaml
-	$(PY) -m nbsp_lib.compare results/tables data/expected
+	$(PY) -m nbsp_lib.compare results data/expected
 
 test: setup     ## run the tests
 	$(PY) -m pytest

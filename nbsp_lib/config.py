@@ -30,6 +30,7 @@ class Grid:
     train: tuple[str, ...]         # arms that this profile trains
     arms: tuple[str, ...]          # arms that tables and figures show
     references: tuple[str, ...]    # single tasks trained alone: the gate, and forward transfer
+    alone: tuple[str, ...]         # arms that this profile trains on the references
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _check_grid(grid: Grid, arms):
     for section, names in vars(grid).items():
         for i, name in enumerate(names):
             key = f"grid.{section}[{i}]"
-            if section in ("train", "arms"):
+            if section in ("train", "arms", "alone"):
                 one_of(name, arms, "arm", key)
             elif tasks_of(name, key) != (name,) and section == "references":
                 raise ConfigError(f'{key}: "{name}" is a sequence, expected a single task')

@@ -122,7 +122,7 @@ def _nan_mean(R):
 
 def _outline(x, y):
     from matplotlib.patches import Rectangle
-    return Rectangle((x + 0.07, y + 0.07), 0.86, 0.86, fill=False, lw=2, edgecolor=PALETTE[1])
+    return Rectangle((x + 0.07, y + 0.07), 0.86, 0.86, fill=False, lw=2, edgecolor=PALETTE[1], zorder=3)
 
 
 def metric_points(values, table, arms, title):

@@ -20,7 +20,9 @@ def score_distribution(neurons, title):
     networks, layers = list(dict.fromkeys(neurons.network)), sorted(neurons.layer.unique())
     figure, axes = panels(len(networks), len(layers), 9.0 / len(layers), 1.7, title, sharex=True, sharey=True)
     above = scored.score - scored.base_rate
-    bins = np.linspace(min(above.min(), -0.05), max(above.max(), 0.05), 41) if len(scored) else 10
+    width = (above.max() - above.min()) / 40 if above.nunique() > 1 else 0.01
+    bins = width * (np.arange(-61, 62) - 0.5)                   # a bar stands on the base rate itself
+    bins = bins[(bins > above.min() - 2 * width) & (bins < above.max() + 2 * width)] if len(scored) else bins
     for ax, (network, layer) in zip(axes.flat, ((n, la) for n in networks for la in layers)):
         here = (scored.network == network) & (scored.layer == layer)
         chosen = here & scored.chosen.astype(bool)
@@ -53,6 +55,8 @@ def activation_split(best, title):
         ax.hlines(here.index, here.activation_success, here.activation_failure, color=GREY, lw=1.5)
         ax.scatter(here.activation_failure, here.index, s=30, facecolor="white", edgecolor=DARK, zorder=3)
         ax.scatter(here.activation_success, here.index, s=30, color=NETWORK_COLOURS.get(network, DARK), zorder=3)
+        if not here[["activation_success", "activation_failure"]].any(axis=None):
+            ax.set_xlim(-0.05, 1)
         names = [f"layer {n.layer} no. {n.neuron}: {n.score:.2f}" for n in here.itertuples()]
         ax.set_yticks(here.index, names, fontsize=7.5)
         ax.invert_yaxis()
@@ -68,7 +72,7 @@ def silencing(results, title):
     """
     arms, choices = list(dict.fromkeys(results.arm)) or [MISSING], ["nothing", "chosen", "random", "lowest"]
     columns = min(len(arms), 3)
-    figure, axes = panels(math.ceil(len(arms) / columns), columns, max(3.2, 9.0 / columns), 2.6, title, sharey=True)
+    figure, axes = panels(math.ceil(len(arms) / columns), columns, 5.8 if columns == 1 else 9.4 / columns, 2.6, title, sharey=True)
     for ax in axes.flat[len(arms):]:
         ax.set_visible(False)
     for ax, arm in zip(axes.flat, arms):

@@ -87,18 +87,19 @@ def silence_sets(actor, draws, key):
 
 
 def silence_rows(agent, method, task, seed, episodes, episode, actor, draws):
-    """Success of one agent on a task with nothing silenced and with each set of silence_sets: columns choice, draw, success.
+    """Success of one agent on a task with nothing silenced and with each set of silence_sets.
 
-    success: share of `episodes` episodes with success at any step. Empty if no neuron was chosen (unscored).
+    Columns choice, draw, neurons (how many are silenced), success (share of `episodes` episodes with success at any
+    step), return (mean, undiscounted). Empty if no neuron was chosen (unscored).
     """
     rows, widths = [], actor.groupby("layer").size().tolist()
     if not actor.chosen.any():
-        return pd.DataFrame(columns=["choice", "draw", "neurons", "success"])
+        return pd.DataFrame(columns=["choice", "draw", "neurons", "success", "return"])
     for choice, draw, off in [("nothing", 0, None), *silence_sets(actor, draws, [seed, int(actor.position.iloc[0])])]:
         masks = None if off is None else {"actor": [m[None, None, None] for m in torch.from_numpy(off).split(widths)]}   # [1, 1, 1, W]
         played = rollout(agent, task, [seed], episodes, episode, silence=masks, method=method)
         rows.append({"choice": choice, "draw": draw, "neurons": 0 if off is None else int(off.sum()),
-                     "success": float(played.success.amax(2).mean())})
+                     "success": float(played.success.amax(2).mean()), "return": float(played.reward.sum(2).mean())})
     return pd.DataFrame(rows)
 
 

@@ -48,6 +48,8 @@ MATHJAX = """
 MathJax.Hub.Config({{tex2jax: {{inlineMath: [["$", "$"]], processEscapes: true}}}});
 </script>
 <script async src="{url}"></script>"""
+ORDER = ("main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
+         "silencing", "overlap", "training_gate", "evaluate", "neurons", "train-")
 FORMULA = re.compile(r"\$[^$\s][^$]*\$|\$\$|\\begin\{")
 
 
@@ -106,6 +108,16 @@ def report(out, notebooks, title="Executed notebooks"):
     _write(out / "style.css", CSS.lstrip() + HtmlFormatter().get_style_defs(".highlight") + "\n")
 
 
+def found(paths) -> list[Path]:
+    """The notebooks among paths; a folder stands for its notebooks, results first, without what a failed run left."""
+    notebooks = []
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+        rank = lambda one: next((i for i, name in enumerate(ORDER) if one.stem.startswith(name)), len(ORDER))
+        notebooks += sorted((one for one in inside if not one.name.endswith(".failed.ipynb")), key=rank)
+    return notebooks
+
+
 def _write(path, text):
     path.write_text(text, encoding="utf-8", newline="\n")
 
@@ -113,10 +125,10 @@ def _write(path, text):
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nbsp_lib.report", description="Executed notebooks as HTML pages.")
     parser.add_argument("out_dir")
-    parser.add_argument("notebooks", nargs="+")
+    parser.add_argument("notebooks", nargs="+", help="executed notebooks, or folders of them")
     args = parser.parse_args(argv)
     try:
-        report(args.out_dir, args.notebooks)
+        report(args.out_dir, found(args.notebooks))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

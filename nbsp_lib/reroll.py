@@ -11,7 +11,7 @@ from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
 
 REROLL_COLUMNS = ["sequence", "arm", "seed", "position", "task", "episodes", "recorded", "rerolled", "difference",
                   "return_recorded", "return_rerolled"]
-SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success"]
+SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success", "return"]
 
 
 def method_of(result):

@@ -134,13 +134,14 @@ def accounting(study):
     for arm in study.arms:
         result = study.results.get(arm)
         if result is None:
-            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "finished": "missing: no run here"})
+            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "finished": "missing: no run here",
+                         "diverged": "", "unscored": 0})
             continue
         done = {seed: result.finished(seed) for seed in study.seeds}
         rows.append({"arm": arm, "k": sum(d == K for d in done.values()), "n": len(study.seeds),
                      "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
                      "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
-    return pd.DataFrame(rows, columns=["arm", "k", "n", "finished", "diverged", "unscored"]).fillna({"diverged": "", "unscored": 0})
+    return pd.DataFrame(rows, columns=["arm", "k", "n", "finished", "diverged", "unscored"])
 
 
 def footnotes(study):

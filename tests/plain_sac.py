@@ -75,7 +75,7 @@ class PlainSAC:
 
     def export(self):
         """{"actor": …, "critic": …, "target": …} as copies in the layout of `load`."""
-        stack = lambda a, b: {name: torch.stack((value, take(b)[name])) for name, value in take(a).items()}  # noqa: E731
+        stack = lambda a, b: {name: torch.stack((value, take(b)[name])) for name, value in take(a).items()}
         critic, target = stack(self.q1, self.q2), stack(self.target1, self.target2)
         return {"actor": take(self.actor), "critic": critic, "target": target}
 

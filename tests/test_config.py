@@ -173,7 +173,7 @@ def test_every_number_names_its_source():
 def test_shipped_is_laptop_but_trains_nothing(profiles):
     shipped, laptop = profiles["shipped"], profiles["laptop"]
     assert shipped.train == laptop.train and shipped.seeds == laptop.seeds and shipped.analysis == laptop.analysis
-    assert shipped.grid == dataclasses.replace(laptop.grid, train=())
+    assert shipped.grid == dataclasses.replace(laptop.grid, train=(), alone=())
     assert laptop.grid.train == laptop.grid.arms
     for arm in laptop.arms:
         assert cell(shipped, "window", arm) == cell(laptop, "window", arm)

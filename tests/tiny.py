@@ -1,0 +1,85 @@
+"""Populations small enough to compute by hand or by an oracle: agents, filled replays, candidate rows and noise.
+
+Axes as in the library: P population, C critics, B batch, A action dimensions, U updates. Every seed draws from its own generators,
+so a seed is the same whatever stands beside it.
+"""
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import torch
+
+from nbsp_lib import sac
+from nbsp_lib.replay import Replay
+
+OBS, ACT, LAYERS, BATCH, ROWS, PART, TASKS = 5, 2, (8, 6), 16, 60, 10, ("a", "b")
+SETTINGS = SimpleNamespace(gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3)
+
+
+def generators(seeds, purpose):
+    return [torch.Generator().manual_seed(1000 * purpose + seed) for seed in seeds]
+
+
+def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS):
+    """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task."""
+    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, layers, tasks)
+    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT)
+    replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
+    replay.data[..., replay.columns["action"]].tanh_()
+    replay.data[..., replay.columns["done"]] = 0.0
+    replay.seen, replay.tasks = ROWS, list(range(len(tasks)))
+    return agent, replay
+
+
+def draws(replay, seeds, updates, batch=BATCH, purpose=3):
+    """Candidate rows recent and stored [U, P, B], and noise [U, 2, P, B, A]."""
+    gens = generators(seeds, purpose)
+    recent = replay.draw_recent(gens, updates * batch).view(len(seeds), updates, batch).transpose(0, 1)
+    stored = replay.draw_stored(gens, updates, batch)
+    noise = torch.stack([torch.randn(updates, 2, batch, ACT, generator=g) for g in gens], 2)
+    return recent, stored, noise
+
+
+def learn(agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update):
+    """`updates` updates in place, from draws that depend on the seeds and on `purpose` only."""
+    for recent, stored, noise in zip(*draws(replay, seeds, updates, batch, purpose)):
+        update(agent, replay, recent, stored, noise, method, settings)
+
+
+def everything(agent, method):
+    """Copies of all tensors of an agent and its method, by name."""
+    return {k: t.clone() for k, t in (agent.tensors() | method.state).items()}
+
+
+def copied(agent, method):
+    """Independent copies of both, with the method's state belonging to the copied agent's shapes."""
+    return copy.deepcopy(agent), copy.deepcopy(method)
+
+
+def differing(a, b):
+    """Names of the tensors that are not bit for bit equal."""
+    assert a.keys() == b.keys()
+    return [k for k in a if not torch.equal(a[k], b[k])]
+
+
+class StubWorld:
+    """World whose rollout plays back what it is given: hidden {network: [P, C, T, W] per layer}, goal [P, T]."""
+
+    def __init__(self, seeds, hidden, goal):
+        self.seeds, self.hidden, self.goal = tuple(seeds), hidden, goal
+
+    def rollout(self, task):
+        return self.hidden, self.goal
+
+
+def random_world(agent, seeds, T=40, purpose=7):
+    """Random activations (a third of them silent) and a random goal metric, the same for a seed in any population."""
+    hidden = {}
+    for n, net in enumerate(agent.networks):
+        shapes = [net.params[f"b{i}"].shape[1::2] for i in range(net.depth - 1)]                  # (C, W)
+        gens = generators(seeds, purpose + n)
+        hidden[net.name] = [torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu()
+                            * (torch.arange(W) % 3 > 0) for C, W in shapes]
+    goal = torch.stack([(torch.rand(T, generator=g) > 0.7).float() for g in generators(seeds, purpose + 5)])
+    return StubWorld(seeds, hidden, goal)
