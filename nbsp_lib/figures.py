@@ -1,8 +1,9 @@
 """One function a figure: arrays and DataFrames in, a matplotlib Figure out, no reading and no writing.
 
-Colours: seaborn's "colorblind" palette. A line is named beside itself, not in a legend. The title is given by the caller, who
-knows the profile and the number of seeds (results.Study.title).
+Colours: seaborn's "colorblind" palette. A line is named beside itself, not in a legend. The title is given by
+the caller, who knows the profile and the number of seeds (results.Study.title).
 """
+
 from __future__ import annotations
 
 import math
@@ -43,16 +44,22 @@ def name_panel(ax, text):
 
 
 def spans(curves):
-    """Where each position begins and ends on the axis of environment steps: columns position, training_task, start, end."""
+    """Begin and end of each position in environment steps: columns position, training_task, start, end."""
     begin = curves.assign(start=curves.total_step - curves.step)
-    return begin.groupby(["position", "training_task"]).agg(start=("start", "min"), end=("total_step", "max")).reset_index()
+    return (
+        begin.groupby(["position", "training_task"])
+        .agg(start=("start", "min"), end=("total_step", "max"))
+        .reset_index()
+    )
 
 
 def learning_curves(curves, arms, tasks, title, column="success"):
-    """Success on every task through the cycle: a panel an arm, a colour a task, a thin line a seed, a thick one the mean.
+    """Success on every task through the cycle: a panel an arm, a colour a task, a thin line a seed, a thick one the
+    mean.
 
     curves: columns arm, seed, position, training_task, step, total_step, task and `column` (share of episodes, 0..1);
-    arms, tasks: names in the order wanted. The mean is over the seeds that got that far. The background carries the colour of the task that is being trained.
+    arms, tasks: names in the order wanted. The mean is over the seeds that got that far. The background carries the
+    colour of the task that is being trained.
     """
     columns = 1 if len(arms) <= 6 else 2
     figure, axes = panels(math.ceil(len(arms) / columns), columns, 9.5 / columns, 1.2, title, sharex=True, sharey=True)
@@ -63,8 +70,16 @@ def learning_curves(curves, arms, tasks, title, column="success"):
         for span in positions.itertuples():
             ax.axvspan(span.start, span.end, color=colour[span.training_task], alpha=0.10, lw=0)
             if index < columns:
-                ax.text((span.start + span.end) / 2, 1.09, f"{span.position}: {span.training_task}", fontsize=8, ha="center",
-                        va="bottom", color=colour[span.training_task], fontweight="bold")
+                ax.text(
+                    (span.start + span.end) / 2,
+                    1.09,
+                    f"{span.position}: {span.training_task}",
+                    fontsize=8,
+                    ha="center",
+                    va="bottom",
+                    color=colour[span.training_task],
+                    fontweight="bold",
+                )
     for ax, arm in zip(axes.flat, arms, strict=False):
         here = curves[curves.arm == arm]
         counted = f"{arm}\n{here.seed.nunique()} seeds" if len(here) else arm
@@ -86,8 +101,8 @@ def learning_curves(curves, arms, tasks, title, column="success"):
 def r_matrix(results, arms, tasks, order, title):
     """Heat map of R[i, task]: a row an arm, a column a (position, task); framed = the task just trained.
 
-    results: {arm: R [P, K, M]} with NaN where a seed has not finished; tasks: the M distinct names; order [K]: the index of
-    the task trained at each position. Cells are means over the seeds that got that far; grey = nothing there.
+    results: {arm: R [P, K, M]} with NaN where a seed has not finished; tasks: the M distinct names; order [K]: the index
+    of the task trained at each position. Cells are means over the seeds that got that far; grey = nothing there.
     """
     K, M = len(order), len(tasks)
     width = max(6.0, 1.6 + 0.62 * K * M)
@@ -96,10 +111,24 @@ def r_matrix(results, arms, tasks, order, title):
     empty = np.full((1, K, M), np.nan)
     mean = np.stack([_nan_mean(results.get(arm, empty)) for arm in arms])  # [arms, K, M]
     whole = {arm: np.isfinite(R).all((1, 2)) for arm, R in results.items()}
-    labels = [f"{arm}, {whole[arm].sum()} of {len(whole[arm])} seeds" if arm in whole else f"{arm}, {MISSING}" for arm in arms]
+    labels = [
+        f"{arm}, {whole[arm].sum()} of {len(whole[arm])} seeds" if arm in whole else f"{arm}, {MISSING}" for arm in arms
+    ]
     table = pd.DataFrame(mean.reshape(len(arms), K * M), index=labels)
-    sns.heatmap(table, ax=ax, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f", annot_kws={"size": 8}, cbar=False,
-                linewidths=0.5, linecolor="white", xticklabels=list(tasks) * K)
+    sns.heatmap(
+        table,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        annot=True,
+        fmt=".2f",
+        annot_kws={"size": 8},
+        cbar=False,
+        linewidths=0.5,
+        linecolor="white",
+        xticklabels=list(tasks) * K,
+    )
     ax.set_facecolor("#e6e6e6")
     ax.tick_params(axis="x", labelrotation=40, length=0)
     ax.tick_params(axis="y", labelrotation=0, length=0)
@@ -122,6 +151,7 @@ def _nan_mean(R):
 
 def _outline(x, y):
     from matplotlib.patches import Rectangle
+
     return Rectangle((x + 0.07, y + 0.07), 0.86, 0.86, fill=False, lw=2, edgecolor=PALETTE[1], zorder=3)
 
 
@@ -163,7 +193,9 @@ def training_gate(final, gate, title):
     for x, task in enumerate(tasks):
         points = final[final.task == task].dropna(subset="value").sort_values("seed")
         colours = [PALETTE[2] if value >= gate else PALETTE[3] for value in points.value]
-        ax.scatter(x + np.linspace(-0.18, 0.18, max(len(points), 1))[: len(points)], points.value, c=colours, s=30, zorder=3)
+        ax.scatter(
+            x + np.linspace(-0.18, 0.18, max(len(points), 1))[: len(points)], points.value, c=colours, s=30, zorder=3
+        )
         if points.empty:
             ax.text(x, 0.5, MISSING, ha="center", color=GREY, fontsize=9)
     ax.axhline(gate, color=DARK, lw=0.8, ls="--")

@@ -1,4 +1,5 @@
 """Figures about single neurons: scores, activations, silencing, agreement. Same rules as figures.py."""
+
 from __future__ import annotations
 
 import math
@@ -21,7 +22,7 @@ def score_distribution(neurons, title):
     figure, axes = panels(len(networks), len(layers), 9.0 / len(layers), 1.7, title, sharex=True, sharey=True)
     above = scored.score - scored.base_rate
     width = (above.max() - above.min()) / 40 if above.nunique() > 1 else 0.01
-    bins = width * (np.arange(-61, 62) - 0.5)                   # a bar stands on the base rate itself
+    bins = width * (np.arange(-61, 62) - 0.5)  # a bar stands on the base rate itself
     bins = bins[(bins > above.min() - 2 * width) & (bins < above.max() + 2 * width)] if len(scored) else bins
     for ax, (network, layer) in zip(axes.flat, ((n, la) for n in networks for la in layers)):
         here = (scored.network == network) & (scored.layer == layer)
@@ -33,7 +34,9 @@ def score_distribution(neurons, title):
         ax.hist(above[here], bins=bins, color="#d5d5d5")
         ax.hist(above[chosen], bins=bins, color=NETWORK_COLOURS.get(network, DARK))
         ax.axvline(0, color=DARK, lw=0.8, ls="--")
-    axes[0, 0].text(0, 0.97, " never fires\n (base rate)", transform=axes[0, 0].get_xaxis_transform(), fontsize=7.5, va="top")
+    axes[0, 0].text(
+        0, 0.97, " never fires\n (base rate)", transform=axes[0, 0].get_xaxis_transform(), fontsize=7.5, va="top"
+    )
     figure.supxlabel("score - base rate of the rollout      grey: all neurons, coloured: the chosen", fontsize=8)
     figure.supylabel("neurons", fontsize=8)
     return figure
@@ -60,7 +63,9 @@ def activation_split(best, title):
         names = [f"layer {n.layer} no. {n.neuron}: {n.score:.2f}" for n in here.itertuples()]
         ax.set_yticks(here.index, names, fontsize=7.5)
         ax.invert_yaxis()
-    figure.supxlabel("mean activation      filled: goal reached, hollow: goal not reached      label: score", fontsize=8)
+    figure.supxlabel(
+        "mean activation      filled: goal reached, hollow: goal not reached      label: score", fontsize=8
+    )
     return figure
 
 
@@ -72,8 +77,10 @@ def silencing(results, title):
     """
     arms, choices = list(dict.fromkeys(results.arm)) or [MISSING], ["nothing", "chosen", "random", "lowest"]
     columns = min(len(arms), 3)
-    figure, axes = panels(math.ceil(len(arms) / columns), columns, 5.8 if columns == 1 else 9.4 / columns, 2.6, title, sharey=True)
-    for ax in axes.flat[len(arms):]:
+    figure, axes = panels(
+        math.ceil(len(arms) / columns), columns, 5.8 if columns == 1 else 9.4 / columns, 2.6, title, sharey=True
+    )
+    for ax in axes.flat[len(arms) :]:
         ax.set_visible(False)
     for ax, arm in zip(axes.flat, arms):
         here = results[results.arm == arm]
@@ -98,7 +105,9 @@ def overlap(pairs, title):
     pairs: columns comparison, network, jaccard, expected. The tick is what random sets of that size would give.
     """
     networks, comparisons = list(dict.fromkeys(pairs.network)) or [MISSING], list(dict.fromkeys(pairs.comparison))
-    figure, axes = panels(1, len(networks), 9.5 / len(networks), 0.9 + 0.5 * max(len(comparisons), 2), title, sharex=True, sharey=True)
+    figure, axes = panels(
+        1, len(networks), 9.5 / len(networks), 0.9 + 0.5 * max(len(comparisons), 2), title, sharex=True, sharey=True
+    )
     for ax, network in zip(axes[0], networks):
         name_panel(ax, network)
         if pairs.empty:
@@ -113,12 +122,14 @@ def overlap(pairs, title):
         ax.set_xlim(-0.02, 1.02)
     axes[0, 0].set_yticks(range(len(comparisons)), comparisons, fontsize=8)
     axes[0, 0].set_ylim(len(comparisons) - 0.5, -0.5)
-    figure.supxlabel("Jaccard overlap of the chosen neurons      dark tick: mean, red tick: expected of random sets", fontsize=8)
+    figure.supxlabel(
+        "Jaccard overlap of the chosen neurons      dark tick: mean, red tick: expected of random sets", fontsize=8
+    )
     return figure
 
 
 def held_out(scores, table, title):
-    """Score on the rollout that gave the thresholds against the score on the other half: a panel a network, a point a neuron.
+    """Scores with thresholds from the same episodes against thresholds from others: a panel a network, a point a neuron.
 
     scores: columns network, in_sample, held_out; table: columns network, rank_correlation, jaccard (one row a run).
     """
@@ -129,16 +140,26 @@ def held_out(scores, table, title):
         if here.empty:
             say(ax, "unscored")
             continue
-        name_panel(ax, f"{network}: rank correlation {rows.rank_correlation.mean():.2f}, overlap {rows.jaccard.mean():.2f}")
+        name_panel(
+            ax, f"{network}: rank correlation {rows.rank_correlation.mean():.2f}, overlap {rows.jaccard.mean():.2f}"
+        )
         ax.plot([0.5, 1], [0.5, 1], color=GREY, lw=0.8)
-        ax.scatter(here.in_sample, here.held_out, s=5, color=NETWORK_COLOURS.get(network, DARK), alpha=0.35, lw=0, rasterized=True)
+        ax.scatter(
+            here.in_sample,
+            here.held_out,
+            s=5,
+            color=NETWORK_COLOURS.get(network, DARK),
+            alpha=0.35,
+            lw=0,
+            rasterized=True,
+        )
     figure.supxlabel("score, thresholds from the same episodes", fontsize=8)
     figure.supylabel("score, thresholds from the other episodes", fontsize=8)
     return figure
 
 
 def base_rate_trap(scores, title):
-    """Upper row: score of the chosen against the base rate; lower row: share of the chosen not above it. A column an arm.
+    """Score of the chosen against the base rate (above), share of the chosen not above it (below); a column an arm.
 
     scores: rows of scores.csv with the arm, status scored. On the diagonal a chosen neuron knows no more than one that
     never fires.
@@ -156,13 +177,17 @@ def base_rate_trap(scores, title):
         for network, rows in here.groupby("network"):
             style = {"color": NETWORK_COLOURS.get(network, DARK), "s": 20, "alpha": 0.75, "lw": 0}
             upper.scatter(rows.base_rate, rows.chosen_score, **style)
-            lower.scatter(rows.position + 0.12 * (list(NETWORK_COLOURS).index(network) - 1), rows.chosen_not_above_base, **style)
+            lower.scatter(
+                rows.position + 0.12 * (list(NETWORK_COLOURS).index(network) - 1), rows.chosen_not_above_base, **style
+            )
         lower.set_ylim(-0.04, 1.04)
         lower.set_xticks(sorted(here.position.unique()))
         upper.set_xlabel("base rate", fontsize=8)
         lower.set_xlabel("position", fontsize=8)
     for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(0.04, 0.95 - 0.12 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, va="top")
+        axes[0, 0].text(
+            0.04, 0.95 - 0.12 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, va="top"
+        )
     axes[0, 0].text(1.0, 0.84, "diagonal:\nnever fires", va="top", ha="right", fontsize=7.5, color=GREY)
     axes[0, 0].set_ylabel("mean score of the chosen", fontsize=8)
     axes[1, 0].set_ylabel("share not above base rate", fontsize=8)

@@ -1,4 +1,5 @@
 """Shipped networks rolled out again: what was recorded is measured once more, and single neurons are looked at."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -9,8 +10,19 @@ from .evaluate import rollout
 from .methods import METHODS
 from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
 
-REROLL_COLUMNS = ["sequence", "arm", "seed", "position", "task", "episodes", "recorded", "rerolled", "difference",
-                  "return_recorded", "return_rerolled"]
+REROLL_COLUMNS = [
+    "sequence",
+    "arm",
+    "seed",
+    "position",
+    "task",
+    "episodes",
+    "recorded",
+    "rerolled",
+    "difference",
+    "return_recorded",
+    "return_rerolled",
+]
 SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success", "return"]
 
 
@@ -34,10 +46,18 @@ def reroll_rows(result):
             row = {"sequence": config["sequence"], "arm": result.arm, "seed": seed, "position": position, "task": task}
             if agent:
                 was = at[(at.task == task) & (at.step == at.step.max())].iloc[0]
-                played = rollout(agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method_of(result))
+                played = rollout(
+                    agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method_of(result)
+                )
                 success, gained = float(played.success.amax(2).mean()), float(played.reward.sum(2).mean())
-                row |= {"episodes": int(was.episodes), "recorded": was.success, "rerolled": success,
-                        "difference": success - was.success, "return_recorded": was["return"], "return_rerolled": gained}
+                row |= {
+                    "episodes": int(was.episodes),
+                    "recorded": was.success,
+                    "rerolled": success,
+                    "difference": success - was.success,
+                    "return_recorded": was["return"],
+                    "return_rerolled": gained,
+                }
             rows.append(row)
     return pd.DataFrame(rows, columns=REROLL_COLUMNS)
 
@@ -52,14 +72,16 @@ def agents(result):
 
 
 def score_neurons(result, episodes, share):
-    """Every neuron of every shipped network of a result, scored on the task just trained: NEURON_COLUMNS, empty if none.
+    """Every neuron of every shipped network of a result, scored on the task just trained: NEURON_COLUMNS, maybe empty.
 
-    episodes: of the rollout, goal e in episode e; the goal metric is that of the training; share: of the neurons chosen.
+    episodes: of the rollout, goal e in episode e; share: of the neurons chosen. The goal metric is that of training.
     """
     train, frames = result.run["config"]["train"], []
     for seed, position, task, agent in agents(result):
         played = rollout(agent, task, [seed], episodes, train["episode"], hidden=True, method=method_of(result))
-        frames.append(neuron_rows(played, train["goal"], share).assign(seed=seed, arm=result.arm, position=position, task=task))
+        frames.append(
+            neuron_rows(played, train["goal"], share).assign(seed=seed, arm=result.arm, position=position, task=task)
+        )
     return pd.concat(frames, ignore_index=True)[NEURON_COLUMNS] if frames else pd.DataFrame(columns=NEURON_COLUMNS)
 
 
@@ -72,6 +94,8 @@ def silence_neurons(result, neurons, episodes, draws):
     for seed, position, task, agent in agents(result):
         here = neurons[(neurons.arm == result.arm) & (neurons.seed == seed) & (neurons.position == position)]
         actor = here[here.network == "actor"].sort_values(["layer", "neuron"])
-        rows = silence_rows(agent, method_of(result), task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws)
+        rows = silence_rows(
+            agent, method_of(result), task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws
+        )
         frames += [rows.assign(arm=result.arm, seed=seed, position=position, task=task)] if len(rows) else []
     return pd.concat(frames, ignore_index=True)[SILENCE_COLUMNS] if frames else pd.DataFrame(columns=SILENCE_COLUMNS)

@@ -1,13 +1,13 @@
 """The recorded results of one sequence, read and put together for tables and figures; figures saved.
 
-What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that could
-not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
+What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that
+could not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
 """
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,15 +17,10 @@ import pandas as pd
 from . import metrics
 from .checkpoint import read_run
 from .config import distinct, tasks_of
+from .ship import COLUMNS as RECORDED
 
 REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
-COLUMNS = {
-    "curves": ["sequence", "arm", "seed", "position", "training_task", "step", "total_step", "updates", "task", "success",
-               "success_last", "return", "alpha", "episodes"],
-    "R": ["sequence", "arm", "seed", "position", "training_task", "task", "success", "success_last", "return", "status"],
-    "scores": ["sequence", "arm", "seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
-               "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"],
-}
+COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,10 @@ class Result:
     R: pd.DataFrame
     scores: pd.DataFrame
 
+    @property
+    def tables(self):
+        return {name: getattr(self, name) for name in COLUMNS}
+
     def finished(self, seed):
         """How many positions this seed has finished without diverging."""
         ok = self.R[(self.R.seed == seed) & (self.R.status == "ok")]
@@ -45,8 +44,8 @@ class Result:
 
     def networks(self, seed):
         """Positions whose networks are shipped, sorted."""
-        there = [k for k in range(1, len(self.run["config"]["tasks"]) + 1)]
-        return [k for k in there if f"position{k}.seed{seed}.safetensors" in self.run["files"]]
+        positions = range(1, len(self.run["config"]["tasks"]) + 1)
+        return [k for k in positions if f"position{k}.seed{seed}.safetensors" in self.run["files"]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Study:
     arms: tuple           # asked for, in the order of the tables
     seeds: tuple          # asked for, and any more that were trained
     results: dict         # {arm: Result}
-    references: dict      # {task: Result}: that task trained alone
+    references: dict      # {task: Result}: that task trained alone, see read_alone
     trained: str          # the profile the runs were trained under
 
     @property
@@ -70,20 +69,21 @@ class Study:
         return [arm for arm in self.arms if arm not in self.results]
 
     def table(self, name):
-        """The rows of curves, R or scores of every arm, one DataFrame with a column arm; empty, with columns, if none."""
+        """The rows of curves, R or scores of every arm in one DataFrame; empty, but with its columns, if there are none."""
         frames = [getattr(result, name) for result in self.results.values()]
         frames = [frame for frame in frames if len(frame)] or frames[:1]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS[name])
 
     def title(self, text):
         """A figure's title: what it shows, the sequence, the profile of the training, how many seeds."""
-        counts = sorted({sum(result.finished(seed) > 0 for seed in self.seeds) for result in self.results.values()}) or [0]
-        n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
-        return f"{text}\nsequence {self.sequence}, trained under profile {self.trained}, n = {n} of {len(self.seeds)} seeds"
+        started = {sum(result.finished(seed) > 0 for seed in self.seeds) for result in self.results.values()} or {0}
+        n = "-".join(str(count) for count in sorted({min(started), max(started)}))
+        seeds = f"n = {n} of {len(self.seeds)} seeds"
+        return f"{text}\nsequence {self.sequence}, trained under profile {self.trained}, {seeds}"
 
 
 def read_result(folder, sequence, arm):
-    """The Result in a folder, or None if no run is there. A file that does not match run.json is refused by read_run."""
+    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
     folder = Path(folder)
     if not (folder / "run.json").exists():
         return None
@@ -96,8 +96,16 @@ def read_result(folder, sequence, arm):
 
 
 def read_alone(profile, task):
-    """The Result of plain SAC trained on one task alone, or None."""
-    return read_result(Path(profile.checkpoints) / task / REFERENCE_ARM, task, REFERENCE_ARM)
+    """The Result of plain SAC on one task alone, or None if there is neither a run on that task nor on a sequence of
+    the profile that begins with it: position 1 of fine-tuning is the same training, and the Result then holds only that.
+    """
+    folder, arm = Path(profile.checkpoints), REFERENCE_ARM
+    for sequence in (task, *profile.grid.sequences):
+        result = read_result(folder / sequence / arm, sequence, arm) if tasks_of(sequence)[0] == task else None
+        if result:
+            first = {name: frame[frame.position == 1] for name, frame in result.tables.items()}
+            return replace(result, **first)
+    return None
 
 
 def read_study(profile, sequence, arms=None):
@@ -129,7 +137,7 @@ def trained_profile(results):
 
 
 def accounting(study):
-    """One row an arm: k seeds that finished every position of the n asked for, positions per seed, diverged, unscored."""
+    """One row an arm: k of n seeds finished every position; how far each seed is, seeds diverged, rollouts unscored."""
     rows, K = [], len(study.tasks)
     for arm in study.arms:
         result = study.results.get(arm)
@@ -157,14 +165,14 @@ def footnotes(study):
         if result.run["unscored"]:
             places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
             notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
-    notes += [f"{task}: no run on this task alone, so no forward transfer." for task in study.names if task not in study.references]
-    return notes
+    alone = [task for task in study.names if task not in study.references]
+    return notes + [f"{task}: no run on this task alone, so no forward transfer." for task in alone]
 
 
 def performances(study, column="success"):
     """{arm: R [P, K, M]} of the arms that exist and order [K]; NaN where a seed has not finished or diverged."""
-    tables = {arm: metrics.R_array(result.R, study.seeds, study.tasks, column)[0] for arm, result in study.results.items()}
-    return tables, np.array([study.names.index(task) for task in study.tasks])
+    R_of = lambda result: metrics.R_array(result.R, study.seeds, study.tasks, column)[0]
+    return {arm: R_of(result) for arm, result in study.results.items()}, np.array([study.names.index(task) for task in study.tasks])
 
 
 def common_positions(study):
@@ -173,7 +181,7 @@ def common_positions(study):
 
 
 def write_csv(frame, path):
-    """Write a csv with numbers rounded to 6 digits and line feeds; .gz is written without a time stamp. Returns the path."""
+    """Write a csv with numbers rounded to 6 digits and line feeds, .gz without a time stamp; returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None

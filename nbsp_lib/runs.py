@@ -85,7 +85,8 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
             with contextlib.ExitStack() as shared:
                 for state in trunk.values():
                     shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
-                advance(profile.train, sequence, METHODS["sac"], trunk, 1, False, population, device, stop, save_every, "position 1")
+                advance(profile.train, sequence, METHODS["sac"], trunk, 1, False, population, device, stop, save_every,
+                        "position 1")
                 for seed in new:
                     states[seed].fork(trunk[seed])
         advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm)

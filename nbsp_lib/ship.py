@@ -73,7 +73,8 @@ def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False):
     if records and read_run(out)["config_hash"] != config_hash(run):
         raise ValueError(f"{out}: holds a run with other settings; move it away first")
     for seed, state in states_of(run, seeds, root).items():
-        if state.manifest and (fresh := record_of(state)).finished >= (records[seed].finished if seed in records else 0):
+        fresh = record_of(state) if state.manifest else None
+        if fresh and (seed not in records or fresh.finished >= records[seed].finished):
             records[seed] = fresh
     records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
     if records:
@@ -89,12 +90,12 @@ def write(out, run, profile, arm, records, last_only):
         rows = [row for record in records.values() for row in record.rows[name]]
         frame = pd.DataFrame(rows, columns=columns).round(6)
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    for seed, record in records.items():
+    for record in records.values():
         for name, data in record.networks.items():
             if not last_only or name.startswith(f"position{record.finished}."):
                 write_atomic(part / name, data)
-    unscored = sorted({(row["seed"], row["position"]) for record in records.values() for row in record.rows["scores"]
-                       if row["status"] == "unscored"})
+    scores = [row for record in records.values() for row in record.rows["scores"]]
+    unscored = sorted({(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"})
     about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": code_hash(run["method"]),
              "profile": profile, "versions": {name: importlib.metadata.version(name) for name in VERSIONS}
              | {"python": platform.python_version()},

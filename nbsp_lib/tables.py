@@ -2,6 +2,7 @@
 
 Every number comes from metrics.py; here the arms are put side by side, k of n beside each.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,12 +12,16 @@ from . import metrics
 from .results import performances
 
 METRICS = ("ASR", "FM", "plasticity", "CW forward transfer", "Chaudhry FM")
-MATRIX = {"ASR": metrics.asr, "FM": metrics.forgetting, "plasticity": metrics.plasticity,
-          "Chaudhry FM": metrics.chaudhry_forgetting}
+MATRIX = {
+    "ASR": metrics.asr,
+    "FM": metrics.forgetting,
+    "plasticity": metrics.plasticity,
+    "Chaudhry FM": metrics.chaudhry_forgetting,
+}
 
 
 def first_visit(curves, seeds, task, position, column):
-    """Success on a task while it is trained for the first time: steps [T] from 0, values [P, T]; NaN where not finished.
+    """Success on a task while it is trained for the first time: steps [T] from 0, values [P, T]; NaN if not finished.
 
     Step 0 of a later position is the last evaluation of the position before.
     """
@@ -60,16 +65,20 @@ def per_seed(study, column="success", positions=None):
     """
     tables, order = performances(study, column)
     order = order[: positions or len(order)]
-    M, rows = order.max() + 1, []                                   # distinct tasks are numbered by first visit
+    M, rows = order.max() + 1, []  # distinct tasks are numbered by first visit
     for arm, R in tables.items():
-        whole = np.isfinite(R[:, : len(order), :M]).all((1, 2))     # one k of n for all metrics of an arm
+        whole = np.isfinite(R[:, : len(order), :M]).all((1, 2))  # one k of n for all metrics of an arm
         for metric in METRICS:
             try:
-                values = MATRIX[metric](R[:, : len(order), :M], order) if metric in MATRIX else transfer(study, arm, column)
-            except ValueError:                                      # not defined with one task or one position
+                values = (
+                    MATRIX[metric](R[:, : len(order), :M], order) if metric in MATRIX else transfer(study, arm, column)
+                )
+            except ValueError:  # not defined with one task or one position
                 values = np.full(len(study.seeds), np.nan)
-            rows += [{"arm": arm, "seed": seed, "metric": metric, "value": value}
-                     for seed, value in zip(study.seeds, np.where(whole, values, np.nan), strict=True)]
+            rows += [
+                {"arm": arm, "seed": seed, "metric": metric, "value": value}
+                for seed, value in zip(study.seeds, np.where(whole, values, np.nan), strict=True)
+            ]
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
 
 
@@ -83,18 +92,35 @@ def main_table(study, values, repeats=10_000):
         for metric in METRICS:
             here = values[(values.arm == arm) & (values.metric == metric)].value.to_numpy(dtype=float)
             s = metrics.summary(here if len(here) else np.full(len(study.seeds), np.nan), repeats=repeats)
-            rows.append({"arm": arm, "metric": metric, "k": s["finished"], "n": s["seeds"], "mean": s["mean"], "iqm": s["iqm"],
-                         "low": s["mean_low"], "high": s["mean_high"], "indicative": s["indicative"]})
+            rows.append(
+                {
+                    "arm": arm,
+                    "metric": metric,
+                    "k": s["finished"],
+                    "n": s["seeds"],
+                    "mean": s["mean"],
+                    "iqm": s["iqm"],
+                    "low": s["mean_low"],
+                    "high": s["mean_high"],
+                    "indicative": s["indicative"],
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def wide(table):
-    """The table as people read it: a row an arm; a cell says mean / IQM [interval], * = indicative (below five seeds)."""
+    """The table to read: a row an arm; a cell says mean / IQM [interval], * = indicative (below five seeds)."""
+
     def cell(row):
         if not np.isfinite(row["mean"]):
             return "–"
-        interval = f" [{row.low:.2f}, {row.high:.2f}]{'*' if row.indicative else ''}" if np.isfinite(row.low) else " [one seed]"
+        interval = (
+            f" [{row.low:.2f}, {row.high:.2f}]{'*' if row.indicative else ''}"
+            if np.isfinite(row.low)
+            else " [one seed]"
+        )
         return f"{row['mean']:.2f} / {row.iqm:.2f}{interval}"
+
     lines = []
     for arm, rows in table.groupby("arm", sort=False):
         counts = rows[rows.metric == "ASR"].iloc[0]
@@ -103,16 +129,24 @@ def wide(table):
     return pd.DataFrame(lines, columns=["arm", "seeds", *METRICS])
 
 
-def gate(study_of, tasks, column="success"):
-    """Plain SAC on each task alone: columns task, seed, value, status; a row also where nothing was run.
+def gate(alone, column="success"):
+    """Plain SAC on each task alone: columns task, seed, value, status, source; a row also where nothing was run.
 
-    study_of: {task: Result or None}; value = mean of the last three evaluations (R.csv).
+    alone: {task: Result or None} (results.read_alone); value = mean of the last three evaluations (R.csv); source = the
+    sequence that was trained: the task itself, or one that begins with it.
     """
     rows = []
-    for task in tasks:
-        result = study_of.get(task)
+    for task, result in alone.items():
         for seed in result.run["seeds"] if result else [None]:
             here = result.R[(result.R.seed == seed) & (result.R.task == task)] if result else ()
             status = here.status.iloc[0] if len(here) else "not finished" if result else "not run"
-            rows.append({"task": task, "seed": seed, "value": here[column].iloc[0] if status == "ok" else np.nan, "status": status})
-    return pd.DataFrame(rows, columns=["task", "seed", "value", "status"])
+            rows.append(
+                {
+                    "task": task,
+                    "seed": seed,
+                    "value": here[column].iloc[0] if status == "ok" else np.nan,
+                    "status": status,
+                    "source": result.run["config"]["sequence"] if result else "",
+                }
+            )
+    return pd.DataFrame(rows, columns=["task", "seed", "value", "status", "source"])

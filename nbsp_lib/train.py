@@ -179,7 +179,7 @@ class Cycle:
         """Go on until `last` positions are done, saving at the end of a round about every `save_every` seconds.
 
         `switch` False: stop at the first task end, before anything of it happens. `stop()` true: save and return False.
-        Raises Diverged after the other seeds were saved.
+        Raises Diverged; the last save of every seed stands.
         """
         saved, due = time.monotonic(), milestones(self.rounds, self.train.evaluations)
         if states[0].manifest is None:
@@ -189,7 +189,8 @@ class Cycle:
         while self.position < last:
             env = None
             while self.round < self.rounds:
-                env, began = env or MetaWorld(self.positions[self.position], self.seeds, self.train.envs, self.train.episode), time.monotonic()
+                env, began = (env or MetaWorld(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
+                              time.monotonic())
                 success = self.play_round(env)
                 if bad := self.diverged():
                     raise Diverged(bad)

@@ -1,7 +1,6 @@
-"""Made-up results in the format of training: small, deterministic, with sha256 sums that match. Nothing here was trained."""
+"""Made-up results in the format of training: small, deterministic, checksums that match. Nothing here was trained."""
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -10,10 +9,14 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from nbsp_lib.checkpoint import sha256
+from nbsp_lib.ship import COLUMNS
+
 SEQUENCES = {"window": ("window-open", "window-close") * 2}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
          "critic_lr": 1e-3, "alpha_lr": 1e-3, "gamma": 0.99, "tau": 0.005, "updates_per_step": 1.0, "store": 0.1,
-         "goal": "reward", "evaluations": 10, "episodes": 2, "final_episodes": 4, "scoring_episodes": 4, "reset_adam": True}
+         "goal": "reward", "evaluations": 10, "episodes": 2, "final_episodes": 4, "scoring_episodes": 4,
+         "reset_adam": True}
 
 
 def skill(arm, tasks, position, task, generator):
@@ -39,15 +42,13 @@ def tables(arm, tasks, seeds, finished, R, train):
                 share = min(1.0, step / (0.8 * train["steps"]))
                 for m, task in enumerate(names):
                     value = before[m] + share * (goal[m] - before[m])
-                    curve_rows.append([seed, position, tasks[position - 1], step, (position - 1) * train["steps"] + step,
-                                       int(step), task, value, value * 0.9, 100 * value, 0.1, train["episodes"]])
+                    total = (position - 1) * train["steps"] + step
+                    curve_rows.append([seed, position, tasks[position - 1], step, total, int(step), task, value,
+                                       value * 0.9, 100 * value, 0.1, train["episodes"]])
             for m, task in enumerate(names):
                 r_rows.append([seed, position, tasks[position - 1], task, goal[m], goal[m] * 0.9, 100 * goal[m], "ok"])
             before = np.asarray(goal)
-    curves = pd.DataFrame(curve_rows, columns=["seed", "position", "training_task", "step", "total_step", "updates", "task",
-                                               "success", "success_last", "return", "alpha", "episodes"])
-    return curves, pd.DataFrame(r_rows, columns=["seed", "position", "training_task", "task", "success", "success_last",
-                                                 "return", "status"])
+    return pd.DataFrame(curve_rows, columns=COLUMNS["curves"]), pd.DataFrame(r_rows, columns=COLUMNS["R"])
 
 
 def scores(tasks, seeds, finished, unscored):
@@ -58,42 +59,48 @@ def scores(tasks, seeds, finished, unscored):
             for network in ("actor", "critic0", "critic1"):
                 head = [seed, position, tasks[position - 1], network, 16]
                 base = 0.6 + 0.08 * position
-                numbers = [1 - base, base, 0.2, 3, 1.0 if seed == 0 else 0.3, base + 0.04 * seed, base - 0.05, 0.2, "scored"]
+                not_above = 1.0 if seed == 0 else 0.3
+                numbers = [1 - base, base, 0.2, 3, not_above, base + 0.04 * seed, base - 0.05, 0.2, "scored"]
                 rows.append(head + ([None] * 8 + ["unscored"] if (seed, position) in unscored else numbers))
-    return pd.DataFrame(rows, columns=["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
-                                       "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"])
+    return pd.DataFrame(rows, columns=COLUMNS["scores"])
 
 
-def network(seed, layers, critics=True):
+def network(seed, layers):
     """fp16 tensors of one agent, as in the shipped files: actor 39 -> layers -> 8, two critics 43 -> layers -> 1."""
     generator, tensors = torch.Generator().manual_seed(seed), {}
     for name, count, first, last in (("actor", 1, 39, 8), ("critic", 2, 43, 1)):
         sizes = [first, *layers, last]
         for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
-            if name == "actor" or critics:
-                tensors[f"{name}.w{i}"] = (torch.randn(count, a, b, generator=generator) / a**0.5).half()
-                tensors[f"{name}.b{i}"] = torch.zeros(count, 1, b).half()
+            tensors[f"{name}.w{i}"] = (torch.randn(count, a, b, generator=generator) / a**0.5).half()
+            tensors[f"{name}.b{i}"] = torch.zeros(count, 1, b).half()
     return tensors
 
 
 def write(checkpoints, sequence, arm, seeds=(0, 1, 2), finished=None, R=None, unscored=(), diverged=(), profile="smoke",
           method="nbsp", settings=None, train=None, every=True):
-    """Write <checkpoints>/<sequence>/<arm>/ and return it. every: networks of all positions with critics, else the last actor's."""
+    """Write <checkpoints>/<sequence>/<arm>/ and return it.
+
+    finished: {seed: positions}, by default all; R [P, K, M]: the results, else made up; unscored: [(seed, position)];
+    diverged: seeds whose last position is marked so; every: networks of all positions, else of the last only.
+    """
     tasks, train = SEQUENCES.get(sequence, (sequence,)), TRAIN | (train or {})
     finished = {seed: len(tasks) for seed in seeds} | (finished or {})
     folder = Path(checkpoints) / sequence / arm
     folder.mkdir(parents=True, exist_ok=True)
     curves, r_rows = tables(arm, tasks, seeds, finished, R, train)
-    r_rows.loc[r_rows.seed.isin(diverged) & (r_rows.position == r_rows.position.max()), "status"] = "diverged"
+    for seed in diverged:
+        r_rows.loc[(r_rows.seed == seed) & (r_rows.position == finished[seed]), "status"] = "diverged"
     for name, frame in (("curves", curves), ("R", r_rows), ("scores", scores(tasks, seeds, finished, unscored))):
         frame.round(6).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     for seed in seeds:
-        for position in range(1 if every else finished[seed], finished[seed] + 1):
-            save_file(network(10 * seed + position, train["layers"], every), folder / f"position{position}.seed{seed}.safetensors")
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.name != "run.json"}
-    config = {"sequence": sequence, "tasks": list(tasks), "arm": arm, "method": method, "settings": settings or {}, "train": train}
-    run = {"config": config, "config_hash": "0" * 16, "code_hash": "0" * 16, "profile": profile, "versions": {}, "files": files,
-           "seeds": list(seeds), "positions": len(tasks), "finished": {str(seed): k for seed, k in finished.items()},
-           "diverged": list(diverged), "unscored": [list(place) for place in unscored]}
+        for k in range(1 if every else finished[seed], finished[seed] + 1):
+            save_file(network(10 * seed + k, train["layers"]), folder / f"position{k}.seed{seed}.safetensors")
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != "run.json"}
+    config = {"sequence": sequence, "tasks": list(tasks), "arm": arm, "method": method, "settings": settings or {},
+              "train": train}
+    run = {"config": config, "config_hash": "0" * 16, "code_hash": "0" * 16, "profile": profile, "versions": {},
+           "files": files, "seeds": list(seeds), "positions": len(tasks),
+           "finished": {str(seed): k for seed, k in finished.items()}, "diverged": list(diverged),
+           "unscored": [list(place) for place in unscored]}
     (folder / "run.json").write_text(json.dumps(run, indent=1, sort_keys=True))
     return folder

@@ -1,7 +1,7 @@
 """Populations small enough to compute by hand or by an oracle: agents, filled replays, candidate rows and noise.
 
-Axes as in the library: P population, C critics, B batch, A action dimensions, U updates. Every seed draws from its own generators,
-so a seed is the same whatever stands beside it.
+Axes as in the library: P population, C critics, B batch, A action dimensions, U updates. Every seed draws from its own
+generators, so a seed is the same whatever stands beside it.
 """
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ results.accounting(study)
 # success. An agent stands at the last position its seed has finished. A seed without a network keeps its line, empty.
 
 # %%
-runs = [*study.results.values(), *study.references.values()]
+alone = [run for task, run in study.references.items() if run.run["config"]["sequence"] == task]
+runs = [*study.results.values(), *alone]
 frames = [reroll.reroll_rows(run) for run in runs] or [pd.DataFrame(columns=reroll.REROLL_COLUMNS)]
 compared = pd.concat(frames, ignore_index=True)
 results.write_csv(compared, out)

@@ -21,7 +21,8 @@ gate = 0.9  # success to reach, as the mean of the last three evaluations
 # %% [markdown]
 # ## What there is
 #
-# One row a task and seed; the value is the mean of the last three evaluations of the run, as everywhere in the tables. A task that
+# The tasks are those of the profile's sequences and those it trains alone. Where a task was not trained alone but a sequence begins with it, the first
+# position of fine-tuning is the same training and is used; *source* says so. One row a task and seed; the value is the mean of the last three evaluations of the run, as everywhere in the tables. A task that
 # was not run and a seed that stopped early keep their rows, without a value.
 
 # %%
@@ -29,11 +30,12 @@ import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib import figures, results, tables
-from nbsp_lib.config import load_profile
+from nbsp_lib.config import distinct, load_profile, tasks_of
 
 profile = load_profile(params_file)
-alone = {task: results.read_alone(profile, task) for task in profile.grid.references}
-final = tables.gate(alone, profile.grid.references)
+asked = [task for name in (*profile.grid.sequences, *profile.grid.references) for task in tasks_of(name)]
+alone = {task: results.read_alone(profile, task) for task in distinct(asked)}
+final = tables.gate(alone)
 results.write_csv(final, f"{out}/training_gate.csv")
 final.round(3)
 

@@ -1,0 +1,247 @@
+"""NBSP: what a mask does to a step, which rows an update learns from, what a task end changes and what it leaves."""
+import pytest
+import tiny
+import torch
+
+from nbsp_lib import neurons, sac
+from nbsp_lib.method import Method
+from nbsp_lib.methods.nbsp import NBSP
+
+
+def trained_pair(P=2, **settings):
+    """An agent in mid-training, its NBSP with random masks in the union, a copy of the agent, the replay, the seeds."""
+    seeds, method = tuple(range(P)), NBSP(**settings)
+    agent, replay = tiny.make(method, seeds)
+    tiny.learn(agent, replay, method, seeds, 5)
+    twin, _ = tiny.copied(agent, method)
+    g = torch.Generator().manual_seed(3)
+    for k, t in method.state.items():
+        if "union" in k:
+            t.copy_(torch.where(torch.rand(t.shape, generator=g) < 0.3, 0.1 * torch.rand(t.shape, generator=g), 1.0))
+    return agent, method, twin, replay, seeds
+
+
+def one_update(agent, method, replay, seeds):
+    (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=4)
+    sac.update(agent, replay, recent, stored, noise, method, tiny.SETTINGS)
+
+
+def masks_of(method, net):
+    """Mask [P, C, 1, W] of every parameter by name; the output layer has none."""
+    unit = {i: method.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)}
+    return {k: unit.get(int(k[1:]), torch.ones(1)) for k in net.params}
+
+
+def free_steps(agent, replay, seeds, net_name):
+    """The step that Adam would take without a mask, by name, from the same batch, in a throwaway copy."""
+    class Spy(Method):
+        def shape_step(self, net, steps, noise):
+            if net.name == net_name:
+                self.steps = {k: t.clone() for k, t in steps.items()}
+            return steps
+    spy, (twin, _) = Spy(), tiny.copied(agent, None)
+    one_update(twin, spy, replay, seeds)
+    return spy.steps
+
+
+@pytest.mark.parametrize("name, other", [("critic", "actor"), ("actor", "critic")])
+def test_a_masked_neuron_moves_by_exactly_its_share_of_the_free_step(name, other):
+    """Incoming weights and bias of its own layer only; every other parameter moves as freely as without a mask.
+
+    One network at a time: a held-back critic would change the actor's loss, and so its free step.
+    """
+    agent, method, _, replay, seeds = trained_pair(**{other: False})
+    net = getattr(agent, name)
+    steps, before = free_steps(agent, replay, seeds, name), {k: p.clone() for k, p in net.params.items()}
+    one_update(agent, method, replay, seeds)
+    for k, mask in masks_of(method, net).items():
+        assert torch.equal(net.params[k], before[k] + steps[k] * mask)
+        held = (mask < 1).expand_as(steps[k])
+        assert held.any() == (k not in ("w2", "b2"))
+        assert torch.equal(net.params[k][~held], (before[k] + steps[k])[~held])
+
+
+def test_a_network_that_is_not_masked_moves_as_if_there_were_no_mask():
+    """actor=False, critic=False: the state is there, but nothing is held back."""
+    agent, method, twin, replay, seeds = trained_pair(actor=False, critic=False)
+    one_update(agent, method, replay, seeds)
+    one_update(twin, Method(), replay, seeds)
+    assert not tiny.differing(agent.tensors(), twin.tensors())
+    agent, method, twin, replay, seeds = trained_pair(critic=False)
+    one_update(agent, method, replay, seeds)
+    one_update(twin, Method(), replay, seeds)
+    changed = tiny.differing(agent.tensors(), twin.tensors())
+    assert changed and all(k.startswith("actor.params") for k in changed)
+
+
+def test_the_moments_of_adam_see_the_free_gradient_under_a_step_mask():
+    agent, method, twin, replay, seeds = trained_pair(actor=False)
+    one_update(agent, method, replay, seeds)
+    one_update(twin, Method(), replay, seeds)
+    changed = tiny.differing(agent.critic.tensors(), twin.critic.tensors())
+    assert sorted(changed) == ["params.b0", "params.b1", "params.w0", "params.w1"]
+
+
+def test_a_mask_on_the_gradient_is_undone_by_adam():
+    """The trap: the first step of Adam is its learning rate times the sign, whatever the gradient was multiplied by."""
+    def first_step(mask_kind):
+        method = NBSP(mask=mask_kind, actor=False)
+        agent, replay = tiny.make(method)
+        before = {k: p.clone() for k, p in agent.critic.params.items()}
+        free = free_steps(agent, replay, (0,), "critic")
+        for i in range(2):
+            method.state[f"critic.union{i}"].fill_(0.05)
+        one_update(agent, method, replay, (0,))
+        distance = lambda k: (agent.critic.params[k] - before[k]).abs().sum()
+        return torch.stack([distance(k) / free[k].abs().sum() for k in ("w0", "b0", "w1", "b1")])
+    torch.testing.assert_close(first_step("step"), torch.full((4,), 0.05), rtol=1e-3, atol=0)
+    assert (first_step("gradient") > 0.99).all() and (first_step("gradient") < 1.001).all()
+
+
+UNTOUCHED = [{}, {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
+
+
+@pytest.mark.parametrize("settings", UNTOUCHED, ids=str)
+def test_nbsp_is_fine_tuning_bit_for_bit_until_its_first_task_end(settings):
+    results = []
+    for method in (Method(), NBSP(**settings)):
+        agent, replay = tiny.make(method, (0, 1))
+        tiny.learn(agent, replay, method, (0, 1), 25)
+        results.append(agent.tensors())
+    assert not tiny.differing(*results)
+
+
+def test_both_neutral_values_are_fine_tuning_for_ever():
+    """And share 0 alone leaves masks of ones: what is left of the method is its replay."""
+    results = []
+    for method in (Method(), NBSP(share=0.0, replay_every=0), NBSP(share=0.0, replay_every=5)):
+        agent, replay = tiny.make(method, (0, 1))
+        for task in (0, 1):
+            tiny.learn(agent, replay, method, (0, 1), 12, purpose=task)
+            method.after_task(agent, task, tiny.random_world(agent, (0, 1)))
+        tiny.learn(agent, replay, method, (0, 1), 12)
+        results.append(agent.tensors())
+        assert all((t == 1).all() for k, t in method.state.items() if k != "period")
+    assert not tiny.differing(results[0], results[1]) and tiny.differing(results[0], results[2])
+
+
+def test_alpha_zero_freezes_the_chosen_neurons():
+    method, seeds = NBSP(alpha=0.0, replay_every=2), (0, 1)
+    agent, replay = tiny.make(method, seeds)
+    tiny.learn(agent, replay, method, seeds, 5)
+    method.after_task(agent, 0, tiny.random_world(agent, seeds))
+    before = {net.name: {k: p.clone() for k, p in net.params.items()} for net in agent.networks}
+    tiny.learn(agent, replay, method, seeds, 10, purpose=4)
+    for net in agent.networks:
+        for k, mask in masks_of(method, net).items():
+            still = (net.params[k] == before[net.name][k])
+            frozen = (mask == 0).expand_as(still)
+            assert still[frozen].all() and not still[~frozen].all()
+        zeros = sum(int((method.state[f"{net.name}.union{i}"] == 0).sum()) for i in range(2))
+        assert zeros == 2 * 2 * net.params["b0"].shape[1]               # floor(0.2 · 14) of each network and seed
+
+
+class SpiedReplay:
+    """A replay that writes down the rows of every batch."""
+
+    def __init__(self, replay):
+        self.replay, self.rows = replay, []
+
+    def gather(self, rows):
+        self.rows.append(rows.clone())
+        return self.replay.gather(rows)
+
+
+def test_every_kth_update_learns_from_stored_rows_and_from_nothing_else():
+    """k counts updates over all positions, as agent.updates does; before the first task end there is no replay."""
+    method, seeds = NBSP(replay_every=4, share=0.0, actor=False, critic=False), (0, 1)
+    agent, replay = tiny.make(method, seeds)
+    spied = SpiedReplay(replay)
+    tiny.learn(agent, spied.replay, method, seeds, 6)
+    for purpose in (4, 5):
+        for u, (recent, stored, noise) in enumerate(zip(*tiny.draws(replay, seeds, 10, purpose=purpose))):
+            sac.update(agent, spied, recent, stored, noise, method, tiny.SETTINGS)
+            number = int(agent.updates[0])
+            replayed = purpose == 5 and number % 4 == 0
+            assert torch.equal(spied.rows[-1], stored if replayed else recent)
+            assert (spied.rows[-1] >= replay.capacity).all() == replayed
+            assert len(spied.rows) == (purpose - 4) * 10 + u + 1     # one batch an update
+        method.after_task(agent, 0, tiny.random_world(agent, seeds))
+    assert int(agent.updates[0]) == 26
+
+
+def by_hand(goal_rows, active):
+    """A world of 4 moments for layers (2, 3): which of the 5 neurons fire when, the same in all networks."""
+    activity = torch.tensor(active, dtype=torch.float32)                                    # [P, T, 5]
+    layers = lambda C: [part[:, None].expand(-1, C, -1, -1) for part in activity.split((2, 3), -1)]
+    goal = torch.tensor(goal_rows, dtype=torch.float32)
+    return tiny.StubWorld(range(len(goal)), {"actor": layers(1), "critic": layers(2)}, goal)
+
+
+GOOD, HALF, QUARTER = [1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]           # agree with GOOD at 4, 2, 3 moments
+FIRST = [[list(t) for t in zip(GOOD, HALF, QUARTER, HALF, HALF)]]        # scores 1, 0.5, 0.75, 0.5, 0.5
+SECOND = [[list(t) for t in zip(HALF, HALF, GOOD, GOOD, HALF)]]          # scores 0.5, 0.5, 1, 1, 0.5
+THIRD = [[list(t) for t in zip(HALF, QUARTER, HALF, HALF, QUARTER)]]     # scores 0.5, 0.75, 0.5, 0.5, 0.75
+
+
+def union(method, name, p=0, c=0):
+    return torch.cat([method.state[f"{name}.union{i}"][p, c, 0] for i in range(2)])
+
+
+def test_the_union_takes_the_smallest_and_a_revisit_replaces_its_own_task():
+    """share 0.4 of 5 neurons: the two best of each network, over both layers together, with α = 0.2."""
+    method = NBSP(share=0.4)
+    agent, _ = tiny.make(method, layers=(2, 3))
+    check = lambda want: [torch.testing.assert_close(union(method, name, c=c), torch.tensor(want))
+                          for name, c in (("actor", 0), ("critic", 0), ("critic", 1))]
+    check([1.0, 1, 1, 1, 1])
+    rows = method.after_task(agent, 0, by_hand([GOOD], FIRST))
+    check([0.0, 1, 0.05, 1, 1])
+    assert [(r["network"], r["neurons"], r["chosen"], r["status"]) for r in rows] == \
+        [(n, 5, 2, "scored") for n in ("actor", "critic0", "critic1")]
+    row = rows[0]
+    want = {"seed": 0, "goal_mean": 0.5, "base_rate": 0.5, "silent": 0, "chosen_not_above_base": 0, "chosen_score": 0.875}
+    assert row.items() >= want.items() and (row["all_score"], row["masked"]) == pytest.approx((0.65, 0.4))
+    method.after_task(agent, 1, by_hand([GOOD], SECOND))
+    check([0.0, 1, 0.0, 0.0, 1])                                     # neuron 2: the smaller of 0.05 and 0
+    method.after_task(agent, 0, by_hand([GOOD], THIRD))
+    check([1.0, 0.05, 0.0, 0.0, 0.05])                               # neuron 0 was held for task 0 only
+
+
+def test_a_seed_with_a_constant_goal_keeps_its_masks_while_others_are_renewed():
+    method, seeds = NBSP(share=0.4), (0, 1)
+    agent, _ = tiny.make(method, seeds, layers=(2, 3))
+    method.after_task(agent, 0, by_hand([GOOD, GOOD], FIRST * 2))
+    before = {k: t.clone() for k, t in method.state.items()}
+    rows = method.after_task(agent, 1, by_hand([[0, 0, 0, 0], GOOD], SECOND * 2))
+    for k, t in method.state.items():
+        assert torch.equal(t[0], before[k][0])
+    assert union(method, "actor", p=1).tolist() == [0.0, 1, 0.0, 0.0, 1]
+    assert [(r["seed"], r["status"]) for r in rows] == [(0, "unscored"), (1, "scored")] * 3
+    unscored = rows[0]
+    assert not {"base_rate", "chosen", "chosen_score", "all_score"} & unscored.keys()
+    assert unscored["masked"] == pytest.approx(0.4) and rows[1]["masked"] == pytest.approx(0.6)
+    # nobody can be scored: nothing changes, everybody is reported, and the replay starts all the same
+    fresh = NBSP(share=0.4)
+    agent, _ = tiny.make(fresh, seeds, layers=(2, 3))
+    rows = fresh.after_task(agent, 0, by_hand([[1, 1, 1, 1], [0, 0, 0, 0]], FIRST * 2))
+    assert {r["status"] for r in rows} == {"unscored"} and fresh.state["period"].flatten().tolist() == [10, 10]
+    assert all((t == 1).all() for k, t in fresh.state.items() if k != "period")
+
+
+def test_masks_are_those_of_the_pure_functions_on_each_network():
+    method, seeds = NBSP(share=0.3, score="balanced"), (0, 1, 2)
+    agent, _ = tiny.make(method, seeds)
+    world = tiny.random_world(agent, seeds)
+    rows = method.after_task(agent, 1, world)
+    for net in agent.networks:
+        for c in range(net.params["b0"].shape[1]):
+            activity = torch.cat([h[:, c] for h in world.hidden[net.name]], -1)             # [P, T, 14]
+            scores = neurons.skill_scores(activity, world.goal, "balanced")
+            want = neurons.neuron_mask(scores, neurons.top_neurons(scores, 0.3), 0.2)
+            state = lambda kind, net=net: [method.state[f"{net.name}.{kind}{i}"] for i in range(2)]
+            assert torch.equal(torch.cat([t[:, c, 0] for t in state("union")], -1), want)
+            assert torch.equal(torch.cat([t[:, 1, c, 0] for t in state("masks")], -1), want)
+            assert all((t[:, 0] == 1).all() for t in state("masks"))
+    assert [r["chosen"] for r in rows] == [4] * 9
+    assert all(r["silent"] == pytest.approx(5 / 14) for r in rows)

@@ -1,0 +1,38 @@
+"""Runs of seconds: the smoke profile made smaller, trained in a folder of its own and shipped."""
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from nbsp_lib.config import load_profile
+from nbsp_lib.runs import train_run
+from nbsp_lib.ship import ship
+
+SMOKE = Path(__file__).resolve().parent.parent / "profiles" / "smoke" / "params.yaml"
+SEQUENCE = "window"
+
+
+def profile(**train):
+    """400 steps per position in 4 rounds of 2 episodes; goal metric reward, so that masks and replay really happen."""
+    made = load_profile(SMOKE)
+    small = {"steps": 400, "random_steps": 100, "envs": 2, "episode": 50, "layers": (16, 16), "batch": 16, "store": 0.1,
+             "evaluations": 3, "episodes": 2, "final_episodes": 2, "scoring_episodes": 2, "updates_per_step": 0.5}
+    return replace(made, train=replace(made.train, **small | train))
+
+
+def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, **how):
+    """Train and ship under `folder`; where the results are."""
+    folder, made = Path(folder), made or profile()
+    train_run(made, SEQUENCE, arm, seeds, positions=positions, root=folder / "state", **how)
+    ship(made, SEQUENCE, arm, seeds, folder / "out", root=folder / "state")
+    return folder / "out"
+
+
+def contents(out, seed=None):
+    """Every shipped file but the clock's, name -> bytes; with a seed, its networks and its lines of the tables."""
+    files = {path.name: path.read_bytes() for path in sorted(Path(out).iterdir()) if path.name != "timing.json"}
+    if seed is None:
+        return files
+    tables = {name: [line for line in data.splitlines() if line.startswith(f"{seed},".encode())]
+              for name, data in files.items() if name.endswith(".csv")}
+    return tables | {name: data for name, data in files.items() if f".seed{seed}." in name}
