@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from nbsp_lib.config import ConfigError, check_seeds, load_profile, tasks_of
+from nbsp_lib.progress import line
 from nbsp_lib.strict import one_of
 
 SHIPPED = "data/checkpoints"
@@ -80,9 +81,11 @@ def activity(state):
         with state.lock():
             return "not running"
     except BlockingIOError:
-        now = json.loads(report.read_text()) if report.exists() else {"done": 0, "total": 0, "seconds_left": 0, "time": 0}
+        if not report.exists():
+            return "running"
+        now = json.loads(report.read_text())
         stalled = f", stalled for {time.time() - now['time']:.0f} s" if time.time() - now["time"] > 600 else ""
-        return f"running, {now['done']} of {now['total']} rounds, {now['seconds_left'] / 60:.0f} min left{stalled}"
+        return f"running: {line(now)}{stalled}"
 
 
 def plan(args):

@@ -3,28 +3,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import psutil
-import torch
 
-from nbsp_lib.checkpoint import network_bytes
 from nbsp_lib.config import cell, config_hash, distinct, tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
-from nbsp_lib.evaluate import WAVE, rollout, snapshot
+from nbsp_lib.evaluate import WAVE
 from nbsp_lib.method import overrides
 from nbsp_lib.methods import METHODS
+from nbsp_lib.pace import measure
 from nbsp_lib.replay import Replay
-from nbsp_lib.runs import STATE, keep_memory, place, states_of, trunk_of
-from nbsp_lib.train import Cycle, milestones
+from nbsp_lib.runs import STATE, place, states_of, trunk_of
+from nbsp_lib.train import milestones
 
-SHARED = "(position 1)"       # trained once for every arm that starts neutral
+SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 4.0                 # of measuring, over all methods and group sizes
-ROWS = 100_000                # of replay while measuring: beyond the caches, as in training
-PLAYED = 50                   # steps of an episode while measuring
 
 
 @dataclass(frozen=True)
@@ -41,89 +37,70 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """Seeds that one process trains together from the same place on, and the work of each of them."""
+    """Seeds that are trained together, from the same place on, and the work of each of them."""
     sequence: str
     arm: str
     method: str
     seeds: tuple
     work: Work
 
-
-@dataclass(frozen=True)
-class Rates:
-    """Of a group of seeds: CPU seconds of one update of all of them, of one environment step while learning, and of one
-    while measuring; share of a core that the measuring got; bytes of a seed's saved tensors (replay apart) and network."""
-    update: float
-    play: float
-    measure: float
-    core: float
-    state: int
-    network: int
-
-    def hours(self, job):
-        n, work = len(job.seeds), job.work
-        return (work.updates * self.update + n * work.played * self.play + n * work.measured * self.measure) / 3600
+    def hours(self, rates):
+        n, work = len(self.seeds), self.work
+        return (work.updates * rates.update + n * work.played * rates.play + n * work.measured * rates.evaluate) / 3600
 
 
 def work_from(train, tasks, scores, start, positions, switch=True):
-    """Work of one seed from `start` = (position, round), round −1 before the first save, to the end of `positions`.
+    """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`.
 
-    tasks: number of distinct tasks. scores: whether the method plays a scoring rollout. switch False: as a shared position
-    1, which stops before the measuring at its end. The same rules as train.Cycle; a test compares the two.
+    The rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch
+    False: a shared position 1, which stops before what is measured at its end.
     """
-    rounds, played = train.steps // (train.envs * train.episode), train.envs * train.episode
-    position, done = start
-    full = lambda episodes: -(-episodes // min(WAVE, episodes)) * min(WAVE, episodes)       # an incomplete wave is filled up
+    rows, full = train.envs * train.episode, lambda n: -(-n // min(WAVE, n)) * min(WAVE, n)     # waves are filled up
+    rounds = train.steps // rows
     evaluation = lambda j: tasks * full(train.final_episodes if j > train.evaluations - 3 else train.episodes) * train.episode
-    total = Work(measured=evaluation(0)) if done < 0 else Work()
-    for k in range(position, positions):
-        first = max(done, 0) if k == position else 0
-        learned = train.steps - max(train.random_steps, first * played)
-        evaluated = sum(evaluation(j) for r, j in milestones(rounds, train.evaluations).items() if first < r < rounds)
-        total += Work((rounds - first) / rounds, learned // train.envs * round(train.updates_per_step * train.envs),
-                      (rounds - first) * played, evaluated)
-        if switch:
-            total += Work(measured=evaluation(train.evaluations) + scores * full(train.scoring_episodes) * train.episode)
+    scoring = full(train.scoring_episodes) * train.episode if scores else 0
+    total = Work(measured=evaluation(0) if start[1] < 0 else 0)
+    for position in range(start[0], positions):
+        done = max(start[1], 0) if position == start[0] else 0
+        learned = train.steps - max(train.random_steps, done * rows)
+        during = sum(evaluation(j) for r, j in milestones(rounds, train.evaluations).items() if done < r < rounds)
+        total += Work((rounds - done) / rounds, learned // train.envs * round(train.updates_per_step * train.envs),
+                      (rounds - done) * rows, during + (evaluation(train.evaluations) + scoring if switch else 0))
     return total
 
 
 def shipped(profile, sequence, arm):
-    """{seed: positions finished} in the profile's result folder or in data/checkpoints, of runs with these very settings."""
+    """{seed: positions finished} in the profile's result folder or in data/checkpoints, under these very settings."""
     found = {}
     for root in (profile.checkpoints, "data/checkpoints"):
         path = Path(root) / sequence / arm / "run.json"
-        run = json.loads(path.read_text()) if path.exists() else {}
-        if run.get("config_hash") == config_hash(cell(profile, sequence, arm)):
-            found = {int(s): max(k, found.get(int(s), 0)) for s, k in run["finished"].items()} | \
-                    {s: k for s, k in found.items() if str(s) not in run["finished"]}
+        run = json.loads(path.read_text()) if path.exists() else {"config_hash": None}
+        if run["config_hash"] == config_hash(cell(profile, sequence, arm)):
+            for seed, k in run["finished"].items():
+                found[int(seed)] = max(k, found.get(int(seed), 0))
     return found
 
 
-def jobs(profile, grid, seeds, population, keep_shipped=True, root=STATE):
-    """[Job] that train_run would do. keep_shipped: a seed whose whole run is in a result folder is not trained again."""
-    train, end = profile.train, profile.train.steps // (profile.train.envs * profile.train.episode)
-    made, trunks = [], {}
+def jobs(profile, grid, seeds, population, keep=True, root=STATE):
+    """[Job] of what runs.train_run would do. keep: but not for a seed whose whole run is in a result folder."""
+    train, made, trunks = profile.train, [], {}
     for sequence, arm in dict.fromkeys(grid):
-        run, chosen = cell(profile, sequence, arm), profile.arms[arm]
-        method, K, tasks = METHODS[chosen.method](**chosen.settings), len(tasks_of(sequence)), len(distinct(tasks_of(sequence)))
-        whole = shipped(profile, sequence, arm) if keep_shipped else {}
+        run, chosen, positions = cell(profile, sequence, arm), profile.arms[arm], tasks_of(sequence)
+        method, K, M = METHODS[chosen.method](**chosen.settings), len(positions), len(distinct(positions))
         mine, trunk = states_of(run, seeds, root), states_of(trunk_of(run), seeds, root)
-        starts = {}
+        whole, starts = shipped(profile, sequence, arm) if keep else {}, {}
         for seed in (s for s in seeds if whole.get(s, 0) < K):
-            at = place(mine[seed])
-            failed = (mine[seed].manifest or {}).get("diverged")
-            if at[1] < 0 and method.forkable:
-                before, at = place(trunk[seed]), (0, end)
-                failed = (trunk[seed].manifest or {}).get("diverged")
-                if before < at and not failed:
-                    trunks.setdefault((sequence, tasks), {})[seed] = before
-            if at < (K, 0) and not failed:
+            at, manifest = place(mine[seed]), mine[seed].manifest
+            if not manifest and method.forkable:
+                before, at, manifest = place(trunk[seed]), (0, train.steps // (train.envs * train.episode)), trunk[seed].manifest
+                if before < at and not (manifest or {}).get("diverged"):
+                    trunks.setdefault((sequence, M), {})[seed] = before
+            if at < (K, 0) and not (manifest or {}).get("diverged"):
                 starts[seed] = at
-        work = lambda at: work_from(train, tasks, overrides(method, "after_task"), at, K)
-        made += [Job(sequence, arm, chosen.method, group, work(at)) for at, group in groups(starts, population)]
-    first = [Job(sequence, SHARED, "sac", group, work_from(train, tasks, False, at, 1, switch=False))
-             for (sequence, tasks), starts in trunks.items() for at, group in groups(starts, population)]
-    return first + made
+        made += [Job(sequence, arm, chosen.method, group, work_from(train, M, overrides(method, "after_task"), at, K))
+                 for at, group in groups(starts, population)]
+    return [Job(sequence, SHARED, "sac", group, work_from(train, M, False, at, 1, switch=False))
+            for (sequence, M), starts in trunks.items() for at, group in groups(starts, population)] + made
 
 
 def groups(starts, population):
@@ -133,49 +110,48 @@ def groups(starts, population):
         yield from ((at, same[i:i + population]) for i in range(0, len(same), population))
 
 
-def timed(action, seconds):
-    """(CPU, wall) seconds of a call, over as many calls as fit; a first one that takes longer is the measurement itself."""
-    calls, first = 0, True
-    while True:
-        if not calls:
-            cpu, wall = time.process_time(), time.perf_counter()
-        action()
-        calls += 1
-        spent = time.perf_counter() - wall
-        if first and spent < seconds:                       # what was only warming up
-            calls, first = 0, False
-        elif spent >= seconds:
-            return (time.process_time() - cpu) / calls, spent / calls
+def estimate(profile, grid, seeds, population):
+    """The plan as text: a row per run, then what was measured, memory, disk, and what was left out."""
+    todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
+    needed = {(job.method, len(job.seeds)): job for job in reversed(every)}
+    settings = {arm.method: arm.settings for arm in reversed(profile.arms.values())} | {"sac": {}}
+    rates = {key: measure(profile.train, job.sequence, METHODS[key[0]](**settings[key[0]]), key[1], SECONDS / len(needed))
+             for key, job in needed.items()}
+    hours = lambda job: job.hours(rates[job.method, len(job.seeds)])
+    amount = lambda some, name: sum(len(job.seeds) * getattr(job.work, name) for job in some)
+    lines = [f"{'sequence':15} {'arm':15} {'seeds':>5} {'positions':>9} {'updates':>11} {'env steps':>11} {'groups':>6} "
+             f"{'h/group':>7} {'hours':>7}"]
+
+    def row(sequence, arm, some):
+        steps, spent = amount(some, "played") + amount(some, "measured"), [hours(job) for job in some]
+        lines.append(f"{sequence:15} {arm:15} {sum(len(job.seeds) for job in some):5} {amount(some, 'positions'):9.1f} "
+                     f"{amount(some, 'updates'):11,} {steps:11,} {len(some):6} {max(spent, default=0):7.2f} {sum(spent):7.2f}")
+
+    for name in dict.fromkeys((job.sequence, job.arm) for job in todo):
+        row(*name, [job for job in todo if (job.sequence, job.arm) == name])
+    row("total", "", todo)
+    if rest := amount(every, "positions") - amount(todo, "positions"):
+        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; nbsp run "
+                     f"trains what has no state here, that is {sum(map(hours, every)) - sum(map(hours, todo)):.2f} h more")
+    if every:
+        lines += ["hours are CPU time of one core without a GPU; nbsp run trains the groups one after the other", *needs(profile, every, rates)]
+    return "\n".join(lines)
 
 
-class Player(Cycle):
-    """A Cycle that plays without learning, to time the two apart."""
-
-    def learn(self, updates):
-        pass
-
-
-def measure(profile, sequence, method, size, seconds):
-    """Rates of `size` seeds of a sequence under a method (a Method), on the CPU, one thread, in about `seconds`."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    keep_memory()
+def needs(profile, every, rates):
+    """Lines on the measured speeds, on memory and on disk."""
     train = profile.train
-    short = replace(train, steps=min(train.steps, max(ROWS // size, train.batch)), random_steps=0, episode=min(train.episode, PLAYED))
-    cycle, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]       # one seed, so that goals are shared
-    rows = cycle.replay
-    rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
-    rows.seen, rows.tasks = rows.capacity, [0] if rows.part else []
-    env, episodes, agent = MetaWorld(task, cycle.seeds, short.envs, short.episode), min(WAVE, train.final_episodes), snapshot(cycle.agent)
-
-    def play():
-        for g in cycle.streams["goals"]:
-            g.manual_seed(0)                                 # always the same goals: their starts are computed once
-        cycle.play_round(env)
-
-    update, updating = timed(lambda: Cycle.learn(cycle, 1), seconds / 2)
-    played, playing = timed(play, seconds / 4)
-    measured, measuring = timed(lambda: rollout(agent, task, cycle.seeds, episodes, short.episode, method=method, goals=[0]), seconds / 4)
-    saved = sum(t[0].nbytes for name, t in cycle.tensors().items() if name != "stored")
-    return Rates(update, played / (size * short.envs * short.episode), measured / (size * episodes * short.episode),
-                 min(1.0, (update + played + measured) / (updating + playing + measuring)), saved, len(network_bytes(agent, 0)))
+    for (method, size), rate in rates.items():
+        yield (f"measured ({method}, {size} seed{'s' * (size > 1)} together): update {1e3 * rate.update:.1f} ms, environment step "
+               f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation, on {rate.core:.0%} of a core")
+    largest = lambda job: Replay(len(job.seeds), train.steps, len(distinct(tasks_of(job.sequence))), int(train.store * train.steps),
+                                 MetaWorld.obs_dim, MetaWorld.act_dim, device="meta").data.nbytes
+    replay, size = max(map(largest, every)), max(len(job.seeds) for job in every)
+    scored = 4 * 3 * sum(train.layers) * train.scoring_episodes * train.episode * size      # float32, an actor and two critics
+    yield (f"memory of a process: replay {replay / 1e6:.0f} MB, activations while scoring {scored / 1e6:.0f} MB, "
+           f"everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
+    one, rate = max(largest(job) / len(job.seeds) for job in every), next(iter(rates.values()))
+    kept = sum(len(job.seeds) for job in every) * (one + max(r.state for r in rates.values()))
+    nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED) * rate.network
+    yield (f"disk: .state at most {kept / 1e9:.2f} GB, shipped networks {nets / 1e6:.1f} MB and small csv files; "
+           f"free here {shutil.disk_usage('.').free / 1e9:.0f} GB")

@@ -172,7 +172,8 @@ def footnotes(study):
 def performances(study, column="success"):
     """{arm: R [P, K, M]} of the arms that exist and order [K]; NaN where a seed has not finished or diverged."""
     R_of = lambda result: metrics.R_array(result.R, study.seeds, study.tasks, column)[0]
-    return {arm: R_of(result) for arm, result in study.results.items()}, np.array([study.names.index(task) for task in study.tasks])
+    order = np.array([study.names.index(task) for task in study.tasks])
+    return {arm: R_of(result) for arm, result in study.results.items()}, order
 
 
 def common_positions(study):

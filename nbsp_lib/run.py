@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from nbsp_lib.canonical import KERNEL, canonical
+from nbsp_lib.progress import watching
 from nbsp_lib.strict import ConfigError, convert, one_of
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -127,7 +128,7 @@ def main(argv=None) -> int:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     args = parser.parse_args(argv)
     try:
-        with stoppable():
+        with stoppable(), watching():
             execute(args.source, args.target, args.p)
     except ConfigError as error:
         print(error, file=sys.stderr)

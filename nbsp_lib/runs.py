@@ -5,19 +5,16 @@ import ast
 import contextlib
 import ctypes
 import hashlib
-import json
-import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from nbsp_lib.checkpoint import SeedState, write_atomic
+from nbsp_lib.checkpoint import SeedState
 from nbsp_lib.config import cell, config_hash, tasks_of
 from nbsp_lib.methods import METHODS
+from nbsp_lib.progress import Bar
 from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
@@ -138,37 +135,3 @@ def stop_signals():
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
-
-
-class Bar:
-    """Progress of a cycle: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
-
-    def __init__(self, cycle, states, last, label):
-        self.total, self.states, self.label = last * cycle.rounds, states, label
-        self.began, self.first = time.monotonic(), self.done(cycle)
-        self.updates = int(cycle.agent.updates[0])
-        self.tqdm = tqdm(total=self.total, initial=self.first, desc=label, unit="round", dynamic_ncols=True, mininterval=1.0,
-                         disable=bool(os.environ.get("TQDM_DISABLE")) or None)
-
-    def done(self, cycle):
-        return cycle.position * cycle.rounds + cycle.round
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.tqdm.close()
-
-    def __call__(self, cycle, success):
-        done, spent = self.done(cycle), time.monotonic() - self.began
-        rate = (int(cycle.agent.updates[0]) - self.updates) / spent
-        left = spent / max(done - self.first, 1) * (self.total - done)
-        newest = {row["task"]: row["success"] for row in cycle.curves[0][-len(cycle.tasks):]}
-        ret = cycle.curves[0][-1]["return"] if cycle.curves[0] else 0.0
-        self.tqdm.set_postfix_str(f"{' '.join(f'{t} {s:.2f}' for t, s in newest.items())} return {ret:.0f} {rate:.0f} updates/s",
-                                  refresh=False)
-        self.tqdm.update(done - self.tqdm.n)
-        report = {"label": self.label, "done": done, "total": self.total, "success": newest, "return": ret,
-                  "updates_per_s": round(rate, 1), "seconds_left": round(left), "time": time.time(), "pid": os.getpid()}
-        for state in self.states:
-            write_atomic(state.folder / "progress.json", json.dumps(report))

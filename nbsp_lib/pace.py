@@ -1,0 +1,79 @@
+"""How fast this machine trains: the real update and the real environments, timed for a few seconds on one thread."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from nbsp_lib.checkpoint import network_bytes
+from nbsp_lib.config import tasks_of
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.evaluate import WAVE, rollout, snapshot
+from nbsp_lib.runs import keep_memory
+from nbsp_lib.train import Cycle
+
+ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
+PLAYED = 50                   # steps of an episode while measuring
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of a group of seeds trained together, in CPU seconds: one update of them all; one environment step of one seed, while
+    learning (without the update) and in an evaluation. core: share of a core that the measuring got. state, network:
+    bytes of a seed's saved tensors (replay apart) and of its shipped networks."""
+    update: float
+    play: float
+    evaluate: float
+    core: float
+    state: int
+    network: int
+
+
+class Player(Cycle):
+    """A Cycle that plays without learning, so that the two can be timed apart."""
+
+    def learn(self, updates):
+        pass
+
+
+def timed(action, seconds):
+    """(CPU, wall) seconds of a call: the mean of as many as fit, or of a first one that takes longer than that."""
+    warm = calls = 0
+    while True:
+        if not calls:
+            cpu, wall = time.process_time(), time.perf_counter()
+        action()
+        calls, spent = calls + 1, time.perf_counter() - wall
+        if spent >= seconds:
+            return (time.process_time() - cpu) / calls, spent / calls
+        if not warm:                                         # caches, and memory that is touched for the first time
+            warm, calls = 1, 0
+
+
+def measure(train, sequence, method, size, seconds):
+    """Rates of `size` seeds under a method (a Method), in about `seconds`, on the CPU and the first task of the sequence."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    keep_memory()
+    short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0, episode=min(train.episode, PLAYED))
+    player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
+    rows, agent, episodes = player.replay, snapshot(player.agent), min(WAVE, train.final_episodes)
+    rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    rows.seen, rows.tasks = rows.capacity, [0] if rows.part else []
+    env = MetaWorld(task, player.seeds, short.envs, short.episode)
+
+    def play():
+        for generator in player.streams["goals"]:
+            generator.manual_seed(0)                         # always the same goals: their starts are computed once
+        player.play_round(env)
+
+    calls = {"update": (lambda: Cycle.learn(player, 1), 1, 0.5),                            # action, what it counts, share
+             "play": (play, size * short.envs * short.episode, 0.25),
+             "evaluate": (lambda: rollout(agent, task, player.seeds, episodes, short.episode, method=method, goals=[0]),
+                          size * episodes * short.episode, 0.25)}
+    spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
+    cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
+    state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
+    return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
+                 state=state, network=len(network_bytes(agent, 0)))

@@ -1,0 +1,175 @@
+"""The task cycle: what may not change a run, does not, byte for byte: kills, forks, populations, evaluations, other seeds."""
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_run
+import torch
+
+from nbsp_lib import runs
+from nbsp_lib.config import cell
+from nbsp_lib.train import Cycle, generators, milestones
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Result folder of seeds 0 and 1, one at a time, two positions, in one go."""
+    return tiny_run.train(tmp_path_factory.mktemp("undisturbed"), seeds=(0, 1))
+
+
+def states(folder, seeds, made=None):
+    return runs.states_of(cell(made or tiny_run.profile(), tiny_run.SEQUENCE, "nbsp"), seeds, Path(folder) / "state")
+
+
+def test_what_is_compared_here_really_happened(undisturbed):
+    """Masks hold neurons back, updates were replayed, seeds differ, every scheduled row is there."""
+    scores, curves, R = (pd.read_csv(undisturbed / f"{name}.csv") for name in ("scores", "curves", "R"))
+    assert (scores.status == "scored").all() and (scores.masked > 0).all() and (scores.chosen == 6).all()
+    assert set(scores.network) == {"actor", "critic0", "critic1"} and len(scores) == 2 * 2 * 3
+    assert len(curves) == 2 * 2 * (1 + 3 + 3) and len(R) == 2 * 2 * 2
+    one = curves[(curves.seed == 0) & (curves.task == "window-open")]
+    assert one[["position", "step", "total_step", "updates"]].values.tolist() == [
+        [1, 0, 0, 0], [1, 200, 200, 50], [1, 300, 300, 100], [1, 400, 400, 150],
+        [2, 200, 600, 200], [2, 300, 700, 250], [2, 400, 800, 300]]
+    networks = [data for name, data in tiny_run.contents(undisturbed).items() if name.endswith(".safetensors")]
+    assert len(networks) == len(set(networks)) == 4
+    mean = curves[(curves.position == 2) & (curves.seed == 1) & (curves.task == "window-close")]["return"].mean()
+    row = R[(R.position == 2) & (R.seed == 1) & (R.task == "window-close")].iloc[0]
+    assert row["return"] == pytest.approx(mean, abs=1e-5) and row.training_task == "window-close"
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(undisturbed, tmp_path):
+    command = [sys.executable, str(TESTS / "killed_run.py"), str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    lives = [line.split() for line in done.stdout.splitlines()]
+    assert lives[-1] == ["whole", "0", "0"], done.stderr
+    assert all(end == "-9" for kind, _, end in lives if kind not in ("whole", "after")), done.stdout
+    assert tiny_run.contents(tmp_path / "out") == tiny_run.contents(undisturbed)
+    for state in states(tmp_path, (0, 1)).values():
+        assert len(list(state.folder.glob("state-*"))) == len(list(state.folder.glob("recent-*"))) == 1
+
+
+def test_position_one_may_be_forked_or_not(undisturbed, tmp_path):
+    out = tiny_run.train(tmp_path, seeds=(0, 1), fork=False)
+    assert tiny_run.contents(out) == tiny_run.contents(undisturbed)
+    assert [path.name[:11] for path in (tmp_path / "state").iterdir()] == ["window-nbsp"]
+
+
+def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbed, tmp_path):
+    """Seed 0 one position ahead waits for seed 1; from there they go on as one population."""
+    first = tiny_run.train(tmp_path, positions=1)
+    assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1}
+    shared = []
+    real = Cycle.finish_position
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cycle, "finish_position", lambda self, s: (shared.append((self.position, self.seeds)), real(self, s)))
+        out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
+    assert shared == [(0, (1,)), (1, (0, 1))]
+    assert tiny_run.contents(out) == tiny_run.contents(undisturbed)
+
+
+def test_evaluations_leave_no_trace_in_what_is_learned(undisturbed, tmp_path):
+    out = tiny_run.train(tmp_path, made=tiny_run.profile(evaluations=4, episodes=1, final_episodes=3))
+    mine, theirs = tiny_run.contents(out, 0), tiny_run.contents(undisturbed, 0)
+    assert len(mine["curves.csv"]) > len(theirs["curves.csv"])
+    assert {k: v for k, v in mine.items() if k not in ("curves.csv", "R.csv")} == \
+        {k: v for k, v in theirs.items() if k not in ("curves.csv", "R.csv")}
+
+
+def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_path, monkeypatch):
+    """Seed 2 meets a NaN in the shared position 1, seed 1 in position 2; seed 0 never notices."""
+    learn = Cycle.learn
+
+    def poisoned(self, updates):
+        learn(self, updates)
+        for seed, at in ((2, 60), (1, 190)):
+            if seed in self.seeds and int(self.agent.updates[0]) == at:
+                self.agent.actor.params["w1"][self.seeds.index(seed), 0, 3, 3] = float("nan")
+
+    monkeypatch.setattr(Cycle, "learn", poisoned)
+    out = tiny_run.train(tmp_path, seeds=(0, 1, 2), population=3, save_every=0)
+    about = json.loads((out / "run.json").read_text())
+    assert about["diverged"] == [1, 2] and about["finished"] == {"0": 2, "1": 1, "2": 0}
+    assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
+    until = tiny_run.contents(undisturbed, 1)
+    for name, data in tiny_run.contents(out, 1).items():
+        assert data and (data == [line for line in until[name] if line.startswith(b"1,1,")]
+                         if name.endswith(".csv") else data == until[name])
+    mine = states(tmp_path, (0, 1, 2))
+    assert [runs.place(mine[seed]) for seed in (0, 1, 2)] == [(2, 0), (1, 1), (0, 2)]
+    for seed in (1, 2):
+        tensors, manifest, rows = mine[seed].load(84)
+        assert manifest["diverged"] and all(torch.isfinite(t).all() for t in tensors.values())
+        assert len(rows) == 100 * manifest["round"]
+    monkeypatch.setattr(Cycle, "run", lambda *args: pytest.fail("a diverged or finished seed was trained again"))
+    assert tiny_run.contents(tiny_run.train(tmp_path, seeds=(0, 1, 2))) == tiny_run.contents(out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undisturbed, tmp_path, monkeypatch, number):
+    """Once in the shared position 1, once in the last round of a position, once in position 2."""
+    play, signals, places = Cycle.play_round, [(0, 1), (0, 3), (1, 2)], []
+
+    def interrupted(self, env):
+        if (self.position, self.round) in signals:
+            signals.remove((self.position, self.round))
+            os.kill(os.getpid(), number)
+        return play(self, env)
+
+    monkeypatch.setattr(Cycle, "play_round", interrupted)
+    before = signal.getsignal(number)
+    for _ in range(3):
+        with pytest.raises(runs.Stopped):
+            tiny_run.train(tmp_path, save_every=1e9)
+        assert signal.getsignal(number) == before
+        trunk = runs.states_of(runs.trunk_of(cell(tiny_run.profile(), "window", "nbsp")), (0,), tmp_path / "state")[0]
+        places.append(max(runs.place(states(tmp_path, (0,))[0]), runs.place(trunk)))
+    assert places == [(0, 2), (0, 4), (1, 3)]
+    out = tiny_run.train(tmp_path)
+    assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
+
+
+def test_a_seed_that_somebody_trains_is_refused(tmp_path):
+    state = states(tmp_path, (0,))[0]
+    with state.lock(), pytest.raises(BlockingIOError):
+        tiny_run.train(tmp_path)
+    assert state.manifest is None and not (tmp_path / "out").exists()
+
+
+def test_arms_share_position_one_and_other_settings_share_nothing(tmp_path):
+    made = tiny_run.profile()
+    nbsp, tuned = (cell(made, "window", arm) for arm in ("nbsp", "fine-tuning"))
+    other = cell(tiny_run.profile(batch=17), "window", "nbsp")
+    assert runs.fingerprint(runs.trunk_of(nbsp)) == runs.fingerprint(runs.trunk_of(tuned))
+    prints = [runs.fingerprint(run) for run in (nbsp, tuned, other, runs.trunk_of(nbsp), runs.trunk_of(other))]
+    assert len(set(prints)) == 5
+    renamed = replace(made, arms={"x": replace(made.arms["nbsp"], name="x")}, profile="y", seeds=(7,))
+    assert runs.fingerprint(cell(renamed, "window", "x")) == prints[0]       # names and seeds train nothing
+
+
+def test_streams_of_seeds_and_purposes_differ():
+    first = [torch.rand(4, generator=g).tolist() for seed in range(3) for g in generators(seed).values()]
+    assert len(first) == 24 and len({tuple(x) for x in first}) == 24
+
+
+@pytest.mark.parametrize("rounds, evaluations", [(4, 3), (4, 4), (20, 4), (7, 3), (100, 20)])
+def test_evaluations_are_spread_evenly_and_the_last_stands_at_the_end(rounds, evaluations):
+    due = milestones(rounds, evaluations)
+    assert sorted(due.values()) == list(range(1, evaluations + 1)) and max(due) == rounds
+    assert all(0 <= at - number * rounds / evaluations < 1 for at, number in due.items())
