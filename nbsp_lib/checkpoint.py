@@ -1,4 +1,4 @@
-"""Files that survive: resumable state of one seed, networks that ship, and checksums. Never pickle.
+"""What survives a process: the resumable state of one seed, and the networks that ship. Never pickle.
 
 A seed's state folder holds `state.json`, which names everything else with its sha256 and is replaced last: whatever moment
 a process dies at, the folder describes the last complete save.
@@ -18,39 +18,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
+from nbsp_lib.files import Corrupted, checked, write_atomic
 from nbsp_lib.nets import Net
 from nbsp_lib.sac import Agent
-
-
-class Corrupted(ValueError):
-    """A file is not what its checksum says, named in the message."""
-
-
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomic(path, data):
-    """`data` (bytes or str) at `path`, whole or not at all, also when the machine stops."""
-    path, data = Path(path), data.encode() if isinstance(data, str) else data
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def checked(path, digest):
-    """The bytes of `path`, if they are the ones that were written; Corrupted otherwise."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise Corrupted(f"{path}: cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise Corrupted(f"{path}: the checksum differs from the recorded one; the file was damaged or replaced")
-    return data
 
 
 class SeedState:

@@ -14,7 +14,7 @@ from nbsp_lib.runs import keep_memory
 from nbsp_lib.train import Cycle
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
-PLAYED = 50                   # steps of an episode while measuring
+PLAYED = 60                   # steps of an episode while measuring, over the seeds
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,13 @@ class Player(Cycle):
 
 
 def timed(action, seconds):
-    """(CPU, wall) seconds of a call: the mean of as many as fit, or of a first one that takes longer than that."""
-    warm = calls = 0
-    while True:
-        if not calls:
-            cpu, wall = time.process_time(), time.perf_counter()
+    """(CPU, wall) seconds of a call, the mean of as many as fit, at least one, after one that warms up."""
+    action()
+    calls, cpu, wall = 0, time.process_time(), time.perf_counter()
+    while not calls or time.perf_counter() - wall < seconds:
         action()
-        calls, spent = calls + 1, time.perf_counter() - wall
-        if spent >= seconds:
-            return (time.process_time() - cpu) / calls, spent / calls
-        if not warm:                                         # caches, and memory that is touched for the first time
-            warm, calls = 1, 0
+        calls += 1
+    return (time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls
 
 
 def measure(train, sequence, method, size, seconds):
@@ -56,7 +52,8 @@ def measure(train, sequence, method, size, seconds):
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
-    short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0, episode=min(train.episode, PLAYED))
+    short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0,
+                    episode=min(train.episode, max(PLAYED // size, 5)))
     player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
     rows, agent, episodes = player.replay, snapshot(player.agent), min(WAVE, train.final_episodes)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))

@@ -133,25 +133,23 @@ def estimate(profile, grid, seeds, population):
     if rest := amount(every, "positions") - amount(todo, "positions"):
         lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; nbsp run "
                      f"trains what has no state here, that is {sum(map(hours, every)) - sum(map(hours, todo)):.2f} h more")
-    if every:
-        lines += ["hours are CPU time of one core without a GPU; nbsp run trains the groups one after the other", *needs(profile, every, rates)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(needs(profile.train, every, rates) if every else [])])
 
 
-def needs(profile, every, rates):
-    """Lines on the measured speeds, on memory and on disk."""
-    train = profile.train
+def needs(train, every, rates):
+    """Lines on the measured speeds, on memory and on disk; nothing in them is assumed."""
+    core, largest = sum(rate.core for rate in rates.values()) / len(rates), max(len(job.seeds) for job in every)
+    yield ("hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
+           f"{core:.0%} of a core was free, which makes hours {1 / core:.1f} times as long")
     for (method, size), rate in rates.items():
-        yield (f"measured ({method}, {size} seed{'s' * (size > 1)} together): update {1e3 * rate.update:.1f} ms, environment step "
-               f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation, on {rate.core:.0%} of a core")
-    largest = lambda job: Replay(len(job.seeds), train.steps, len(distinct(tasks_of(job.sequence))), int(train.store * train.steps),
-                                 MetaWorld.obs_dim, MetaWorld.act_dim, device="meta").data.nbytes
-    replay, size = max(map(largest, every)), max(len(job.seeds) for job in every)
-    scored = 4 * 3 * sum(train.layers) * train.scoring_episodes * train.episode * size      # float32, an actor and two critics
-    yield (f"memory of a process: replay {replay / 1e6:.0f} MB, activations while scoring {scored / 1e6:.0f} MB, "
+        yield (f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
+               f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
+    tasks = max(len(distinct(tasks_of(job.sequence))) for job in every)
+    replay = Replay(1, train.steps, tasks, int(train.store * train.steps), MetaWorld.obs_dim, MetaWorld.act_dim, device="meta").data.nbytes
+    scored = 4 * 3 * sum(train.layers) * train.scoring_episodes * train.episode             # float32; an actor, two critics
+    yield (f"memory of a process: replay {largest * replay / 1e6:.0f} MB, activations while scoring {largest * scored / 1e6:.0f} MB, "
            f"everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
-    one, rate = max(largest(job) / len(job.seeds) for job in every), next(iter(rates.values()))
-    kept = sum(len(job.seeds) for job in every) * (one + max(r.state for r in rates.values()))
-    nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED) * rate.network
-    yield (f"disk: .state at most {kept / 1e9:.2f} GB, shipped networks {nets / 1e6:.1f} MB and small csv files; "
-           f"free here {shutil.disk_usage('.').free / 1e9:.0f} GB")
+    kept = sum(len(job.seeds) for job in every) * (replay + max(rate.state for rate in rates.values()))
+    nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED)
+    yield (f"disk: .state at most {kept / 1e9:.2f} GB, shipped networks {nets * next(iter(rates.values())).network / 1e6:.1f} MB and "
+           f"csv files; free here {shutil.disk_usage('.').free / 1e9:.0f} GB")

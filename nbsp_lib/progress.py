@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nbsp_lib.checkpoint import write_atomic
+from nbsp_lib.files import write_atomic
 
 
 class Bar:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.checkpoint import checked, read_run, sha256, write_atomic
+from nbsp_lib.checkpoint import read_run
 from nbsp_lib.config import cell, config_hash, tasks_of
+from nbsp_lib.files import checked, sha256, write_atomic
 from nbsp_lib.runs import STATE, code_hash, states_of
 
 COLUMNS = {
@@ -65,8 +66,8 @@ def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False):
     """Write the result folder `out` of a run from its states; returns {seed: positions finished}.
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
-    has finished no position is left out unless it diverged. ValueError if `out` holds a run with other settings. last_only: ship only
-    each seed's last network.
+    has finished no position is left out unless it diverged. ValueError if `out` holds a run with other settings.
+    last_only: ship only each seed's last network.
     """
     run, out = cell(profile, sequence, arm), Path(out)
     records = records_in(out)
