@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from nbsp_lib.config import ConfigError, check_seeds, load_profile, tasks_of
+from nbsp_lib.config import ConfigError, cell, check_seeds, config_hash, load_profile, tasks_of
+from nbsp_lib.files import Corrupted
 from nbsp_lib.progress import line
-from nbsp_lib.strict import one_of
+from nbsp_lib.strict import nearest, one_of
 
 SHIPPED = "data/checkpoints"
 EXAMPLES = {
@@ -37,36 +38,50 @@ def chosen(args):
         tasks_of(sequence, "--sequence")
     for arm in arms:
         one_of(arm, profile.arms, "arm", "--arm")
-    grid = [(sequence, arm) for sequence in sequences for arm in arms]
+    if args.command in ("run", "promote") and profile.checkpoints == SHIPPED:
+        raise ConfigError('--profile: "shipped" trains nothing, nearest valid name: "laptop"')
+    grid = [(sequence, arm) for sequence in dict.fromkeys(sequences) for arm in dict.fromkeys(arms)]
     if not args.sequence and not args.arm:
-        grid += [(task, "fine-tuning") for task in profile.grid.references]
+        grid += [(task, arm) for task in profile.grid.references for arm in profile.grid.alone]
     return profile, grid, check_seeds(list(args.seeds or profile.seeds), "--seeds")
+
+
+def place_for(profile, sequence, arm, root):
+    """The result folder of a run, unless one with other settings is there: better now than after hours of training."""
+    out = Path(root) / sequence / arm
+    if (out / "run.json").exists():
+        if json.loads((out / "run.json").read_text())["config_hash"] != config_hash(cell(profile, sequence, arm)):
+            raise ConfigError(f"{out}: holds a run with other settings; move it away first")
+    return out
 
 
 def run(args):
     """Train what is missing, with a bar; finished runs are skipped, stopped ones go on where they stood."""
+    import torch
+
     from nbsp_lib.runs import train_run
     from nbsp_lib.ship import ship
     profile, grid, seeds = chosen(args)
-    for sequence, arm in grid:
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
+    places = [place_for(profile, sequence, arm, profile.checkpoints) for sequence, arm in grid]
+    for (sequence, arm), out in zip(grid, places):
         train_run(profile, sequence, arm, seeds, args.population, args.positions, args.device)
-        out = f"{profile.checkpoints}/{sequence}/{arm}"
         done = ship(profile, sequence, arm, seeds, out)
         print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
 
 
 def status(args):
     """One line for each run: what is done, running (with time left), begun or missing."""
-    from nbsp_lib.config import cell
+    from nbsp_lib.planning import shipped
     from nbsp_lib.runs import place, states_of, trunk_of
     profile, grid, seeds = chosen(args)
     for sequence, arm in grid:
         wanted, trunks = states_of(cell(profile, sequence, arm), seeds), states_of(trunk_of(cell(profile, sequence, arm)), seeds)
-        folder = Path(SHIPPED) / sequence / arm / "run.json"
-        shipped = json.loads(folder.read_text())["finished"] if folder.exists() else {}
+        kept = shipped(profile, sequence, arm)
         for seed in seeds:
             state = wanted[seed] if wanted[seed].manifest else trunks[seed]
-            done = max(place(wanted[seed])[0], shipped.get(str(seed), 0))
+            done = max(place(wanted[seed])[0], kept.get(seed, 0))
             print(f"{sequence:15} {arm:15} seed {seed}: {done} of {len(tasks_of(sequence))} positions, {activity(state)}")
 
 
@@ -100,9 +115,10 @@ def promote(args):
     from nbsp_lib.ship import ship
     profile, grid, seeds = chosen(args)
     for sequence, arm in grid:
-        done = ship(profile, sequence, arm, seeds, f"{SHIPPED}/{sequence}/{arm}", last_only=args.last_only)
-        print(f"{SHIPPED}/{sequence}/{arm}: " + (", ".join(f"seed {s}: {k} of {len(tasks_of(sequence))}" for s, k in done.items())
-                                                 or "nothing finished"))
+        out = place_for(profile, sequence, arm, SHIPPED)
+        done = ship(profile, sequence, arm, seeds, out, last_only=args.last_only)
+        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" for seed, k in done.items())
+        print(f"{out}: {said or 'nothing finished'}")
 
 
 def doctor(args):
@@ -111,8 +127,25 @@ def doctor(args):
     return 0 if examine() else 1
 
 
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose refusals are a ConfigError of one line."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def parse_args(self, args=None, namespace=None):
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
+            options = [f"--{name.replace('_', '-')}" for name in vars(parsed) if name not in ("command", "function")]
+            raise ConfigError(f'nbsp {parsed.command}: unknown option "{rest[0]}", {nearest(rest[0], [*options, "--help"])}')
+        return parsed
+
+    def error(self, message):
+        raise ConfigError(f"{self.prog}: {message}")
+
+
 def parser():
-    top = argparse.ArgumentParser(prog="nbsp", description=__doc__)
+    top = Parser(prog="nbsp", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     for function in (doctor, plan, run, status, promote):
         name = function.__name__
@@ -129,22 +162,25 @@ def parser():
             sub.add_argument("--population", type=int, default=1, help="seeds trained as one tensor program (default 1)")
         if name == "run":
             sub.add_argument("--positions", type=int, help="stop after so many positions of the sequence (default: all)")
-            sub.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+            sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
         if name == "promote":
             sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
     return top
 
 
 def main(argv=None) -> int:
-    args = parser().parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
+        args = parser().parse_args(argv)
         if getattr(args, "population", 1) < 1 or (getattr(args, "positions", None) or 1) < 1:
             raise ConfigError("--population and --positions: must be at least 1")
         return args.function(args) or 0
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    except Corrupted as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted", file=sys.stderr)
         return 130

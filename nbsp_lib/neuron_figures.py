@@ -121,7 +121,7 @@ def overlap(pairs, title):
             ax.plot(here.expected.mean(), y, "|", ms=18, mew=1.4, color=PALETTE[3])
         ax.set_xlim(-0.02, 1.02)
     axes[0, 0].set_yticks(range(len(comparisons)), comparisons, fontsize=8)
-    axes[0, 0].set_ylim(len(comparisons) - 0.5, -0.5)
+    axes[0, 0].set_ylim(max(len(comparisons), 1) - 0.5, -0.5)
     figure.supxlabel(
         "Jaccard overlap of the chosen neurons      dark tick: mean, red tick: expected of random sets", fontsize=8
     )
@@ -165,7 +165,7 @@ def base_rate_trap(scores, title):
     never fires.
     """
     arms = list(dict.fromkeys(scores.arm)) or [MISSING]
-    figure, axes = panels(2, len(arms), max(2.6, 9.5 / len(arms)), 2.4, title, sharey="row")
+    figure, axes = panels(2, len(arms), 5.8 if len(arms) == 1 else 9.5 / len(arms), 2.4, title, sharey="row")
     for (upper, lower), arm in zip(axes.T, arms):
         here = scores[scores.arm == arm]
         name_panel(upper, arm)
@@ -177,18 +177,15 @@ def base_rate_trap(scores, title):
         for network, rows in here.groupby("network"):
             style = {"color": NETWORK_COLOURS.get(network, DARK), "s": 20, "alpha": 0.75, "lw": 0}
             upper.scatter(rows.base_rate, rows.chosen_score, **style)
-            lower.scatter(
-                rows.position + 0.12 * (list(NETWORK_COLOURS).index(network) - 1), rows.chosen_not_above_base, **style
-            )
+            beside = 0.12 * (list(NETWORK_COLOURS).index(network) - 1)
+            lower.scatter(rows.position + beside, rows.chosen_not_above_base, **style)
         lower.set_ylim(-0.04, 1.04)
         lower.set_xticks(sorted(here.position.unique()))
         upper.set_xlabel("base rate", fontsize=8)
         lower.set_xlabel("position", fontsize=8)
     for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(
-            0.04, 0.95 - 0.12 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, va="top"
-        )
-    axes[0, 0].text(1.0, 0.84, "diagonal:\nnever fires", va="top", ha="right", fontsize=7.5, color=GREY)
+        axes[0, 0].text(0.98, 0.04 + 0.1 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right")
+    axes[0, 0].text(0.98, 0.36, "diagonal: never fires", transform=axes[0, 0].transAxes, ha="right", fontsize=7.5, color=GREY)
     axes[0, 0].set_ylabel("mean score of the chosen", fontsize=8)
     axes[1, 0].set_ylabel("share not above base rate", fontsize=8)
     return figure

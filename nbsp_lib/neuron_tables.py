@@ -45,8 +45,8 @@ def networks(hidden):
 
 
 def _scores(hidden, goal, score="paper"):
-    """skill_scores [1, N], or NaN where the goal metric is constant and nothing can be said."""
-    if bool(constant_goal(goal)[0]):
+    """skill_scores [1, N], or NaN where the goal metric is constant, or there is none, and nothing can be said."""
+    if goal.shape[1] == 0 or bool(constant_goal(goal)[0]):
         return torch.full((1, hidden.shape[2]), torch.nan)
     return skill_scores(hidden, goal, score)
 
@@ -57,7 +57,7 @@ def held_out_scores(hidden, goal, other_hidden, other_goal):
     hidden [1, T, N] and goal [1, T] are scored; the thresholds are means over other_hidden [1, T', N] and
     other_goal [1, T'].
     """
-    if bool(constant_goal(other_goal)[0]):
+    if other_goal.shape[1] == 0 or bool(constant_goal(other_goal)[0]):
         return torch.full((1, hidden.shape[2]), torch.nan)
     active = hidden > other_hidden.mean(1, keepdim=True)  # [1, T, N]
     good = (goal > other_goal.mean(1, keepdim=True))[..., None]  # [1, T, 1]
@@ -128,7 +128,7 @@ def silence_rows(agent, method, task, seed, episodes, episode, actor, draws):
         return pd.DataFrame(columns=["choice", "draw", "neurons", "success", "return"])
     for choice, draw, off in [("nothing", 0, None), *silence_sets(actor, draws, [seed, int(actor.position.iloc[0])])]:
         masks = (
-            None if off is None else {"actor": [m[None, None, None] for m in torch.from_numpy(off).split(widths)]}
+            None if off is None else {"actor": [m[None, None, None] for m in torch.tensor(off).split(widths)]}
         )  # [1, 1, 1, W]
         played = rollout(agent, task, [seed], episodes, episode, silence=masks, method=method)
         rows.append(

@@ -10,6 +10,7 @@ from nbsp_lib.checkpoint import network_bytes
 from nbsp_lib.config import tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.evaluate import WAVE, rollout, snapshot
+from nbsp_lib.replay import Replay
 from nbsp_lib.runs import keep_memory
 from nbsp_lib.train import Cycle
 
@@ -20,12 +21,13 @@ PLAYED = 60                   # steps of an episode while measuring, over the se
 @dataclass(frozen=True)
 class Rates:
     """Of a group of seeds trained together, in CPU seconds: one update of them all; one environment step of one seed, while
-    learning (without the update) and in an evaluation. core: share of a core that the measuring got. state, network:
-    bytes of a seed's saved tensors (replay apart) and of its shipped networks."""
+    learning (without the update) and in an evaluation. core: share of a core that the measuring got. Bytes of a seed:
+    replay while it trains, other tensors that are saved, shipped networks of one position."""
     update: float
     play: float
     evaluate: float
     core: float
+    replay: int
     state: int
     network: int
 
@@ -71,6 +73,8 @@ def measure(train, sequence, method, size, seconds):
                           size * episodes * short.episode, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
+    part, dims = int(train.store * train.steps), (MetaWorld.obs_dim, MetaWorld.act_dim)
+    whole = Replay(1, train.steps, len(player.tasks), part, *dims, device="meta")
     state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 state=state, network=len(network_bytes(agent, 0)))
+                 replay=whole.data.nbytes, state=state, network=len(network_bytes(agent, 0)))

@@ -10,17 +10,15 @@ from pathlib import Path
 import psutil
 
 from nbsp_lib.config import cell, config_hash, distinct, tasks_of
-from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.evaluate import WAVE
 from nbsp_lib.method import overrides
 from nbsp_lib.methods import METHODS
 from nbsp_lib.pace import measure
-from nbsp_lib.replay import Replay
 from nbsp_lib.runs import STATE, place, states_of, trunk_of
 from nbsp_lib.train import milestones
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
-SECONDS = 4.0                 # of measuring, over all methods and group sizes
+SECONDS = 2.5                 # of measuring, over all methods and group sizes
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,9 @@ class Job:
 
 
 def work_from(train, tasks, scores, start, positions, switch=True):
-    """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`.
-
-    The rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch
-    False: a shared position 1, which stops before what is measured at its end.
-    """
+    """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`, by the
+    rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
+    a shared position 1, which stops before what is measured at its end."""
     rows, full = train.envs * train.episode, lambda n: -(-n // min(WAVE, n)) * min(WAVE, n)     # waves are filled up
     rounds = train.steps // rows
     evaluation = lambda j: tasks * full(train.final_episodes if j > train.evaluations - 3 else train.episodes) * train.episode
@@ -113,14 +109,13 @@ def groups(starts, population):
 def estimate(profile, grid, seeds, population):
     """The plan as text: a row per run, then what was measured, memory, disk, and what was left out."""
     todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
-    needed = {(job.method, len(job.seeds)): job for job in reversed(every)}
-    settings = {arm.method: arm.settings for arm in reversed(profile.arms.values())} | {"sac": {}}
-    rates = {key: measure(profile.train, job.sequence, METHODS[key[0]](**settings[key[0]]), key[1], SECONDS / len(needed))
-             for key, job in needed.items()}
+    most_tasks = sorted(every, key=lambda job: len(distinct(tasks_of(job.sequence))))        # is timed, being the last
+    needed = {(job.method, len(job.seeds)): job for job in most_tasks}
+    rates = {(method, size): measure(profile.train, job.sequence, METHODS[method](), size, SECONDS / len(needed))
+             for (method, size), job in needed.items()}
     hours = lambda job: job.hours(rates[job.method, len(job.seeds)])
     amount = lambda some, name: sum(len(job.seeds) * getattr(job.work, name) for job in some)
-    lines = [f"{'sequence':15} {'arm':15} {'seeds':>5} {'positions':>9} {'updates':>11} {'env steps':>11} {'groups':>6} "
-             f"{'h/group':>7} {'hours':>7}"]
+    lines = ["sequence        arm             seeds positions     updates   env steps groups h/group   hours"]
 
     def row(sequence, arm, some):
         steps, spent = amount(some, "played") + amount(some, "measured"), [hours(job) for job in some]
@@ -131,8 +126,9 @@ def estimate(profile, grid, seeds, population):
         row(*name, [job for job in todo if (job.sequence, job.arm) == name])
     row("total", "", todo)
     if rest := amount(every, "positions") - amount(todo, "positions"):
-        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; nbsp run "
-                     f"trains what has no state here, that is {sum(map(hours, every)) - sum(map(hours, todo)):.2f} h more")
+        more = sum(map(hours, every)) - sum(map(hours, todo))
+        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; "
+                     f"nbsp run trains again what has no state here, {more:.2f} h more")
     return "\n".join([*lines, *(needs(profile.train, every, rates) if every else [])])
 
 
@@ -140,16 +136,15 @@ def needs(train, every, rates):
     """Lines on the measured speeds, on memory and on disk; nothing in them is assumed."""
     core, largest = sum(rate.core for rate in rates.values()) / len(rates), max(len(job.seeds) for job in every)
     yield ("hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
-           f"{core:.0%} of a core was free, which makes hours {1 / core:.1f} times as long")
+           f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long")
     for (method, size), rate in rates.items():
         yield (f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
                f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
-    tasks = max(len(distinct(tasks_of(job.sequence))) for job in every)
-    replay = Replay(1, train.steps, tasks, int(train.store * train.steps), MetaWorld.obs_dim, MetaWorld.act_dim, device="meta").data.nbytes
-    scored = 4 * 3 * sum(train.layers) * train.scoring_episodes * train.episode             # float32; an actor, two critics
-    yield (f"memory of a process: replay {largest * replay / 1e6:.0f} MB, activations while scoring {largest * scored / 1e6:.0f} MB, "
+    replay, state, network = (max(getattr(r, name) for r in rates.values()) / 1e6 for name in ("replay", "state", "network"))
+    scored = 12 * sum(train.layers) * train.scoring_episodes * train.episode / 1e6          # float32; an actor, two critics
+    yield (f"memory of a process: replay {largest * replay:.0f} MB, activations while scoring at least {largest * scored:.0f} MB, "
            f"everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
-    kept = sum(len(job.seeds) for job in every) * (replay + max(rate.state for rate in rates.values()))
-    nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED)
-    yield (f"disk: .state at most {kept / 1e9:.2f} GB, shipped networks {nets * next(iter(rates.values())).network / 1e6:.1f} MB and "
-           f"csv files; free here {shutil.disk_usage('.').free / 1e9:.0f} GB")
+    kept = sum(len(job.seeds) for job in every) * (replay + state)
+    nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED) * network
+    yield (f"disk: .state at most {kept:,.0f} MB, shipped networks {nets:.1f} MB and csv files; "
+           f"free here {shutil.disk_usage('.').free / 1e6:,.0f} MB")

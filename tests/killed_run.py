@@ -1,12 +1,11 @@
-"""python killed_run.py FOLDER: the run of tiny_run.train, killed at many moments and started again, then left in peace.
+"""python killed_run.py FOLDER: the run of tiny_run.train, killed at many moments, always started again, at last left in peace.
 
-Every life is a forked process in which one function of Python or of the library is replaced by one that kills it with
-SIGKILL at its n-th call, so the moments are chosen, not lucky; some lives are killed from outside after a while. Prints each life.
+FOLDER/chosen: every life is a forked process in which one function of Python or of the library is replaced by one that
+kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer. Prints how each life ended.
 """
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import sys
@@ -17,16 +16,25 @@ from tiny_run import train
 
 import nbsp_lib.evaluate
 import nbsp_lib.train
+from nbsp_lib.envs.metaworld import simulator
 from nbsp_lib.replay import Replay
 
+World, Cycle = nbsp_lib.evaluate.World, nbsp_lib.train.Cycle
 PLACES = {"fsync": (os, "fsync"), "replace": (os, "replace"), "unlink": (Path, "unlink"), "copy": (shutil, "copyfile"),
           "rmtree": (shutil, "rmtree"), "update": (nbsp_lib.train, "update"), "rollout": (nbsp_lib.evaluate, "rollout"),
-          "store": (Replay, "store"), "scoring": (nbsp_lib.evaluate.World, "rollout"), "evaluate": (nbsp_lib.train.Cycle, "evaluate")}
+          "store": (Replay, "store"), "scoring": (World, "rollout"), "evaluate": (Cycle, "evaluate")}
 # (where, n-th call): killed before it, or with "+" after it; "torn" halves the file that is being written.
-LIVES = [("fsync", 1), ("replace", 1), ("fsync+", 3), ("torn", 2), ("update", 20), ("evaluate", 2), ("replace+", 5), ("torn", 3),
-         ("unlink", 2), ("fsync", 9), ("copy", 1), ("copy+", 2), ("copy+", 4), ("scoring", 1), ("scoring+", 1), ("store+", 1),
-         ("evaluate+", 1), ("replace+", 3), ("update", 30), ("after", 0.6), ("torn", 4), ("after", 0.9), ("unlink+", 1),
-         ("scoring", 1), ("rollout", 2), ("store", 1), ("rmtree", 1), ("rmtree+", 2)]
+LIVES = [
+    # the shared position 1 and its fork
+    ("fsync", 1), ("replace", 1), ("fsync+", 3), ("torn", 2), ("update", 20), ("evaluate", 2), ("copy", 1), ("copy+", 2),
+    ("copy+", 4),
+    # its switch, up to the moment when one seed is saved beyond it and the other is not
+    ("scoring", 1), ("scoring+", 1), ("evaluate+", 1), ("replace+", 1), ("store+", 1), ("torn", 3), ("replace+", 4),
+    # the other follows, then position 2 of both, up to the moment when one of them is at the end
+    ("unlink+", 1), ("fsync", 3), ("update", 30), ("torn", 1), ("scoring", 1), ("store", 1), ("rollout", 2), ("replace+", 4),
+    ("scoring+", 1), ("store+", 1),
+    # shipping
+    ("rmtree", 1), ("rmtree+", 2)]
 
 
 def kill():
@@ -58,24 +66,25 @@ def arm(kind, nth):
     setattr(owner, name, deadly)
 
 
-def live(folder, kind, n):
-    """One life -> the signal that ended it, or 0."""
+def live(folder, kind=None, n=None, seconds=None):
+    """One life -> the signal that ended it, negative, or 0."""
     child = os.fork()
     if child == 0:
-        if kind in ("after", "whole"):
-            n = None
-        else:
+        if kind:
             arm(kind, n)
         train(folder, seeds=(0, 1), population=2, save_every=0)
         os._exit(0)
-    if kind == "after":
-        time.sleep(n)
+    if seconds:
+        time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
-    random.seed(0)
-    lives = LIVES + [("after", random.uniform(0.3, 1.5)) for _ in range(3)] + [("whole", 0)]
-    for kind, n in lives:
-        print(kind, n, live(sys.argv[1], kind, n), flush=True)
+    for task in ("window-open", "window-close"):
+        simulator(task)                                             # built once for all lives
+    for kind, n in [*LIVES, (None, None)]:
+        print(kind, n, live(f"{sys.argv[1]}/chosen", kind, n), flush=True)
+    seconds = 0.4
+    while live(f"{sys.argv[1]}/timed", seconds=seconds):
+        seconds *= 1.6

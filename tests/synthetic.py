@@ -1,6 +1,7 @@
 """Made-up results in the format of training: small, deterministic, checksums that match. Nothing here was trained."""
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from nbsp_lib.checkpoint import sha256
 from nbsp_lib.ship import COLUMNS
 
 SEQUENCES = {"window": ("window-open", "window-close") * 2}
@@ -95,7 +95,8 @@ def write(checkpoints, sequence, arm, seeds=(0, 1, 2), finished=None, R=None, un
     for seed in seeds:
         for k in range(1 if every else finished[seed], finished[seed] + 1):
             save_file(network(10 * seed + k, train["layers"]), folder / f"position{k}.seed{seed}.safetensors")
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != "run.json"}
+    written = [path for path in sorted(folder.iterdir()) if path.name != "run.json"]
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
     config = {"sequence": sequence, "tasks": list(tasks), "arm": arm, "method": method, "settings": settings or {},
               "train": train}
     run = {"config": config, "config_hash": "0" * 16, "code_hash": "0" * 16, "profile": profile, "versions": {},

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from metaworld.policies import ENV_POLICY_MAP
 
-from nbsp_lib.envs.metaworld import MetaWorld, goal_table, start
+from nbsp_lib.envs.metaworld import CENTRE, UNIT, MetaWorld, goal_table, scaled, start
 
 TASKS = ("window-open", "window-close", "drawer-open", "drawer-close", "button-press-topdown")
 SEEDS = (0, 3)
@@ -37,7 +37,7 @@ def untouched(task, seed, goal, actions):
         rewards.append(reward)
         successes.append(info["success"])
     environment.close()
-    return tuple(np.array(values, np.float32) for values in (observations, rewards, successes))
+    return scaled(np.array(observations, np.float32)), np.array(rewards, np.float32), np.array(successes, np.float32)
 
 
 def play(env, goals, actions):
@@ -56,7 +56,7 @@ def scripted(env, goals, steps, noise=0.1):
     policy, random = ENV_POLICY_MAP[f"{env.task}-v3"](), np.random.default_rng(0)
     observation, actions = env.reset(np.array(goals)), []
     for _ in range(steps):
-        action = [policy.get_action(row.astype(float)) for row in observation.reshape(-1, 39)]
+        action = [policy.get_action(row.astype(float)) for row in (observation * UNIT + CENTRE).reshape(-1, 39)]
         action = np.array(action).reshape(*env.shape, 4) + noise * random.normal(size=(*env.shape, 4))
         actions.append(np.clip(action, -1, 1).astype(np.float32))
         observation, _, _ = env.step(actions[-1])
@@ -84,6 +84,16 @@ def test_trajectories_equal_untouched_environments(task):
     env.close()
 
 
+def test_positions_come_in_decimetres_from_the_centre_of_the_workspace():
+    metres = np.zeros(39, np.float32)
+    metres[0:4], metres[4:7], metres[36:39] = (0.1, 0.6, 0.3, 0.8), (-0.1, 0.8, 0.2), (0.0, 0.7, 0.1)
+    metres[18:21], metres[22:25] = (0.09, 0.6, 0.3), (-0.1, 0.8, 0.2)
+    seen = scaled(metres)
+    np.testing.assert_allclose(seen[[0, 1, 2, 3, 4, 5, 6, 18]], [1, 0, 1, 0.8, -1, 2, 0, 0.9], atol=1e-6)
+    np.testing.assert_allclose(seen[36:], [0, 1, -1], atol=1e-6)
+    assert not seen[7:18].any() and not seen[25:36].any()      # quaternions, and the second object that is not there
+
+
 def test_trajectory_does_not_depend_on_population_or_neighbours():
     actions = random_actions((2, 3), 80)
     together, alone, other = (
@@ -109,6 +119,7 @@ def test_goal_is_visible(task):
     env = MetaWorld(task, SEEDS, 2, 5)
     first = env.reset(np.array([[0, 1], [0, 1]]))
     target = np.array([attributes["_target_pos"] for _, _, attributes in env.episodes], np.float32).reshape(2, 2, 3)
+    target = (target - CENTRE[36:]) / UNIT[36:]
     assert len(np.unique(target.reshape(4, 3), axis=0)) == 4
     np.testing.assert_array_equal(first[..., 36:], target)
     for action in random_actions((2, 2), 5):

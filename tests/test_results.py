@@ -100,7 +100,7 @@ def test_nothing_there_is_a_table_of_gaps(tmp_path):
 def test_two_trainings_are_not_mixed(tmp_path, change):
     synthetic.write(tmp_path, "window", "nbsp")
     synthetic.write(tmp_path, "window", "fine-tuning", **change)
-    with pytest.raises(ValueError, match="not mixed.*window/fine-tuning.*window/nbsp"):
+    with pytest.raises(ValueError, match=r"not mixed.*window/fine-tuning.*window/nbsp"):
         results.read_study(profile_at(tmp_path), "window")
 
 

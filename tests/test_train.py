@@ -57,31 +57,31 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(undisturbed, tmp_pa
     env = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    lives = [line.split() for line in done.stdout.splitlines()]
-    assert lives[-1] == ["whole", "0", "0"], done.stderr
-    assert all(end == "-9" for kind, _, end in lives if kind not in ("whole", "after")), done.stdout
-    assert tiny_run.contents(tmp_path / "out") == tiny_run.contents(undisturbed)
-    for state in states(tmp_path, (0, 1)).values():
-        assert len(list(state.folder.glob("state-*"))) == len(list(state.folder.glob("recent-*"))) == 1
+    *killed, last = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+    assert len(killed) == 28 and all(end == "-9" for _, end in killed) and last == ["None None", "0"], done.stdout
+    for kind in ("chosen", "timed"):
+        assert tiny_run.contents(tmp_path / kind / "out") == tiny_run.contents(undisturbed)
+        for state in states(tmp_path / kind, (0, 1)).values():
+            assert len(list(state.folder.glob("state-*"))) == len(list(state.folder.glob("recent-*"))) == 1
 
 
 def test_position_one_may_be_forked_or_not(undisturbed, tmp_path):
-    out = tiny_run.train(tmp_path, seeds=(0, 1), fork=False)
-    assert tiny_run.contents(out) == tiny_run.contents(undisturbed)
+    out = tiny_run.train(tmp_path, fork=False)
+    assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
     assert [path.name[:11] for path in (tmp_path / "state").iterdir()] == ["window-nbsp"]
 
 
-def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbed, tmp_path):
-    """Seed 0 one position ahead waits for seed 1; from there they go on as one population."""
-    first = tiny_run.train(tmp_path, positions=1)
-    assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1}
-    shared = []
-    real = Cycle.finish_position
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "finish_position", lambda self, s: (shared.append((self.position, self.seeds)), real(self, s)))
-        out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
-    assert shared == [(0, (1,)), (1, (0, 1))]
-    assert tiny_run.contents(out) == tiny_run.contents(undisturbed)
+def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbed, tmp_path, monkeypatch):
+    """Each begins alone; from position 2 on they go on as one population."""
+    for seed in (0, 1):
+        first = tiny_run.train(tmp_path, seeds=(seed,), positions=1)
+    assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1, "1": 1}
+    places, finish = [], Cycle.finish_position
+    monkeypatch.setattr(Cycle, "finish_position", lambda self, s: (places.append((self.position, self.seeds)), finish(self, s)))
+    out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
+    assert places == [(1, (0, 1))] and tiny_run.contents(out) == tiny_run.contents(undisturbed)
+    together = tiny_run.train(tmp_path / "together", seeds=(0, 1), population=2)
+    assert places[1:] == [(0, (0, 1)), (1, (0, 1))] and tiny_run.contents(together) == tiny_run.contents(undisturbed)
 
 
 def test_evaluations_leave_no_trace_in_what_is_learned(undisturbed, tmp_path):
@@ -121,23 +121,22 @@ def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_pat
     assert tiny_run.contents(tiny_run.train(tmp_path, seeds=(0, 1, 2))) == tiny_run.contents(out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undisturbed, tmp_path, monkeypatch, number):
-    """Once in the shared position 1, once in the last round of a position, once in position 2."""
-    play, signals, places = Cycle.play_round, [(0, 1), (0, 3), (1, 2)], []
+def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undisturbed, tmp_path, monkeypatch):
+    """Once in the shared position 1, once in its last round, once in position 2."""
+    play, places = Cycle.play_round, []
+    signals = {(0, 1): signal.SIGINT, (0, 3): signal.SIGTERM, (1, 2): signal.SIGINT}
 
     def interrupted(self, env):
         if (self.position, self.round) in signals:
-            signals.remove((self.position, self.round))
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signals.pop((self.position, self.round)))
         return play(self, env)
 
     monkeypatch.setattr(Cycle, "play_round", interrupted)
-    before = signal.getsignal(number)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for _ in range(3):
         with pytest.raises(runs.Stopped):
             tiny_run.train(tmp_path, save_every=1e9)
-        assert signal.getsignal(number) == before
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
         trunk = runs.states_of(runs.trunk_of(cell(tiny_run.profile(), "window", "nbsp")), (0,), tmp_path / "state")[0]
         places.append(max(runs.place(states(tmp_path, (0,))[0]), runs.place(trunk)))
     assert places == [(0, 2), (0, 4), (1, 3)]

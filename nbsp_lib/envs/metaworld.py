@@ -115,6 +115,24 @@ def start(task, seed, goal):
     return simulator(task).start(goal_table(task, seed)[goal])
 
 
+# Where an observation holds positions: hand, first object, the same one step ago, goal. The centre is about that of the
+# workspace. A second object, where a task has none, is at zero and stays there.
+CENTRE = np.zeros(39, np.float32)
+for first in (0, 4, 18, 22, 36):
+    CENTRE[first:first + 3] = 0.0, 0.6, 0.2
+UNIT = np.ones(39, np.float32)
+for first in (0, 4, 11, 18, 22, 29, 36):
+    UNIT[first:first + 3] = 0.1
+
+
+def scaled(observation):
+    """Observations [..., 39] with positions in decimetres from the centre of the workspace instead of metres from the base.
+
+    In metres a step of the hand moves an input by less than 0.01, which a fresh network hardly sees.
+    """
+    return (observation - CENTRE) / UNIT
+
+
 class MetaWorld:
     """P x E environments of one task; environment [p, e] plays a goal from the table of seeds[p].
 
@@ -154,7 +172,7 @@ class MetaWorld:
             state, placement, attributes, observation[i] = start(self.task, seed, int(goal))
             self.episodes[i] = state.copy(), placement, attributes.copy()
         self.left = self.episode
-        return observation.reshape(*self.shape, self.obs_dim)
+        return scaled(observation).reshape(*self.shape, self.obs_dim)
 
     def step(self, action):
         """One environment step everywhere.
@@ -176,7 +194,7 @@ class MetaWorld:
         for i, episode in enumerate(self.episodes):
             observation[i], reward[i], success[i] = self.simulator.step(*episode, action[i])
         self.left -= 1
-        return observation.reshape(*self.shape, self.obs_dim), reward.reshape(self.shape), success.reshape(self.shape)
+        return scaled(observation).reshape(*self.shape, self.obs_dim), reward.reshape(self.shape), success.reshape(self.shape)
 
     def close(self):
         """Ends the episodes. The simulator stays for other objects of the same task."""

@@ -83,8 +83,8 @@ both.assign(difference=difference)[[*keys, "base_rate_recorded", "base_rate_meas
 
 # %%
 chosen = neurons[neurons.chosen.astype(bool)]
-above = (chosen.score.astype(float) > chosen.base_rate.astype(float) + 1e-6).mean() if len(chosen) else float("nan")
+above = (chosen.score.astype(float) > chosen.base_rate.astype(float) + 1e-6).sum()
 agents = neurons.groupby(["arm", "seed", "position"]).score.count()
 Markdown(f"{len(agents)} agents were rolled out, {(agents > 0).sum()} could be scored. Of {len(chosen)} chosen neurons "
-         f"{above:.0%} lie above the base rate. Recorded and measured base rates differ by at most {difference.max():.6f} "
+         f"{above} lie above the base rate. Recorded and measured base rates differ by at most {difference.max():.6f} "
          f"in {difference.notna().sum()} networks that were scored both times.")

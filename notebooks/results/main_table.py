@@ -107,14 +107,15 @@ Image(results.save_figure(figure, out, "main_table"))
 # ## Conclusion
 #
 # Computed from the table. It names the arms with the highest ASR and the lowest FM on this sequence and the plasticity
-# that goes with them; whether that reproduces a claim is decided by the dated rules of the ledger, not here.
+# that goes with them, several if their means are equal to two digits; whether that reproduces a claim is decided by the dated rules of the ledger, not here.
 
 # %%
 means = table.pivot(index="arm", columns="metric", values="mean").dropna(subset=["ASR", "plasticity"])
 sentences = [f"{len(means)} of {len(study.arms)} arms have at least one seed that finished all {len(study.tasks)} positions."]
 if len(means):
-    top, low = means.ASR.idxmax(), means.FM.fillna(float("inf")).idxmin()
-    sentences.append(f"Highest ASR: **{top}** ({means.ASR[top]:.2f}, plasticity {means.plasticity[top]:.2f}).")
-    sentences.append(f"Lowest FM: **{low}** ({means.FM[low]:.2f}, plasticity {means.plasticity[low]:.2f}).")
+    for name, values in (("Highest ASR", means.ASR), ("Lowest FM", -means.FM.dropna())):
+        first = values[values >= values.max() - 0.005]
+        listed = ", ".join(f"**{arm}** ({abs(v):.2f}, plasticity {means.plasticity[arm]:.2f})" for arm, v in first.items())
+        sentences.append(f"{name}: {listed or 'not defined here'}.")
     sentences.append(f"Intervals are {'indicative' if table.indicative.any() else 'from at least five seeds'}.")
 Markdown(" ".join(sentences))

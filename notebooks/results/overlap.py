@@ -27,7 +27,7 @@ out = "runs/smoke/overlap/window"  # folder for the figures and the tables
 #
 # Halves: the first half of the goals against the second, with the same network. Tasks and visits: the same seed at two positions.
 # Seeds: the same position of two seeds. Seeds start from different random weights, so neuron 7 of one seed has nothing to
-# do with neuron 7 of another: this line is a control and should sit at chance. One that does not would point to a bias of the ranking, such as ties broken by index.
+# do with neuron 7 of another: this line is a control and should sit at chance. One that does not would point to a bias of the ranking, such as ties broken by index (silent neurons all score the base rate) or a layer that is always preferred.
 
 # %%
 import pandas as pd

@@ -65,5 +65,6 @@ for arm, R in matrix.items():
     if len(whole) and len(order) > 1:
         loss = (whole[:, :-1] - whole[:, 1:]).mean(0)
         i, task = divmod(int(loss.argmax()), loss.shape[1])
-        lines.append(f"- **{arm}** loses most on {study.names[task]} in position {i + 2}: {loss[i, task]:.2f} ({len(whole)} seeds).")
+        where = f"most on {study.names[task]} in position {i + 2}: {loss[i, task]:.2f}" if loss.max() > 0 else "nothing"
+        lines.append(f"- **{arm}** loses {where} (seeds: {len(whole)}).")
 Markdown("\n".join(lines + [f"- {note}" for note in results.footnotes(study)]) or "Nothing to compare yet.")

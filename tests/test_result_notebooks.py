@@ -1,0 +1,75 @@
+"""Every notebook that reads results runs on made-up results, on incomplete ones, and where there are none at all."""
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import jupytext
+import pandas as pd
+import pytest
+import synthetic
+
+PAGES = ("main_table", "learning_curves", "r_matrix", "score_report")
+NEURON_PAGES = ("score_distribution", "activation_split", "silencing", "overlap")
+
+
+def run(name, **parameters):
+    """Execute a notebook's cells here, with parameters after the cell tagged so -> value of its last expression."""
+    space, cells = {"display": lambda value: None}, jupytext.read(f"notebooks/{name}.py").cells
+    for cell in (cell for cell in cells if cell.cell_type == "code"):
+        tree = ast.parse(cell.source)
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, "exec"), space)
+        value = eval(compile(ast.Expression(last.value), name, "eval"), space) if last else None
+        if "parameters" in cell.metadata.get("tags", []):
+            assert set(parameters) <= set(space)
+            space |= parameters
+    return value
+
+
+def everything(folder, **more):
+    """Write a profile for `folder`, run all notebooks on it, return {notebook: conclusion}."""
+    text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
+    text = text.replace("checkpoints: runs/smoke/checkpoints", f"checkpoints: {folder}/checkpoints")
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    common, neurons = {"params_file": str(folder / "params.yaml"), "sequence": "window"}, str(folder / "neurons.csv.gz")
+    said = {"evaluate": run("pipeline/evaluate", **common, out=str(folder / "evaluate.csv")),
+            "neurons": run("pipeline/neurons", **common, out=neurons)}
+    said |= {page: run(f"results/{page}", **common, out=str(folder / page)) for page in PAGES}
+    said |= {page: run(f"results/{page}", **common, neurons=neurons, out=str(folder / page)) for page in NEURON_PAGES}
+    said["training_gate"] = run("results/training_gate", params_file=common["params_file"], out=str(folder / "training_gate"))
+    for page in said.keys() - {"evaluate", "neurons"}:
+        names = {path.suffix for path in (folder / page).iterdir()}
+        assert {".png", ".svg", ".csv"} <= names, page
+    return {page: conclusion.data for page, conclusion in said.items()}
+
+
+@pytest.mark.slow
+def test_complete_and_incomplete_results(tmp_path):
+    synthetic.write(tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0, 1), settings={"share": 0.0}, every=False)
+    synthetic.write(tmp_path / "checkpoints", "window", "nbsp", seeds=(0, 1), finished={1: 2}, unscored=[(0, 1)])
+    synthetic.write(tmp_path / "checkpoints", "window-close", "fine-tuning", seeds=(0,))
+    said = everything(tmp_path)
+    assert "2 of 3 arms" in said["main_table"] and "indicative" in said["main_table"]
+    assert "replay-only: missing" in said["r_matrix"] and "**nbsp**" in said["learning_curves"]
+    assert "window-close: 1 of 1" in said["training_gate"] and "nbsp: 3 networks unscored" in said["score_report"]
+    neurons = pd.read_csv(tmp_path / "neurons.csv.gz")
+    assert set(neurons.groupby("arm").position.unique().map(tuple)["nbsp"]) == {1, 2, 3, 4}
+    assert neurons[neurons.arm == "fine-tuning"].position.unique().tolist() == [4]
+    table = pd.read_csv(tmp_path / "main_table" / "main_table.csv")
+    assert table[table.metric == "ASR"].set_index("arm").k.to_dict() == {"fine-tuning": 2, "nbsp": 1, "replay-only": 0}
+
+
+def test_unscored_everywhere(tmp_path):
+    every = [(0, k) for k in (1, 2)]
+    synthetic.write(tmp_path / "checkpoints", "window", "nbsp", seeds=(0,), finished={0: 2}, unscored=every,
+                    train={"goal": "success"})
+    said = everything(tmp_path)
+    assert "2 agents were rolled out, 0 could be scored" in said["neurons"]
+    assert all("No network could be scored" in said[page] for page in NEURON_PAGES)
+
+
+def test_no_results_at_all(tmp_path):
+    said = everything(tmp_path)
+    assert "0 of 3 arms" in said["main_table"] and "0 of 0" in said["evaluate"]
+    assert all("No network could be scored" in said[page] for page in NEURON_PAGES)
