@@ -172,8 +172,9 @@ def main(argv=None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         args = parser().parse_args(argv)
-        if getattr(args, "population", 1) < 1 or (getattr(args, "positions", None) or 1) < 1:
-            raise ConfigError("--population and --positions: must be at least 1")
+        for name in ("population", "positions"):
+            if (number := getattr(args, name, None)) is not None and number < 1:
+                raise ConfigError(f"--{name}: {number} must be at least 1")
         return args.function(args) or 0
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -35,3 +35,11 @@ def checked(path, digest):
     if hashlib.sha256(data).hexdigest() != digest:
         raise Corrupted(f"{path}: the checksum differs from the recorded one; the file was damaged or replaced")
     return data
+
+
+def enter_repository():
+    """Make the nearest folder upwards with a dvc.yaml the current one: Jupyter starts in the folder of the notebook."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "dvc.yaml").exists():
+            os.chdir(folder)
+            return

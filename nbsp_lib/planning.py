@@ -120,7 +120,7 @@ def estimate(profile, grid, seeds, population):
     def row(sequence, arm, some):
         steps, spent = amount(some, "played") + amount(some, "measured"), [hours(job) for job in some]
         lines.append(f"{sequence:15} {arm:15} {sum(len(job.seeds) for job in some):5} {amount(some, 'positions'):9.1f} "
-                     f"{amount(some, 'updates'):11,} {steps:11,} {len(some):6} {max(spent, default=0):7.2f} {sum(spent):7.2f}")
+                     f"{amount(some, 'updates'):11,} {steps:11,} {len(some):6} {max(spent, default=0):7.3f} {sum(spent):7.3f}")
 
     for name in dict.fromkeys((job.sequence, job.arm) for job in todo):
         row(*name, [job for job in todo if (job.sequence, job.arm) == name])
@@ -128,7 +128,7 @@ def estimate(profile, grid, seeds, population):
     if rest := amount(every, "positions") - amount(todo, "positions"):
         more = sum(map(hours, every)) - sum(map(hours, todo))
         lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; "
-                     f"nbsp run trains again what has no state here, {more:.2f} h more")
+                     f"nbsp run trains again what has no state here, {more:.3f} h more")
     return "\n".join([*lines, *(needs(profile.train, every, rates) if every else [])])
 
 
@@ -142,8 +142,8 @@ def needs(train, every, rates):
                f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
     replay, state, network = (max(getattr(r, name) for r in rates.values()) / 1e6 for name in ("replay", "state", "network"))
     scored = 12 * sum(train.layers) * train.scoring_episodes * train.episode / 1e6          # float32; an actor, two critics
-    yield (f"memory of a process: replay {largest * replay:.0f} MB, activations while scoring at least {largest * scored:.0f} MB, "
-           f"everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
+    yield (f"memory of a process: replay {largest * replay:.0f} MB, activations while scoring at least {largest * scored:.0f} "
+           f"MB, everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
     kept = sum(len(job.seeds) for job in every) * (replay + state)
     nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED) * network
     yield (f"disk: .state at most {kept:,.0f} MB, shipped networks {nets:.1f} MB and csv files; "

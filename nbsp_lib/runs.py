@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import ctypes
+import functools
 import hashlib
 import signal
 import threading
@@ -26,6 +27,7 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: the state is saved, and the same command goes on from there."""
 
 
+@functools.cache             # one answer per process: what trains is what was imported
 def code_hash(method):
     """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings."""
     digest = hashlib.sha256()

@@ -70,6 +70,7 @@ def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False):
     last_only: ship only each seed's last network.
     """
     run, out = cell(profile, sequence, arm), Path(out)
+    recover(out)
     records = records_in(out)
     if records and read_run(out)["config_hash"] != config_hash(run):
         raise ValueError(f"{out}: holds a run with other settings; move it away first")
@@ -108,5 +109,15 @@ def write(out, run, profile, arm, records, last_only):
                        "hardware": f"{platform.machine()} {platform.system()}"} for s, r in records.items()}
     write_atomic(part / "timing.json", json.dumps(timing, indent=1) + "\n")
     write_atomic(part / "run.json", json.dumps(about, indent=1) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
+    if out.exists():
+        out.rename(out.with_name(out.name + ".old"))
     part.rename(out)
+    shutil.rmtree(out.with_name(out.name + ".old"), ignore_errors=True)
+
+
+def recover(out):
+    """A process that died while it put a new folder in the place of the old one may have left the old one aside."""
+    old = out.with_name(out.name + ".old")
+    if old.exists() and not out.exists():
+        old.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

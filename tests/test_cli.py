@@ -80,12 +80,12 @@ BAD = [
     ("--seeds -1", "--seeds: [-1] must be distinct integers >= 0, at least one"),
     ("--seeds one", "argument --seeds: invalid int value: 'one'"),
     ("--sequnce window", 'unknown option "--sequnce", nearest valid name: "--sequence"'),
-    ("--seq window", 'unknown option "--seq", nearest valid name: "--seeds"'),
+    ("--seq window", 'unknown option "--seq", nearest valid name: "--sequence"'),
 ]
 ONLY = [
-    ("run --population 0", "--population and --positions: must be at least 1"),
-    ("plan --population 0", "--population and --positions: must be at least 1"),
-    ("run --positions 0", "--population and --positions: must be at least 1"),
+    ("run --population 0", "--population: 0 must be at least 1"),
+    ("plan --population 0", "--population: 0 must be at least 1"),
+    ("run --positions 0", "--positions: 0 must be at least 1"),
     ("run --device gpu", "argument --device: invalid choice: 'gpu'"),
     ("run --profile shipped --arm nbsp", '"shipped" trains nothing, nearest valid name: "laptop"'),
     ("promote --profile shipped --arm nbsp", '"shipped" trains nothing, nearest valid name: "laptop"'),

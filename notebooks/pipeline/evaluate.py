@@ -33,7 +33,10 @@ from IPython.display import Markdown
 
 from nbsp_lib import reroll, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
+from nbsp_lib.runs import code_hash
 
+enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 results.accounting(study)
@@ -56,11 +59,13 @@ compared.round(3)
 # ## Conclusion
 #
 # Computed from the comparison. Success is a count of episodes and coarse, the return is a sum over all steps and notices
-# the smallest change, so equal returns to six digits mean the same trajectories.
+# the smallest change, so equal returns mean the same trajectories. A run names the modules it was trained with by a hash, comments left out;
+# where that differs from the code at hand, so may the numbers.
 
 # %%
 done = compared.dropna(subset="rerolled")
 apart = (done.return_recorded - done.return_rerolled).abs()
+same = sum(run.run["code_hash"] == code_hash(run.run["config"]["method"]) for run in runs)
 Markdown(f"{len(done)} of {len(compared)} evaluations were rolled out again; {(done.difference.abs() < 1e-5).sum()} agree in "
          f"success, {(apart < 1e-4).sum()} agree in return to four decimal places. Largest difference in success: "
-         f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**.")
+         f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**. {same} of {len(runs)} runs were trained with the code at hand.")

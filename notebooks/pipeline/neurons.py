@@ -40,7 +40,9 @@ from IPython.display import Markdown
 
 from nbsp_lib import reroll, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 share = profile.arms["nbsp"].settings["share"]

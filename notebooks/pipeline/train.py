@@ -41,7 +41,9 @@ import json
 import pandas as pd
 
 from nbsp_lib import config, runs, ship
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = config.load_profile(params_file)
 seeds = config.check_seeds(seeds or list(profile.seeds))
 config.one_of(arm, profile.arms, "arm", "arm")

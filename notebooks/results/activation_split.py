@@ -32,7 +32,9 @@ from IPython.display import Image, Markdown, display
 
 from nbsp_lib import neuron_figures, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
 rows = pd.read_csv(neurons).dropna(subset="score")
 ranked = rows.sort_values(["score", "layer", "neuron"], ascending=[False, True, True], kind="stable")

@@ -26,7 +26,9 @@ from IPython.display import Markdown
 
 from nbsp_lib import claims, ledger, results, tables
 from nbsp_lib.config import load_profile, tasks_of
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 cycles = [name for name in profile.grid.sequences if len(tasks_of(name)) > 1]
 studies = [results.read_study(profile, name) for name in cycles]

@@ -37,7 +37,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import figures, results, tables
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 results.accounting(study)

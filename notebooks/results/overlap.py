@@ -35,7 +35,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import neuron_figures, neuron_tables, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
 rows = pd.read_csv(neurons)
 pairs = neuron_tables.overlap_rows(rows)

@@ -32,7 +32,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import figures, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 results.write_csv(study.table("R"), f"{out}/r_matrix.csv")

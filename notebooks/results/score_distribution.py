@@ -31,7 +31,9 @@ from IPython.display import Image, Markdown, display
 
 from nbsp_lib import neuron_figures, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
 rows = pd.read_csv(neurons)
 rows["above"] = rows.score.astype(float) - rows.base_rate.astype(float)

@@ -31,7 +31,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import neuron_figures, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
 scores = study.table("scores")
 numbers = ["goal_mean", "base_rate", "silent", "chosen", "chosen_not_above_base", "chosen_score", "all_score", "masked"]

@@ -33,7 +33,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import neuron_figures, reroll, results
 from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence, arms.split())
 rows = pd.read_csv(neurons)

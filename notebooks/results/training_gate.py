@@ -31,7 +31,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib import figures, results, tables
 from nbsp_lib.config import distinct, load_profile, tasks_of
+from nbsp_lib.files import enter_repository
 
+enter_repository()
 profile = load_profile(params_file)
 asked = [task for name in (*profile.grid.sequences, *profile.grid.references) for task in tasks_of(name)]
 alone = {task: results.read_alone(profile, task) for task in distinct(asked)}

@@ -1,0 +1,98 @@
+"""Where every shipped run comes from: each folder of data/checkpoints against its manifest, the profile and its own files."""
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from nbsp_lib.checkpoint import load_agent, read_run
+from nbsp_lib.config import cell, config_hash, distinct, load_profile, tasks_of
+from nbsp_lib.ship import COLUMNS, VERSIONS
+
+ROOT = Path(__file__).parents[1]
+LAPTOP = load_profile(ROOT / "profiles/laptop/params.yaml")
+SHIPPED = ROOT / "data/checkpoints"
+FOLDERS = sorted(path for path in SHIPPED.glob("*/*") if path.is_dir())
+every_run = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.name}")
+
+
+def test_runs_are_shipped_as_soon_as_there_is_a_pipeline():
+    assert FOLDERS or not (ROOT / "dvc.yaml").exists(), f"{SHIPPED} holds no run, and the pipeline begins with them; nbsp promote"
+    stray = [path for path in SHIPPED.glob("*") if not path.is_dir()] + [path for path in SHIPPED.glob("*/*") if path.is_file()]
+    assert not stray, f"what is this? {stray}"
+
+
+def test_the_shipped_profile_has_the_settings_of_the_one_that_trained():
+    shipped = load_profile(ROOT / "params.yaml")
+    assert (shipped.train, shipped.arms, shipped.seeds) == (LAPTOP.train, LAPTOP.arms, LAPTOP.seeds)
+
+
+@every_run
+def test_a_run_was_trained_with_the_settings_of_profile_laptop(folder):
+    run, sequence, arm = read_run(folder), folder.parent.name, folder.name
+    assert run["profile"] == "laptop" and arm in LAPTOP.arms
+    wanted = cell(LAPTOP, sequence, arm)
+    assert run["config"] == wanted | {"arm": arm}
+    assert run["config_hash"] == config_hash(wanted)
+    assert len(run["code_hash"]) == 16 and set(run["versions"]) == {*VERSIONS, "python"}
+
+
+@every_run
+def test_every_file_is_listed_and_every_listed_file_is_there(folder):
+    run = read_run(folder)
+    assert {path.name for path in folder.iterdir()} == {*run["files"], "run.json", "timing.json"}
+    assert {f"{name}.csv" for name in COLUMNS} < set(run["files"])
+
+
+@every_run
+def test_what_a_seed_has_finished_agrees_with_its_files(folder):
+    run, tasks = read_run(folder), tasks_of(folder.parent.name)
+    finished = {int(seed): k for seed, k in run["finished"].items()}
+    assert run["positions"] == len(tasks) and run["seeds"] == sorted(finished) and set(run["diverged"]) <= set(finished)
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in COLUMNS}
+    assert {name: list(frame.columns) for name, frame in tables.items()} == COLUMNS
+    R, curves = tables["R"], tables["curves"]
+    expected = [(seed, k + 1, tasks[k], task) for seed, done in sorted(finished.items())
+                for k in range(done) for task in distinct(tasks)]
+    assert list(R[["seed", "position", "training_task", "task"]].itertuples(index=False, name=None)) == expected
+    for seed, done in finished.items():
+        assert 0 < done <= len(tasks) or seed in run["diverged"]
+        mine = curves[curves.seed == seed]
+        assert mine.position.nunique() == done and set(mine.position) <= set(range(1, done + 1))
+        assert len(mine) == len(distinct(tasks)) * (bool(done) + done * LAPTOP.train.evaluations)
+        assert not done or set(mine.task) == set(tasks)
+        networks = {k for k in range(1, len(tasks) + 1) if f"position{k}.seed{seed}.safetensors" in run["files"]}
+        assert networks in ({done}, set(range(1, done + 1))), f"seed {seed}: networks of positions {networks}, finished {done}"
+
+
+@every_run
+def test_R_is_the_mean_of_the_last_three_evaluations_of_each_position(folder):
+    R, curves = (pd.read_csv(folder / f"{name}.csv") for name in ("R", "curves"))
+    keys, measures = ["seed", "position", "task"], ["success", "success_last", "return"]
+    last = curves.groupby(keys).tail(3).groupby(keys)[measures].mean()
+    found = R.set_index(keys)[measures]
+    pd.testing.assert_frame_equal(found.sort_index(), last.loc[found.index].sort_index(), atol=2e-6, rtol=1e-6)
+
+
+@every_run
+def test_scores_and_unscored_rollouts_are_those_of_finished_positions(folder):
+    run, scores = read_run(folder), pd.read_csv(folder / "scores.csv")
+    finished = {int(seed): k for seed, k in run["finished"].items()}
+    rows = set(scores[["seed", "position"]].itertuples(index=False, name=None))
+    assert rows == {(seed, k) for seed, done in finished.items() for k in range(1, done + 1)}
+    assert set(scores.network) == {"actor", "critic0", "critic1"} and set(scores.status) <= {"scored", "unscored"}
+    unscored = scores[scores.status == "unscored"][["seed", "position"]].itertuples(index=False, name=None)
+    assert {tuple(pair) for pair in run["unscored"]} == set(unscored)
+
+
+@every_run
+def test_networks_are_small_finite_and_can_be_loaded(folder):
+    run, widths = read_run(folder), LAPTOP.train.layers
+    for name in (name for name in run["files"] if name.endswith(".safetensors")):
+        tensors = load_file(folder / name)
+        assert {str(t.dtype) for t in tensors.values()} == {"float16"}
+        assert tensors["actor.w0"].shape == (1, 39, widths[0]) and tensors["critic.w0"].shape == (2, 43, widths[0])
+        assert all(abs(t).max() < float("inf") for t in tensors.values()), name
+    for seed, done in run["finished"].items():
+        if done:
+            assert load_agent(folder, done, [int(seed)], run).tasks == distinct(tasks_of(folder.parent.name))
