@@ -126,8 +126,9 @@ def test_top_neurons_by_hand():
 
 @pytest.mark.parametrize("W", [10, 30, 64, 100, 512])
 def test_the_count_is_the_floor_of_the_share_as_it_is_written(W):
-    for tenths in range(11):                                         # 0.3 · 10 must be 3, not floor(2.999…)
-        assert (neurons.top_neurons(torch.rand(2, W), tenths / 10).sum(1) == tenths * W // 10).all()
+    assert int(0.29 * 100) == 28                                     # what must not happen
+    for percent in range(101):
+        assert (neurons.top_neurons(torch.rand(2, W), percent / 100).sum(1) == percent * W // 100).all()
 
 
 def test_top_neurons_are_those_of_a_stable_sort():
