@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
-from nbsp_lib.files import Corrupted, checked, write_atomic
+from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.nets import Net
 from nbsp_lib.sac import Agent
 
@@ -68,8 +68,10 @@ class SeedState:
         self.digest.update(new)
         data, name = save({k: t.contiguous().cpu() for k, t in tensors.items()}), f"state-{serial}.safetensors"
         write_atomic(self.folder / name, data)
+        networks = old.get("networks", {})
+        networks |= {path.name: sha256(path) for path in self.folder.glob("position*.safetensors") if path.name not in networks}
         manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log,
-                    "rows": len(rows), "log_sha256": self.digest.hexdigest(), **info}
+                    "rows": len(rows), "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
         write_atomic(self.folder / "state.json", json.dumps(manifest, indent=1))
         self.tidy(manifest)
 

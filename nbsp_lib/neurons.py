@@ -55,7 +55,7 @@ def silent(hidden):
 
 def top_neurons(scores, share):
     """The floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index."""
-    count = int(share * scores.shape[1] + 1e-9)                                  # 0.3 · 10 is 2.999…
+    count = int(share * scores.shape[1] + 1e-9)                                  # 0.29 · 100 is 28.999…
     best = scores.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, best, True)
 

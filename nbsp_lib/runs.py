@@ -89,6 +89,8 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
                 for seed in new:
                     states[seed].fork(trunk[seed])
         advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm)
+        if stop():                           # it came during the last switch: whoever loops over runs must not go on
+            raise Stopped("stopped; everything is saved")
     return states
 
 

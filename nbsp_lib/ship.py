@@ -42,7 +42,7 @@ def record_of(state):
     whole = lambda name: [row for row in manifest[name] if row["position"] <= done]
     names = [f"position{k}.seed{seed}.safetensors" for k in range(1, done + 1)]
     return Record({"curves": whole("curves"), "R": whole("results"), "scores": whole("scores")},
-                  {name: (state.folder / name).read_bytes() for name in names}, done,
+                  {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
                   bool(manifest.get("diverged")), manifest["seconds"])
 
 

@@ -55,7 +55,7 @@ def test_what_is_compared_here_really_happened(undisturbed):
 def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(undisturbed, tmp_path):
     command = [sys.executable, str(TESTS / "killed_run.py"), str(tmp_path)]
     env = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr
     *killed, last = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
     assert len(killed) == 28 and all(end == "-9" for _, end in killed) and last == ["None None", "0"], done.stdout
