@@ -1,7 +1,7 @@
 """python killed_run.py FOLDER: the run of tiny_run.train, killed at many moments, always started again, at last left in peace.
 
 FOLDER/chosen: every life is a forked process in which one function of Python or of the library is replaced by one that
-kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer. Prints how each life ended.
+kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer. Prints how each life ended. A second word, `few`: only a few lives.
 """
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ LIVES = [
     ("scoring+", 1), ("store+", 1),
     # shipping
     ("rmtree", 1), ("rmtree+", 2)]
+
+FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]     # inside both positions, the switch, a save
 
 
 def kill():
@@ -83,8 +85,9 @@ def live(folder, kind=None, n=None, seconds=None):
 if __name__ == "__main__":
     for task in ("window-open", "window-close"):
         simulator(task)                                             # built once for all lives
-    for kind, n in [*LIVES, (None, None)]:
+    few = sys.argv[2:] == ["few"]
+    for kind, n in [*(FEW if few else LIVES), (None, None)]:
         print(kind, n, live(f"{sys.argv[1]}/chosen", kind, n), flush=True)
     seconds = 0.4
-    while live(f"{sys.argv[1]}/timed", seconds=seconds):
+    while not few and live(f"{sys.argv[1]}/timed", seconds=seconds):
         seconds *= 1.6
