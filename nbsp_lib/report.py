@@ -29,6 +29,7 @@ thead { border-bottom: 1px solid #888; }
 tr:nth-child(even) { background: #f6f7f9; }
 dt { font-weight: bold; margin-top: .8rem; }
 dd { margin-left: 0; }
+small { color: #777; font-weight: normal; }
 """
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -102,7 +103,7 @@ def report(out, notebooks, title="Executed notebooks"):
         body = _local_links(exporter.from_notebook_node(nb)[0], stems)
         body = "\n".join([_navigation(stems, i), body, _navigation(stems, i)])
         _write(out / f"{stem}.html", PAGE.format(title=escape(name), head=head, body=body))
-        entries.append(f'<dt><a href="{stem}.html">{escape(name)}</a></dt><dd>{escape(sentence)}</dd>')
+        entries.append(f'<dt><a href="{stem}.html">{escape(name)}</a> <small>{stem}</small></dt><dd>{escape(sentence)}</dd>')
     index = "\n".join([f"<h1>{escape(title)}</h1>", "<dl>", *entries, "</dl>"])
     _write(out / "index.html", PAGE.format(title=escape(title), head="", body=index))
     _write(out / "style.css", CSS.lstrip() + HtmlFormatter().get_style_defs(".highlight") + "\n")

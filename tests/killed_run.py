@@ -1,7 +1,8 @@
 """python killed_run.py FOLDER: the run of tiny_run.train, killed at many moments, always started again, at last left in peace.
 
 FOLDER/chosen: every life is a forked process in which one function of Python or of the library is replaced by one that
-kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer. Prints how each life ended. A second word, `few`: only a few lives.
+kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer.
+Prints how each life ended. A second word, `few`: only a few lives.
 """
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ LIVES = [
     # shipping
     ("rmtree", 1), ("rmtree+", 2)]
 
-FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]     # inside both positions, the switch, a save
+FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]     # updates, switch, saves
 
 
 def kill():
