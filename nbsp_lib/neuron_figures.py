@@ -70,12 +70,12 @@ def activation_split(best, title):
 
 
 def silencing(results, title):
-    """Success after silencing the chosen actor neurons, as many random ones, the lowest-scored ones; a panel an arm.
+    """Success after silencing the chosen actor neurons, as many random ones (of all, of those that fire), the lowest-scored.
 
-    results: columns arm, seed, position, choice (nothing, chosen, random, lowest), draw, success. A line joins what was
-    measured on one agent (random: mean of its draws); the bar is the mean over agents.
+    results: columns arm, seed, position, choice (nothing, chosen, random, random firing, lowest), draw, success; a panel an
+    arm. A line joins what was measured on one agent (random: mean of its draws); the bar is the mean over agents.
     """
-    arms, choices = list(dict.fromkeys(results.arm)) or [MISSING], ["nothing", "chosen", "random", "lowest"]
+    arms, choices = list(dict.fromkeys(results.arm)) or [MISSING], ["nothing", "chosen", "random firing", "random", "lowest"]
     columns = min(len(arms), 3)
     figure, axes = panels(
         math.ceil(len(arms) / columns), columns, 5.8 if columns == 1 else 9.4 / columns, 2.6, title, sharey=True
@@ -91,8 +91,8 @@ def silencing(results, title):
         wide = here.pivot_table(index=["seed", "position"], columns="choice", values="success").reindex(columns=choices)
         x = np.arange(len(choices))
         ax.plot(x, wide.to_numpy().T, color=GREY, lw=0.7, marker="o", ms=4, mfc="white", zorder=2)
-        ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, PALETTE[3], PALETTE[0], PALETTE[2]], lw=4, zorder=3)
-        ax.set_xticks(x, ["nothing", "chosen", "random", "lowest\nscored"], fontsize=8)
+        ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, PALETTE[3], PALETTE[0], PALETTE[0], PALETTE[2]], lw=4, zorder=3)
+        ax.set_xticks(x, ["nothing", "chosen", "random,\nfiring", "random", "lowest\nscored"], fontsize=8)
         ax.set_ylim(-0.04, 1.04)
     figure.supxlabel("actor neurons silenced (the same number each time)", fontsize=8)
     figure.supylabel("success on the task just trained", fontsize=8)

@@ -105,7 +105,9 @@ def neuron_rows(played, metric, share):
 
 
 def silence_sets(actor, draws, key):
-    """Sets of actor neurons to silence, (choice, draw, bool [N]): the chosen, the lowest-scored, `draws` random ones.
+    """Sets of actor neurons to silence, (choice, draw, bool [N]): the chosen, the lowest-scored, `draws` random ones and
+    `draws` random ones among the neurons that fire at all. A third or more of a network may be silent, and silencing those
+    costs nothing, so the last are the fair comparison.
 
     actor: rows of one agent's actor, sorted by layer and neuron. All sets are as large as the chosen one; ties go to
     the lower index; key (a list of integers) seeds the draws.
@@ -113,7 +115,9 @@ def silence_sets(actor, draws, key):
     chosen, N = actor.chosen.to_numpy(bool), len(actor)
     sets = [("chosen", 0, chosen), ("lowest", 0, best(-actor.score.to_numpy(), chosen.sum()))]
     for draw in range(draws):
-        sets.append(("random", draw, best(np.random.default_rng([*key, draw]).random(N), chosen.sum())))
+        order = np.random.default_rng([*key, draw]).random(N)
+        sets.append(("random", draw, best(order, chosen.sum())))
+        sets.append(("random firing", draw, best(order + (actor.mean_activation.to_numpy() > 0), chosen.sum())))
     return sets
 
 

@@ -26,6 +26,7 @@ from nbsp_lib.strict import ConfigError, convert, one_of
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 QUIET = {"TQDM_DISABLE": "1", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1",
+         "OMP_NUM_THREADS": "1",                    # a sum over two threads may end in another last bit
          "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 

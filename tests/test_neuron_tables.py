@@ -70,7 +70,10 @@ def test_silenced_sets_are_of_one_size_and_draws_repeat():
     rows = neuron_tables.neuron_rows(made_up_rollout(3), "success", 0.25).query("network == 'actor'")
     one, two = (neuron_tables.silence_sets(rows, 3, [0, 1]) for _ in range(2))
     named = [(choice, draw) for choice, draw, _ in one]
-    assert named == [("chosen", 0), ("lowest", 0), ("random", 0), ("random", 1), ("random", 2)]
+    assert named == [("chosen", 0), ("lowest", 0), *((kind, draw) for draw in range(3) for kind in ("random", "random firing"))]
+    silent = rows.assign(mean_activation=np.where(np.arange(len(rows)) < len(rows) - 2, 0.0, 1.0))
+    firing = [off for choice, _, off in neuron_tables.silence_sets(silent, 3, [0, 1]) if choice == "random firing"]
+    assert all(off[-2:].all() and off.sum() == 2 for off in firing)
     assert all((a[2] == b[2]).all() and a[2].sum() == 2 for a, b in zip(one, two, strict=True))
     assert rows.score[one[1][2]].max() <= rows.score[~one[1][2]].min()
 
@@ -85,7 +88,7 @@ def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
     assert set(neurons.network) == {"actor", "critic0", "critic1"} and len(neurons) == 3 * 16
     silenced = reroll.silence_neurons(result, neurons, 2, 2)
     counts = silenced.groupby("choice").neurons.first().to_dict()
-    assert counts == {"nothing": 0, "chosen": 4, "lowest": 4, "random": 4} and len(silenced) == 5
+    assert counts == {"nothing": 0, "chosen": 4, "lowest": 4, "random": 4, "random firing": 4} and len(silenced) == 7
     agent = next(reroll.agents(result))[3]
     played = evaluate.rollout(agent, "window-open", [0], 2, 20)
     assert silenced[silenced.choice == "nothing"]["return"].item() == pytest.approx(float(played.reward.sum(2).mean()))

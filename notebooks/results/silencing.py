@@ -25,7 +25,8 @@ arms = "nbsp"  # arms to test, separated by spaces
 # ## What there is
 #
 # The chosen neurons come from the file of scores. All sets have the size of the chosen set; random sets are drawn several
-# times from a generator of their own, and the lowest-scored neurons are taken from the other end of the same ranking.
+# times from a generator of their own, once among all neurons and once among those that fire at all (silencing a neuron that
+# is silent anyway costs nothing, so these are the fair comparison), and the lowest-scored neurons are taken from the other end of the same ranking.
 
 # %%
 import pandas as pd
@@ -69,12 +70,12 @@ Image(results.save_figure(figure, out, "silencing"))
 # %% [markdown]
 # ## Conclusion
 #
-# Computed per seed, as the mean over its positions: success lost by silencing the chosen neurons minus success lost by silencing random ones.
+# Computed per seed, as the mean over its positions: success lost by silencing the chosen neurons minus success lost by silencing random ones that fire.
 # Positive means that the chosen matter more than chance would have it.
 
 # %%
-seeds = silenced.groupby(["arm", "seed", "choice"]).success.mean().unstack().reindex(columns=["nothing", "chosen", "random", "lowest"])
-extra = seeds.random - seeds.chosen
-lines = [f"- **{arm}**: {seeds.nothing[arm].mean():.2f} with all neurons; the chosen cost {values.mean():+.2f} more than random ones, "
+seeds = silenced.groupby(["arm", "seed", "choice"]).success.mean().unstack().reindex(columns=["nothing", "chosen", "random firing"])
+extra = seeds["random firing"] - seeds.chosen
+lines = [f"- **{arm}**: {seeds.nothing[arm].mean():.2f} with all neurons; the chosen cost {values.mean():+.2f} more than random firing ones, "
          f"and more in {(values > 0).sum()} of {len(values)} seeds." for arm, values in extra.groupby(level="arm")]
 Markdown("\n".join(lines) or "No network could be scored, so nothing was silenced.")
