@@ -59,6 +59,7 @@ def run(args):
     """Train what is missing, with a bar; finished runs are skipped, stopped ones go on where they stood."""
     import torch
 
+    from nbsp_lib.planning import shipped
     from nbsp_lib.runs import train_run
     from nbsp_lib.ship import ship
     profile, grid, seeds = chosen(args)
@@ -66,9 +67,14 @@ def run(args):
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
     places = [place_for(profile, sequence, arm, profile.checkpoints) for sequence, arm in grid]
     for (sequence, arm), out in zip(grid, places):
-        train_run(profile, sequence, arm, seeds, args.population, args.positions, args.device)
-        done = ship(profile, sequence, arm, seeds, out)
-        print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
+        wanted, kept = args.positions or len(tasks_of(sequence)), shipped(profile, sequence, arm)
+        missing = [seed for seed in seeds if kept.get(seed, 0) < wanted]
+        if len(missing) < len(seeds):
+            print(f"{out}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
+        if missing:
+            train_run(profile, sequence, arm, missing, args.population, args.positions, args.device)
+            done = ship(profile, sequence, arm, missing, out)
+            print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
 
 
 def status(args):

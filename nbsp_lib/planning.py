@@ -126,9 +126,7 @@ def estimate(profile, grid, seeds, population):
         row(*name, [job for job in todo if (job.sequence, job.arm) == name])
     row("total", "", todo)
     if rest := amount(every, "positions") - amount(todo, "positions"):
-        more = sum(map(hours, every)) - sum(map(hours, todo))
-        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints; "
-                     f"nbsp run trains again what has no state here, {more:.3f} h more")
+        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints")
     return "\n".join([*lines, *(needs(profile.train, every, rates) if every else [])])
 
 

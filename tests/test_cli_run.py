@@ -1,0 +1,18 @@
+"""`nbsp run` trains what is missing and nothing else."""
+import pytest
+
+import nbsp_lib.runs
+import nbsp_lib.ship
+from nbsp_lib import cli, planning
+
+
+@pytest.mark.parametrize(("options", "expected"), [("", (1, 2)), ("--positions 2", (2,)), ("--seeds 0", None)])
+def test_finished_seeds_are_left_alone(monkeypatch, capsys, options, expected):
+    """Seed 0 has finished all four positions, seed 1 two of them, seed 2 none."""
+    trained = []
+    monkeypatch.setattr(planning, "shipped", lambda *names: {0: 4, 1: 2})
+    monkeypatch.setattr(nbsp_lib.runs, "train_run", lambda profile, sequence, arm, seeds, *rest: trained.append(tuple(seeds)))
+    monkeypatch.setattr(nbsp_lib.ship, "ship", lambda *names: {})
+    monkeypatch.setattr(cli, "place_for", lambda *names: "out")
+    assert cli.main(["run", "--profile", "laptop", "--sequence", "window", "--arm", "nbsp", *options.split()]) == 0
+    assert trained == ([expected] if expected else []) and "finished already" in capsys.readouterr().out
