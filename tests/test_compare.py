@@ -6,6 +6,20 @@ import pytest
 
 from nbsp_lib import compare
 
+TABLE = pd.DataFrame({"arm": ["nbsp", "ewc"], "value": [0.5, None]})
+
+
+@pytest.mark.parametrize(("change", "gap"), [
+    (lambda t: t, 0.0),
+    (lambda t: t.assign(value=[0.5625, None]), 0.0625),
+    (lambda t: t.assign(value=[0.5, 0.5]), float("inf")),
+    (lambda t: t.assign(arm=["nbsp", "er"]), float("inf")),
+    (lambda t: t.iloc[:1], float("inf")),
+    (lambda t: t.rename(columns={"value": "score"}), float("inf")),
+])
+def test_difference_of_two_tables(change, gap):
+    assert compare.difference(change(TABLE), TABLE)[0] == gap
+
 
 @pytest.fixture
 def folders(tmp_path):

@@ -1,12 +1,8 @@
-"""The HTML report and the comparison of tables."""
+"""The HTML report."""
 import re
 
 import nbformat.v4 as v4
-import pandas as pd
-import pytest
 
-from nbsp_lib.compare import compare, difference
-from nbsp_lib.compare import main as compare_main
 from nbsp_lib.report import report, summary
 
 
@@ -43,33 +39,3 @@ def test_report_refuses_two_notebooks_of_one_name(tmp_path):
 
 def test_summary_without_prose():
     assert summary(v4.new_notebook(), "stem") == ("stem", "")
-
-
-TABLE = pd.DataFrame({"arm": ["nbsp", "ewc"], "value": [0.5, None]})
-
-
-@pytest.mark.parametrize(("change", "gap"), [
-    (lambda t: t, 0.0),
-    (lambda t: t.assign(value=[0.5625, None]), 0.0625),
-    (lambda t: t.assign(value=[0.5, 0.5]), float("inf")),
-    (lambda t: t.assign(arm=["nbsp", "er"]), float("inf")),
-    (lambda t: t.iloc[:1], float("inf")),
-    (lambda t: t.rename(columns={"value": "score"}), float("inf")),
-])
-def test_difference_of_two_tables(change, gap):
-    assert difference(change(TABLE), TABLE)[0] == gap
-
-
-def test_compare_tells_same_close_and_missing(tmp_path):
-    for folder in ("found", "expected"):
-        (tmp_path / folder / "sub").mkdir(parents=True)
-        for name in ("same.csv", "sub/close.csv", "gone.csv"):
-            TABLE.to_csv(tmp_path / folder / name, index=False)
-    TABLE.assign(value=[0.50001, None]).to_csv(tmp_path / "found/sub/close.csv", index=False)
-    lines, met = compare(tmp_path / "found", tmp_path / "expected", 1e-4)
-    assert met and [line.split()[0] for line in lines] == ["same", "same", "close"]
-    (tmp_path / "found/gone.csv").unlink()
-    arguments = [str(tmp_path / "found"), str(tmp_path / "expected")]
-    assert compare_main(arguments) == 1
-    assert compare_main([*arguments, "--tolerance", "1e-9"]) == 1
-    assert compare_main([str(tmp_path), str(tmp_path / "nothing")]) == 2
