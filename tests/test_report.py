@@ -2,6 +2,7 @@
 import re
 
 import nbformat.v4 as v4
+import pytest
 
 from nbsp_lib.report import report, summary
 
