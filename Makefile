@@ -34,7 +34,7 @@ test: setup     ## run the tests
 lab: setup      ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab notebooks
 
-train: setup    ## train from scratch, about a day on two cores: PROFILE=laptop (default) or paper
+train: setup    ## train from scratch, hours (nbsp plan says how many): PROFILE=laptop (default) or paper
 	$(DVC) repro profiles/$(PROFILE)/dvc.yaml
 
 smoke: setup    ## train, evaluate and draw everything at toy size, in minutes
