@@ -92,32 +92,34 @@ Markdown(last_text)
 
 # %%
 common = results.common_positions(study)
-_, common_table, common_text = table_of("success", "main_table_common", max(common, 1))
+common_values, common_table, common_text = table_of("success", "main_table_common", max(common, 1))
 Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
 
 # %% [markdown]
 # ## The picture
 #
 # Each hollow point is one seed, the tick is the mean over seeds, and the line is the interval of the table, dotted where it
-# is indicative. Look at the points before the ticks: with three seeds a mean can rest on one of them.
+# is indicative. Look at the points before the ticks: with three seeds a mean can rest on one of them. While runs are
+# cut short, it shows the positions that every arm present has finished, and its title says how many.
 
 # %%
-figure = figures.metric_points(values, table, study.arms, study.title("What every arm knows, loses and learns"))
+text = f"What every arm knows, loses and learns in {max(common, 1)} of {len(study.tasks)} positions"
+figure = figures.metric_points(common_values, common_table, study.arms, study.title(text))
 Image(results.save_figure(figure, out, "main_table"))
 
 # %% [markdown]
 # ## Conclusion
 #
-# Computed from the table. It names the arms with the highest ASR and the lowest FM on this sequence and the plasticity
+# Computed from the same table as the picture. It names the arms with the highest ASR and the lowest FM on this sequence and the plasticity
 # that goes with them, several if their means are equal to two digits; whether that reproduces a claim is decided by the dated rules of the ledger, not here.
 
 # %%
-means = table.pivot(index="arm", columns="metric", values="mean").dropna(subset=["ASR", "plasticity"])
-sentences = [f"{len(means)} of {len(study.arms)} arms have at least one seed that finished all {len(study.tasks)} positions."]
+means = common_table.pivot(index="arm", columns="metric", values="mean").dropna(subset=["ASR", "plasticity"])
+sentences = [f"{len(means)} of {len(study.arms)} arms have at least one seed that finished {max(common, 1)} of {len(study.tasks)} positions."]
 if len(means):
     for name, values in (("Highest ASR", means.ASR), ("Lowest FM", -means.FM.dropna())):
         first = values[values >= values.max() - 0.005]
         listed = ", ".join(f"**{arm}** ({abs(v):.2f}, plasticity {means.plasticity[arm]:.2f})" for arm, v in first.items())
         sentences.append(f"{name}: {listed or 'not defined here'}.")
-    sentences.append(f"Intervals are {'indicative' if table.indicative.any() else 'from at least five seeds'}.")
+    sentences.append(f"Intervals are {'indicative' if common_table.indicative.any() else 'from at least five seeds'}.")
 Markdown(" ".join(sentences))
