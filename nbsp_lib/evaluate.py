@@ -26,9 +26,9 @@ class Rollout:
 
 
 @functools.lru_cache(maxsize=4)
-def environments(task, seeds, envs, episode):
+def environments(make, task, seeds, envs, episode):
     """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
-    return MetaWorld(task, seeds, envs, episode)
+    return make(task, seeds, envs, episode)
 
 
 def snapshot(agent):
@@ -53,16 +53,16 @@ def silenced(net, silence):
 
 
 @torch.no_grad()
-def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None):
+def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None, make=MetaWorld):
     """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
 
     Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as
-    in `silenced`. The same whatever was rolled out before, and nothing here draws a random number.
+    in `silenced`. make: MetaWorld or a workers.Pool. The same whatever was rolled out before; no random number is drawn.
     """
     method = method or Method()
     goals = list(range(episodes)) if goals is None else list(goals)
     P, wave, device = len(seeds), min(WAVE, episodes), agent.updates.device
-    env = environments(task, tuple(seeds), wave, episode)
+    env = environments(make, task, tuple(seeds), wave, episode)
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     success, reward, kept = torch.zeros(P, episodes, episode), torch.zeros(P, episodes, episode), None
     for first in range(0, episodes, wave):
@@ -87,27 +87,28 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
     return Rollout(success, reward, flat)
 
 
-def measure(agent, task, seeds, episodes, episode, method=None):
+def measure(agent, task, seeds, episodes, episode, method=None, make=MetaWorld):
     """Success at any step, success at the last step, mean return, of `episodes` episodes: three tensors [P]."""
-    played = rollout(agent, task, seeds, episodes, episode, method=method)
+    played = rollout(agent, task, seeds, episodes, episode, method=method, make=make)
     return played.success.amax(2).mean(1), played.success[:, :, -1].mean(1), played.reward.sum(2).mean(1)
 
 
 class World:
     """What a method's hook may ask for: the tasks, the seeds, rollouts, samples of recent experience."""
 
-    def __init__(self, agent, method, replay, gens, seeds, train):
-        self.agent, self.method, self.replay, self.gens = agent, method, replay, gens
+    def __init__(self, agent, method, replay, gens, seeds, train, make=MetaWorld):
+        self.agent, self.method, self.replay, self.gens, self.make = agent, method, replay, gens, make
         self.seeds, self.tasks, self.train = seeds, agent.tasks, train
 
     def rollout(self, task):
         """Hidden activations {network: [P, C, T, W] per layer} and goal metric [P, T] of the scoring rollout of `task`."""
         self.method.before_task(self.agent, task, "evaluate")
         played = rollout(snapshot(self.agent), self.tasks[task], self.seeds, self.train.scoring_episodes,
-                         self.train.episode, hidden=True, method=self.method)
+                         self.train.episode, hidden=True, method=self.method, make=self.make)
         goal = played.success if self.train.goal == "success" else played.reward
         return played.hidden, goal.flatten(1).to(self.agent.updates.device)
 
     def sample(self, n):
         """A batch of n recent rows per seed, a dict of [P, n, width], from generators that training does not use."""
-        return self.replay.gather(self.replay.draw_recent(self.gens, n).to(self.agent.updates.device))
+        u = torch.stack([torch.rand(n, generator=g) for g in self.gens])
+        return self.replay.gather(self.replay.recent(u.to(self.agent.updates.device)))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from nbsp_lib import fused
+
 
 @dataclass(eq=False)
 class Net:
@@ -74,6 +76,10 @@ def mlp_forward(net, params, x, probe=None, activation=F.relu):
     x [P, 1 or C, B, in]. `probe`, zeros shaped like the hidden activations, is added to them: the derivative of a loss
     with respect to the probe is its derivative with respect to the activations, without any hook.
     """
+    if activation is F.relu and fused.usable(x):
+        tensors = [params[f"{kind}{i}"] for kind in "wb" for i in range(net.depth)]
+        out, *hidden = fused.StackedMLP.apply(net.depth, x, *tensors, *(probe or ()))
+        return out, hidden
     hidden = []
     for i in range(net.depth - 1):
         x = activation(linear(x, params[f"w{i}"], params[f"b{i}"]))    # [P, C, B, W]

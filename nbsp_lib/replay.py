@@ -39,18 +39,15 @@ class Replay:
             self.data[:, (torch.arange(E, device=rows.device) + start) % self.capacity] = rows
         self.seen += E
 
-    def draw_recent(self, gens, n):
-        """Row numbers [P, n], uniform over the recent rows, each seed from its own generator."""
-        return torch.stack([torch.randint(self.filled, (n,), generator=g) for g in gens])
+    def recent(self, u):
+        """Row numbers, shaped like u, uniform over the recent rows if u is uniform in [0, 1)."""
+        return (u * self.filled).long().clamp_(max=self.filled - 1)       # a float32 product may round up to `filled`
 
-    def draw_stored(self, gens, updates, batch):
-        """Row numbers [updates, P, B]: for every update one stored task, uniformly, then its rows, uniformly."""
-        drawn = []
-        for g in gens:
-            which = torch.randint(len(self.tasks), (updates, 1), generator=g)
-            first = self.capacity + torch.tensor(self.tasks)[which] * self.part
-            drawn.append(first + torch.randint(self.part, (updates, batch), generator=g))
-        return torch.stack(drawn, 1)
+    def stored(self, which, u):
+        """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
+        tasks = torch.tensor(self.tasks, device=u.device)
+        part = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
+        return self.capacity + part * self.part + (u * self.part).long().clamp_(max=self.part - 1)
 
     def gather(self, rows):
         """The batch at `rows` [P, B]: a dict of [P, B, width]."""

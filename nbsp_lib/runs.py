@@ -14,13 +14,15 @@ import torch
 
 from nbsp_lib.checkpoint import SeedState
 from nbsp_lib.config import cell, config_hash, tasks_of
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.envs.workers import Pool
 from nbsp_lib.methods import METHODS
 from nbsp_lib.progress import Bar
 from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "sac", "replay", "method", "neurons", "evaluate", "train", "envs/metaworld")
+DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "evaluate", "graphs", "train", "envs/metaworld")
 
 
 class Stopped(KeyboardInterrupt):
@@ -62,10 +64,12 @@ def place(state):
     return (manifest["position"], manifest["round"]) if manifest else (0, -1)
 
 
-def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0):
+def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0,
+              workers=0):
     """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
 
     positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
+    workers: processes that step the environments (default: this one), with the same trajectories.
     A seed that diverges keeps its last good state; the others go on. Stopped after Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
@@ -78,6 +82,7 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
     with stop_signals() as stop, contextlib.ExitStack() as held:
         for state in states.values():
             held.enter_context(state.lock())
+        make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else MetaWorld
         new = [seed for seed in seeds if not states[seed].manifest]
         if fork and METHODS[chosen.method].forkable and new:
             trunk = states_of(trunk_of(run), new, root)
@@ -85,10 +90,10 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
                 for state in trunk.values():
                     shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
                 advance(profile.train, sequence, METHODS["sac"], trunk, 1, False, population, device, stop, save_every,
-                        "position 1")
+                        "position 1", make_env)
                 for seed in new:
                     states[seed].fork(trunk[seed])
-        advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm)
+        advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env)
         if stop():                           # it came during the last switch: whoever loops over runs must not go on
             raise Stopped("stopped; everything is saved")
     return states
@@ -102,14 +107,14 @@ def keep_memory():
         mallopt(trim_threshold, 2 ** 31 - 1)
 
 
-def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label):
+def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=MetaWorld):
     """Bring every state to `last` positions, the least advanced seeds first, those at the same place together."""
     end = train.steps // (train.envs * train.episode)
     arrived = lambda s: (s.manifest or {}).get("diverged") or place(s) >= ((last, 0) if switch else (0, end))
     while todo := [seed for seed, state in states.items() if not arrived(state)]:
         lowest = min(place(states[seed]) for seed in todo)
         group = [seed for seed in todo if place(states[seed]) == lowest][:population]
-        cycle = Cycle(train, sequence, make(), group, device)
+        cycle = Cycle(train, sequence, make(), group, device, make_env)
         mine = [states[seed] for seed in group]
         if lowest >= (0, 0):
             cycle.load(mine)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from nbsp_lib import fused
 from nbsp_lib.method import overrides
 from nbsp_lib.nets import Net
 
@@ -55,6 +56,9 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
     steps = {}
     for clock, names in net.clocks:
         clock.add_(1)
+        if clock.numel() == len(clock) and fused.usable(clock):
+            steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
+            continue
         rate, root = -lr / (1 - b1 ** clock), (1 - b2 ** clock).rsqrt()
         for k in names:
             m = net.m[k].lerp_(grads[k], 1 - b1)

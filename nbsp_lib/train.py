@@ -15,6 +15,7 @@ from nbsp_lib import checkpoint
 from nbsp_lib.config import distinct, tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.evaluate import World, measure, snapshot
+from nbsp_lib.graphs import captured
 from nbsp_lib.replay import Replay
 from nbsp_lib.sac import act, make_agent, update
 
@@ -44,8 +45,8 @@ def milestones(rounds, evaluations):
 class Cycle:
     """A population of seeds on its way through a sequence. All of them stand at the same place."""
 
-    def __init__(self, train, sequence, method, seeds, device="cpu"):
-        self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
+    def __init__(self, train, sequence, method, seeds, device="cpu", make=MetaWorld):
+        self.train, self.method, self.seeds, self.device, self.make = train, method, tuple(seeds), device, make
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, train.layers,
@@ -53,10 +54,11 @@ class Cycle:
         part = int(train.store * train.steps)
         self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device)
         self.rounds = train.steps // (train.envs * train.episode)
+        self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.position = self.round = 0
         self.curves, self.results, self.scores = ([[] for _ in seeds] for _ in range(3))    # rows of the csv files, per seed
         self.seconds = 0.0
-        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train)
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, make)
 
     @property
     def task(self):
@@ -74,8 +76,7 @@ class Cycle:
         for p, state in enumerate(states):
             mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
-                    "seconds": self.seconds, "curves": self.curves[p], "results": self.results[p], "scores": self.scores[p],
-                    **{k: v for k, v in (state.manifest or {}).items() if k == "networks"}}
+                    "seconds": self.seconds, "curves": self.curves[p], "results": self.results[p], "scores": self.scores[p]}
             state.save(mine, info, self.replay.data[p, :self.replay.filled].cpu().numpy())
 
     def load(self, states):
@@ -93,40 +94,69 @@ class Cycle:
             self.curves[p], self.results[p], self.scores[p] = info["curves"], info["results"], info["scores"]
 
     # -- learning ------------------------------------------------------------------------------------------------------
+    def draw(self, kind, stream, *shape, axis=0):
+        """kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
+        return torch.stack([kind(shape, generator=g) for g in self.streams[stream]], axis).to(self.device, non_blocking=True)
+
+    def draws(self, updates):
+        """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,
+        or None; noise [U, 2, P, B, A]."""
+        B, A = self.train.batch, MetaWorld.act_dim
+        noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2)
+        u = self.draw(torch.rand, "update", updates, B, axis=1)
+        if not self.replay.tasks:
+            return u, None, noise
+        which = self.draw(torch.rand, "stored", updates, 1, axis=1)
+        return u, self.replay.stored(which, self.draw(torch.rand, "stored", updates, B, axis=1)), noise
+
     def play_round(self, env):
-        """One episode in every environment, with its updates."""
-        train, draw = self.train, self.streams
-        env_steps = lambda: self.replay.seen
-        updates = round(train.updates_per_step * train.envs)
-        goals = torch.stack([torch.randint(env.goals, (train.envs,), generator=g) for g in draw["goals"]])
+        """One episode in every environment, with its updates: whether each ended in success, [P, E] 0 or 1.
+
+        The updates of a step are made while the environments take it, from what was stored before.
+        """
+        train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
+        exploring = self.replay.seen < train.random_steps
+        goals = torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]])
         obs = torch.from_numpy(env.reset(goals.numpy())).to(self.device)                    # [P, E, obs]
-        shape = (train.envs, MetaWorld.act_dim)
-        for _ in range(train.episode):
-            exploring = env_steps() < train.random_steps
-            if exploring:
-                action = torch.stack([torch.rand(shape, generator=g) for g in draw["explore"]]).mul(2).sub(1).to(self.device)
-            else:
-                noise = torch.stack([torch.randn(shape, generator=g) for g in draw["act"]]).to(self.device)
-                with torch.no_grad():
-                    action = act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]   # [P, E, A]
-            next_obs, reward, success = env.step(torch.nan_to_num(action).cpu().numpy())
+        shape = (T, E, MetaWorld.act_dim)
+        if exploring:
+            actions = self.draw(torch.rand, "explore", *shape, axis=1).mul_(2).sub_(1)      # [T, P, E, A]
+        else:
+            noise, draws = self.draw(torch.randn, "act", *shape, axis=1), self.draws(T * per_step)
+        for t in range(T):
+            action = actions[t] if exploring else self.act(obs, noise[t])
+            env.step_async(torch.nan_to_num(action).cpu().numpy())
+            if not exploring:
+                self.learn([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
+            next_obs, reward, success = env.step_wait()
             next_obs, reward = torch.from_numpy(next_obs).to(self.device), torch.from_numpy(reward).to(self.device)
             self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward))        # a truncation is not a termination
             obs = next_obs
-            if not exploring:
-                self.learn(updates)
         self.round += 1
         return success
 
-    def learn(self, updates):
-        train, draw, P = self.train, self.streams, len(self.seeds)
-        shape = (updates, 2, train.batch, MetaWorld.act_dim)
-        noise = torch.stack([torch.randn(shape, generator=g) for g in draw["update"]], 2).to(self.device)   # [U, 2, P, B, A]
-        recent = self.replay.draw_recent(draw["update"], updates * train.batch).to(self.device)
-        recent = recent.view(P, updates, train.batch).transpose(0, 1)                       # [U, P, B]
-        stored = self.replay.draw_stored(draw["stored"], updates, train.batch).to(self.device) if self.replay.tasks else recent
-        for u in range(updates):
-            update(self.agent, self.replay, recent[u], stored[u], noise[u], self.method, train)
+    @torch.no_grad()
+    def act(self, obs, noise):
+        """Exploring actions [P, E, A]."""
+        choose = lambda obs, noise: act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
+        return self.prepared("act", choose, obs, noise).clone()
+
+    def learn(self, draws):
+        """The updates of `draws`."""
+        u, stored, noise = draws
+        learn = lambda recent, stored, noise: update(self.agent, self.replay, recent, stored, noise, self.method, self.train)
+        for i in range(len(u)):
+            recent = self.replay.recent(u[i])
+            self.prepared("update", learn, recent, recent if stored is None else stored[i], noise[i])
+
+    def prepared(self, name, function, *tensors):
+        """What `function` makes of tensors; on a GPU captured at its first call."""
+        if self.device == "cpu":
+            return function(*tensors)
+        if name not in self.graphs:
+            state = self.agent.tensors() | self.method.state
+            self.graphs[name] = captured(function, state, tensors)
+        return self.graphs[name](*tensors)
 
     def diverged(self):
         """Seeds with a parameter that is not finite."""
@@ -141,7 +171,7 @@ class Cycle:
         steps = self.round * train.envs * train.episode
         for index, task in enumerate(self.tasks):
             self.method.before_task(self.agent, index, "evaluate")
-            success, last, total = measure(shipped, task, self.seeds, episodes, train.episode, self.method)
+            success, last, total = measure(shipped, task, self.seeds, episodes, train.episode, self.method, self.make)
             for p, rows in enumerate(self.curves):
                 rows.append({"seed": self.seeds[p], "position": self.position + 1, "training_task": self.positions[self.position],
                              "step": steps, "total_step": self.position * train.steps + steps,
@@ -189,7 +219,7 @@ class Cycle:
         while self.position < last:
             env = None
             while self.round < self.rounds:
-                env, began = (env or MetaWorld(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
+                env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
                               time.monotonic())
                 success = self.play_round(env)
                 if bad := self.diverged():

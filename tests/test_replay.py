@@ -8,6 +8,11 @@ from nbsp_lib.replay import Replay
 P, CAPACITY, PART, TASKS = 2, 6, 3, 2
 
 
+def uniform(seeds, *shape, purpose=1):
+    """[*shape[:-1], P, shape[-1]] uniform in [0, 1), every seed from its own generator."""
+    return torch.stack([torch.rand(shape, generator=g) for g in tiny.generators(seeds, purpose)], -2)
+
+
 def replay(seeds=(0, 1), capacity=CAPACITY, part=PART):
     return Replay(len(seeds), capacity, TASKS, part, obs_dim=2, act_dim=1)
 
@@ -65,12 +70,12 @@ def test_the_ring_is_the_last_rows_in_any_mixture_of_additions():
 def test_recent_rows_are_drawn_from_what_is_filled_and_evenly():
     ring = replay(capacity=100)
     add(ring, 0, E=5)
-    rows = ring.draw_recent(tiny.generators((0, 1), 1), 5000)
+    rows = ring.recent(uniform((0, 1), 5000))
     assert rows.shape == (P, 5000) and (rows.min(), rows.max()) == (0, 4)
     counts = torch.stack([row.bincount(minlength=5) for row in rows])
     assert (counts - 1000).abs().max() < 6 * (5000 * 0.2 * 0.8) ** 0.5
     assert not torch.equal(rows[0], rows[1])
-    rows = ring.draw_recent(tiny.generators((0, 1), 1), 10)
+    rows = ring.recent(uniform((0, 1), 10))
     assert all(set(row) <= set(range(5)) for row in numbers(ring, rows))
 
 
@@ -119,7 +124,7 @@ def test_what_is_stored_is_uniform_over_the_whole_position():
 def test_a_stored_draw_takes_one_task_per_update_uniformly_and_only_stored_ones():
     ring = Replay(P, CAPACITY, 3, PART, 2, 1)
     ring.tasks = [2, 0]                                              # task 1 was not visited yet
-    rows = ring.draw_stored(tiny.generators((0, 1), 1), 3000, 8)                                # [U, P, B]
+    rows = ring.stored(uniform((0, 1), 3000, 1), uniform((0, 1), 3000, 8, purpose=2))           # [U, P, B]
     assert rows.shape == (3000, P, 8)
     task, row = (rows - CAPACITY) // PART, (rows - CAPACITY) % PART
     assert rows.min() >= CAPACITY and set(task.unique().tolist()) == {0, 2}
@@ -135,10 +140,18 @@ def test_draws_and_parts_do_not_depend_on_the_population():
     def played(seeds):
         ring, gens = replay(seeds), tiny.generators(seeds, 1)
         add(ring, 0, E=6, seeds=seeds)
-        drawn = [ring.draw_recent(gens, 20)]
+        drawn = [ring.recent(uniform(seeds, 20))]
         ring.store(0, gens)
         ring.store(1, gens)
-        return [*drawn, ring.draw_stored(gens, 9, 4).transpose(0, 1), ring.data]
+        return [*drawn, ring.stored(uniform(seeds, 9, 1), uniform(seeds, 9, 4, purpose=2)).transpose(0, 1), ring.data]
     together = played((0, 1, 2))
     for p in range(3):
         assert all(torch.equal(a[p], b[0]) for a, b in zip(together, played((p,))))
+
+
+def test_the_largest_draw_is_the_last_row():
+    """The largest float32 below 1 times a number of rows rounds up to that number; the row after the last is not drawn."""
+    ring, largest = Replay(1, 160_000, 1, 16_000, 2, 1), torch.tensor([[1 - 2 ** -24]])
+    ring.seen, ring.tasks = 160_000, [0]
+    assert ring.recent(largest).item() == 159_999 and ring.stored(largest, largest).item() == 175_999
+    assert ring.recent(torch.zeros(1, 1)).item() == 0 and ring.stored(torch.zeros(1, 1), torch.zeros(1, 1)).item() == 160_000

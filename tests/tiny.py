@@ -21,10 +21,10 @@ def generators(seeds, purpose):
     return [torch.Generator().manual_seed(1000 * purpose + seed) for seed in seeds]
 
 
-def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS):
+def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
     """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task."""
-    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, layers, tasks)
-    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT)
+    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, layers, tasks, device)
+    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device)
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]].tanh_()
     replay.data[..., replay.columns["done"]] = 0.0
@@ -35,8 +35,9 @@ def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS):
 def draws(replay, seeds, updates, batch=BATCH, purpose=3):
     """Candidate rows recent and stored [U, P, B], and noise [U, 2, P, B, A]."""
     gens = generators(seeds, purpose)
-    recent = replay.draw_recent(gens, updates * batch).view(len(seeds), updates, batch).transpose(0, 1)
-    stored = replay.draw_stored(gens, updates, batch)
+    recent = replay.recent(torch.stack([torch.rand(updates, batch, generator=g) for g in gens], 1))
+    which, u = (torch.stack([torch.rand(updates, n, generator=g) for g in gens], 1) for n in (1, batch))
+    stored = replay.stored(which, u)
     noise = torch.stack([torch.randn(updates, 2, batch, ACT, generator=g) for g in gens], 2)
     return recent, stored, noise
 
@@ -78,8 +79,8 @@ def random_world(agent, seeds, T=40, purpose=7):
     hidden = {}
     for n, net in enumerate(agent.networks):
         shapes = [net.params[f"b{i}"].shape[1::2] for i in range(net.depth - 1)]                  # (C, W)
-        gens = generators(seeds, purpose + n)
-        hidden[net.name] = [torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu()
-                            * (torch.arange(W) % 3 > 0) for C, W in shapes]
+        gens, device = generators(seeds, purpose + n), net.params["b0"].device
+        hidden[net.name] = [(torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu()
+                             * (torch.arange(W) % 3 > 0)).to(device) for C, W in shapes]
     goal = torch.stack([(torch.rand(T, generator=g) > 0.7).float() for g in generators(seeds, purpose + 5)])
-    return StubWorld(seeds, hidden, goal)
+    return StubWorld(seeds, hidden, goal.to(device))

@@ -196,6 +196,13 @@ class MetaWorld:
         self.left -= 1
         return scaled(observation).reshape(*self.shape, self.obs_dim), reward.reshape(self.shape), success.reshape(self.shape)
 
+    def step_async(self, action):
+        """Ask for a step; `step_wait` takes and returns it. In one process nothing happens in between."""
+        self.asked = action
+
+    def step_wait(self):
+        return self.step(self.asked)
+
     def close(self):
         """Ends the episodes. The simulator stays for other objects of the same task."""
         self.left = 0

@@ -1,0 +1,74 @@
+"""The captured update on a GPU against the CPU; and, without one, that the loop bears what a captured graph does."""
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import tiny_run
+import torch
+
+import nbsp_lib.train
+from nbsp_lib import graphs, sac
+from nbsp_lib.methods.nbsp import NBSP
+
+cuda = pytest.mark.cuda
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
+
+
+def imitation(function, state, examples):
+    """What graphs.captured promises, on a CPU: inputs are copied, outputs are overwritten by the next call."""
+    inputs, outputs = [t.clone() for t in examples], []
+
+    def call(*tensors):
+        for here, new in zip(inputs, tensors):
+            assert here.shape == new.shape and here.dtype == new.dtype, "a captured graph takes one shape"
+            here.copy_(new)
+        made = function(*inputs)
+        if not outputs:
+            outputs.append(made)
+        elif made is not None:
+            outputs[0].copy_(made)
+        return outputs[0]
+
+    return call
+
+
+def test_the_loop_bears_graphs(tmp_path, monkeypatch):
+    """Trained through the GPU's path with an imitation of its graphs, a run has the bytes of the plain one."""
+    plain = tiny_run.contents(tiny_run.train(tmp_path / "plain", seeds=(0, 1), population=2))
+    made = []
+    monkeypatch.setattr(nbsp_lib.train, "captured", lambda *args: made.append(args) or imitation(*args))
+    assert tiny_run.contents(tiny_run.train(tmp_path / "graphs", seeds=(0, 1), population=2, device="cpu:0")) == plain
+    assert len(made) == 4                                # update and act, of the shared position 1 and of the run
+
+
+@cuda
+@needs_gpu
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_the_captured_update_is_that_of_the_cpu(seeds):
+    """30 updates with a task end in between; the warm-up of the graph leaves no trace. Tolerance: fp32 sums in another order."""
+    def trained(device):
+        method, calls = NBSP(replay_every=3), []
+        agent, replay = tiny.make(method, seeds, device=device)
+        learn = lambda *draws: sac.update(agent, replay, *draws, method, tiny.SETTINGS)
+        for purpose in (3, 4):
+            for drawn in zip(*(t.to(device) for t in tiny.draws(replay, seeds, 15, purpose=purpose))):
+                if device == "cuda" and not calls:
+                    calls.append(graphs.captured(learn, agent.tensors() | method.state, drawn))
+                (calls[0] if calls else learn)(*drawn)
+            method.after_task(agent, 0, tiny.random_world(agent, seeds))
+        return {k: t.cpu() for k, t in tiny.everything(agent, method).items()}
+
+    torch.testing.assert_close(trained("cuda"), trained("cpu"), rtol=1e-3, atol=1e-4)
+
+
+@cuda
+@needs_gpu
+def test_a_run_on_a_gpu_writes_what_a_run_on_a_cpu_writes(tmp_path):
+    """The same files and rows; numbers only as far as chaos lets them be the same: the start, before anything was learned."""
+    out = [tiny_run.train(tmp_path / device, seeds=(0, 1), population=2, device=device) for device in ("cuda", "cpu")]
+    assert {p.name for p in out[0].iterdir()} == {p.name for p in out[1].iterdir()}
+    there, here = (pd.read_csv(folder / "curves.csv") for folder in out)
+    columns = ["seed", "position", "task", "step", "updates", "episodes"]
+    pd.testing.assert_frame_equal(there[columns], here[columns])
+    start = here.total_step == 0
+    assert np.allclose(there["return"][start], here["return"][start], rtol=0.02)
