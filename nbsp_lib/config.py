@@ -53,6 +53,7 @@ class Train:
     episodes: int                  # per scheduled evaluation
     final_episodes: int            # for the last three evaluations of a position
     scoring_episodes: int          # of the rollout that neurons are scored on
+    matmul_precision: Literal["highest", "medium"]      # of updates, as torch.set_float32_matmul_precision takes it
     reset_adam: bool               # zero Adam's moments and step count at each task switch
 
 
@@ -213,6 +214,8 @@ def cell(profile: Profile, sequence: str, arm: str) -> dict:
     chosen = profile.arms[arm]
     made = {"sequence": sequence, "tasks": tasks_of(sequence), "method": chosen.method,
             "settings": chosen.settings, "train": asdict(profile.train)}
+    if profile.train.matmul_precision == "highest":       # younger than the first shipped runs: named where it differs
+        del made["train"]["matmul_precision"]
     return json.loads(json.dumps(made))                   # tuples become lists, so it equals what run.json gives back
 
 

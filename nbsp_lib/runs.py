@@ -133,7 +133,7 @@ def stop_signals():
     came = []
 
     def note(number, frame):
-        if came:
+        if number in came:          # the second of its kind: Slurm sends SIGTERM to all, the runner SIGINT after it
             raise KeyboardInterrupt
         came.append(number)
 

@@ -145,9 +145,11 @@ class Cycle:
         """The updates of `draws`."""
         u, stored, noise = draws
         learn = lambda recent, stored, noise: update(self.agent, self.replay, recent, stored, noise, self.method, self.train)
+        torch.set_float32_matmul_precision(self.train.matmul_precision)
         for i in range(len(u)):
             recent = self.replay.recent(u[i])
             self.prepared("update", learn, recent, recent if stored is None else stored[i], noise[i])
+        torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):
         """What `function` makes of tensors; on a GPU captured at its first call."""

@@ -16,7 +16,7 @@ SEQUENCES = {"window": ("window-open", "window-close") * 2}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
          "critic_lr": 1e-3, "alpha_lr": 1e-3, "gamma": 0.99, "tau": 0.005, "updates_per_step": 1.0, "store": 0.1,
          "goal": "reward", "evaluations": 10, "episodes": 2, "final_episodes": 4, "scoring_episodes": 4,
-         "reset_adam": True}
+         "matmul_precision": "highest", "reset_adam": True}
 
 
 def skill(arm, tasks, position, task, generator):

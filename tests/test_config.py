@@ -199,7 +199,7 @@ def test_the_profiles_fit_the_real_methods():
 OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layers": [64], "batch": 64, "actor_lr": 3e-4,
          "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.9, "tau": 0.01, "updates_per_step": 1, "store": 0.2,
          "goal": "reward", "evaluations": 10, "episodes": 5, "final_episodes": 40, "scoring_episodes": 40,
-         "reset_adam": True}
+         "matmul_precision": "medium", "reset_adam": True}
 
 
 def test_the_hash_changes_with_every_setting_of_a_run(stand_in, tmp_path):

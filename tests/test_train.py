@@ -12,6 +12,8 @@ import pytest
 import tiny_run
 import torch
 
+import nbsp_lib.evaluate
+import nbsp_lib.train
 from nbsp_lib import runs
 from nbsp_lib.config import cell
 from nbsp_lib.train import Cycle, generators, milestones
@@ -174,3 +176,14 @@ def test_evaluations_are_spread_evenly_and_the_last_stands_at_the_end(rounds, ev
     due = milestones(rounds, evaluations)
     assert sorted(due.values()) == list(range(1, evaluations + 1)) and max(due) == rounds
     assert all(0 <= at - number * rounds / evaluations < 1 for at, number in due.items())
+
+
+def test_only_updates_multiply_in_low_precision(tmp_path, monkeypatch):
+    """matmul_precision holds for updates; evaluations, scores and whatever runs afterwards multiply in full."""
+    seen = {"update": set(), "rollout": set()}
+    for name, module in (("update", nbsp_lib.train), ("rollout", nbsp_lib.evaluate)):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, _name=name, _real=real, **kwargs: (
+            seen[_name].add(torch.get_float32_matmul_precision()), _real(*args, **kwargs))[1])
+    tiny_run.train(tmp_path, positions=1, made=tiny_run.profile(matmul_precision="medium"))
+    assert seen == {"update": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
