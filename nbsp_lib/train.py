@@ -145,10 +145,10 @@ class Cycle:
         """The updates of `draws`."""
         u, stored, noise = draws
         learn = lambda recent, stored, noise: update(self.agent, self.replay, recent, stored, noise, self.method, self.train)
+        recent = self.replay.recent(u)                                                      # [U, P, B]
         torch.set_float32_matmul_precision(self.train.matmul_precision)
-        for i in range(len(u)):
-            recent = self.replay.recent(u[i])
-            self.prepared("update", learn, recent, recent if stored is None else stored[i], noise[i])
+        for drawn in zip(recent, recent if stored is None else stored, noise):
+            self.prepared("update", learn, *drawn)
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):

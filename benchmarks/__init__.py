@@ -1,0 +1,1 @@
+"""How fast this project is, against the plain way to do the same, measured in one run: see README.md."""

@@ -1,0 +1,137 @@
+"""The whole training loop: environment steps per second with their updates, against the plain script; where our time goes."""
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from unittest import mock
+
+from benchmarks import common
+from benchmarks.plain_sac import Script
+from nbsp_lib import evaluate, train
+from nbsp_lib.config import distinct, tasks_of
+from nbsp_lib.envs.metaworld import GOALS, MetaWorld
+from nbsp_lib.methods import METHODS
+from nbsp_lib.planning import work_from
+from nbsp_lib.replay import Replay
+
+PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an update every second step"}
+POPULATIONS = (1, 3)          # seeds in a process of ours
+EPISODE = 25                  # steps of our episodes while measuring: a portion must be short; quick: 3
+# Our parts: the functions in which their time is spent, as the library calls them. Gathering a batch is sampling.
+PARTS = {"act": [(train, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
+         "sample": [(train.Cycle, "draws"), (train.Cycle, "learn"), (Replay, "gather")], "update": [(train, "update")]}
+
+
+def make_ours(name, rows, episode, goals, P=1):
+    common.as_in_training()
+    cycle = common.filled(replace(common.profile(name).train, episode=episode), METHODS["sac"](), P, rows=rows * P)
+    env = MetaWorld(common.TASK, cycle.seeds, cycle.train.envs, episode)
+    env.goals = goals
+
+    def work():
+        cycle.play_round(env)
+        return len(cycle.seeds) * cycle.train.envs * episode
+    return work
+
+
+def make_plain(name, rows):
+    settings = common.profile(name).train
+    script = Script(common.TASK, settings.batch, round(1 / settings.updates_per_step), rows)
+    buffer = script.agent.buffer
+    buffer.added, buffer.columns[:4] = rows, [0 * column + 0.1 for column in buffer.columns[:4]]      # pages in use
+
+    def work():
+        script.go(2)
+        return 2
+    return work
+
+
+class Clock:
+    """Seconds spent in functions wrapped from outside, each without what was spent in the wrapped functions it called."""
+
+    def __init__(self):
+        self.seconds, self.inner = Counter(), []
+
+    def wrap(self, label, function):
+        def timed(*args, **kwargs):
+            self.inner.append(0.0)
+            begun = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent = time.perf_counter() - begun
+                self.seconds[label] += spent - self.inner.pop()
+                if self.inner:
+                    self.inner[-1] += spent
+        return timed
+
+    @contextlib.contextmanager
+    def watching(self, parts):
+        with contextlib.ExitStack() as patches:
+            for label, places in parts.items():
+                for owner, name in places:
+                    patches.enter_context(mock.patch.object(owner, name, self.wrap(label, getattr(owner, name))))
+            yield self
+
+
+def spent(work, parts, seconds):
+    """Counter of the seconds of each part and of the rest, for each unit of `work`; as many portions as fit into `seconds`."""
+    clock, units, begun = Clock(), 0, time.perf_counter()
+    with clock.watching(parts):
+        whole = clock.wrap("rest", work)
+        while not units or time.perf_counter() - begun < seconds:
+            units += whole()
+    return Counter({label: total / units for label, total in clock.seconds.items()})
+
+
+def shares(name, seconds, rows, episode, goals):
+    """Rows: seconds of each part over one position, from seconds for each step measured here and the profile's own counts."""
+    made = common.profile(name).train
+    playing = spent(make_ours(name, rows, episode, goals), PARTS, seconds)
+    cycle = common.filled(made, METHODS["sac"]())
+    agent = evaluate.snapshot(cycle.agent)
+
+    def measure():
+        evaluate.rollout(agent, common.TASK, cycle.seeds, evaluate.WAVE, episode, goals=[0])
+        return evaluate.WAVE * episode
+    measuring = spent(measure, {"step": PARTS["step"]}, seconds / 2)
+    work = work_from(made, len(distinct(tasks_of(common.SEQUENCE))), False, (0, -1), 1)
+    learned = work.updates / made.updates_per_step
+    total = {part: playing[part] * (learned if part in ("act", "sample", "update") else work.played) for part in (*PARTS, "rest")}
+    total["evaluate"] = sum(measuring.values()) * work.measured
+    physics = total["step"] + measuring["step"] * work.measured
+    whole = sum(total.values())
+    rows = [{"profile": name, "part": part, "seconds": s, "share": s / whole,
+             "each": 1e3 * (sum(measuring.values()) if part == "evaluate" else playing[part])} for part, s in total.items()]
+    both = total["update"] + physics
+    return [*rows, {"profile": name, "part": "updates + environment steps", "seconds": both, "share": both / whole},
+            {"profile": name, "part": "a position", "seconds": whole, "share": 1.0}]
+
+
+def main(argv=None):
+    options = common.options("loop", __doc__, argv, slices=5, seconds=4.0)
+    episode, goals, replay = *((3, 1) if options.quick else (EPISODE, GOALS)), common.rows_of(options)
+    common.warm_environments(common.TASK, goals)
+    rows, parts, cores = [], [], []
+    for name, said in PROFILES.items():
+        both = {"plain script": (make_plain, name, replay)} | {
+            f"ours, {P} seed{'s' * (P > 1)}": (make_ours, name, replay, episode, goals, P) for P in POPULATIONS}
+        rates, core = common.contest(both, options)
+        cores.append(core)
+        rows += [{"profile": name, "settings": said, "what": who, **common.against(rates, who, "plain script")} for who in rates]
+    for name in PROFILES:
+        parts += shares(name, options.seconds, replay, episode, goals)
+    first = {"profile": "profile", "settings": "settings", "what": "who", "rate": "env steps/s", "ratio": "against plain",
+             "lowest": "lowest", "highest": "highest"}
+    second = {"profile": "profile", "part": "part", "seconds": "s in a position", "share": "share", "each": "ms a step"}
+    common.publish("loop", options, common.median(cores), [
+        common.table(f"Training loop on {common.TASK}, {options.processes} process(es)", first, rows),
+        common.table("Where our time goes: one position of one seed, evaluations included, estimated from measured rates",
+                     second, parts)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

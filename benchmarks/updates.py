@@ -1,0 +1,93 @@
+"""Gradient updates per second, for all seeds together, against plain SAC and against what the matrix products cost alone."""
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import torch
+
+from benchmarks import common
+from benchmarks.plain_sac import ACTOR_EVERY, PlainSAC
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.methods import METHODS
+
+OBS, ACT, WIDTH = MetaWorld.obs_dim, MetaWorld.act_dim, 256
+LAYERS, BATCHES = (WIDTH, WIDTH), (128, 256)
+POPULATIONS = {"cpu": (1, 3, 8), "cuda": (1, 8, 64, 128)}
+PLAIN, GEMM = "plain, 1 seed", "matrix product"
+PORTION = 8                   # updates whose chance is drawn together; in training those of a whole round are
+
+
+def update_flops(obs_dim, act_dim, layers, batch):
+    """Floating-point operations of the matrix products of one update of one seed: 2 a multiplication, elementwise work not
+    counted.
+
+    Forward, a network costs f = 2 B Σ in·out. Backward it costs f for the gradients of its weights and f for those of its
+    inputs, where they are needed: less its first layer if the input is data.
+    Target of the critics: f of the actor and of two critics. Critics: forward, weights, inputs. Actor: forward of the actor
+    and of two critics, back through the critics to the action (their inputs, no weights), then weights and inputs of the actor.
+    """
+    forward = lambda sizes: 2 * batch * sum(a * b for a, b in zip(sizes[:-1], sizes[1:]))
+    actor, critic = [obs_dim, *layers, 2 * act_dim], [obs_dim + act_dim, *layers, 1]
+    trained = lambda sizes: 2 * forward(sizes) + forward(sizes[1:])
+    target = forward(actor) + 2 * forward(critic)
+    return target + 2 * trained(critic) + trained(actor) + 2 * 2 * forward(critic)
+
+
+def make_ours(P, batch, rows, device):
+    common.as_in_training()
+    train = replace(common.profile("paper").train, layers=LAYERS, batch=batch)
+    cycle = common.filled(train, METHODS["sac"](), P, device, rows)
+
+    def work():
+        cycle.learn(cycle.draws(PORTION))
+        return PORTION * P
+    return work
+
+
+def make_plain(batch, rows, device):
+    agent = PlainSAC(OBS, ACT, WIDTH, batch, rows, device)
+    for column in agent.buffer.columns[:4]:
+        column[:] = torch.rand(column.shape).mul_(2).sub_(1).numpy()
+    agent.buffer.added = rows
+
+    def work():
+        for _ in range(ACTOR_EVERY):                     # so that every portion holds as many actor updates as critic updates
+            agent.update()
+        return ACTOR_EVERY
+    return work
+
+
+def make_gemm(device):
+    """256×256×256 fp32 products; on a GPU 256 of them at once."""
+    n = 256 if device == "cuda" else 1
+    a, b, out = (torch.rand(n, WIDTH, WIDTH, device=device) for _ in range(3))
+
+    def work():
+        for _ in range(10):
+            torch.bmm(a, b, out=out) if n > 1 else torch.mm(a[0], b[0], out=out[0])
+        return 10 * n * 2 * WIDTH ** 3
+    return work
+
+
+def main(argv=None):
+    options = common.options("updates", __doc__, argv, devices=("cpu", "cuda"))
+    rows, cores = [], []
+    for batch in BATCHES:
+        ours = {f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, batch, common.rows_of(options, P), options.device)
+                for P in POPULATIONS[options.device]}
+        others = {GEMM: (make_gemm, options.device), PLAIN: (make_plain, batch, common.rows_of(options), options.device)}
+        rates, core = common.contest(others | ours, options)
+        cores.append(core)
+        bound = rates[GEMM] / update_flops(OBS, ACT, LAYERS, batch)
+        rows += [{"batch": batch, "what": name, **common.against(rates, name, PLAIN), "bound": common.median(bound),
+                  "of_bound": common.median(rates[name] / bound), "gflops": common.median(rates[GEMM]) / 1e9}
+                 for name in (PLAIN, *ours)]
+    columns = {"batch": "batch", "what": "who", "rate": "seed-updates/s", "ratio": "against plain", "lowest": "lowest",
+               "highest": "highest", "bound": "GEMM bound", "of_bound": "share of it", "gflops": "GFLOP/s"}
+    title = f"Updates of SAC, layers {WIDTH}, {WIDTH}, {options.processes} process(es), {options.device}"
+    common.publish("updates", options, common.median(cores), [common.table(title, columns, rows)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
