@@ -35,12 +35,21 @@ class SeedState:
 
     @property
     def manifest(self):
-        """What the last save said, or None before the first."""
+        """What the last save said, or None before the first. Corrupted if it is not what was written."""
         path = self.folder / "state.json"
         try:
-            return json.loads(path.read_text()) if path.exists() else None
-        except json.JSONDecodeError:
+            manifest = json.loads(path.read_bytes())
+            written = manifest.pop("self", None)                       # states of before there was a checksum have none
+        except FileNotFoundError:
+            return None
+        except (ValueError, AttributeError, TypeError):
             raise Corrupted(f"{path}: is not JSON; delete {self.folder} to train this seed again") from None
+        if written not in (None, self_checksum(manifest)):
+            raise Corrupted(f"{path}: its checksum differs from the recorded one; delete {self.folder} to train this seed again")
+        return manifest
+
+    def write(self, manifest):
+        write_atomic(self.folder / "state.json", json.dumps(manifest | {"self": self_checksum(manifest)}, indent=1))
 
     @contextlib.contextmanager
     def lock(self, wait=False):
@@ -72,7 +81,7 @@ class SeedState:
         networks |= {path.name: sha256(path) for path in self.folder.glob("position*.safetensors") if path.name not in networks}
         manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log,
                     "rows": len(rows), "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
-        write_atomic(self.folder / "state.json", json.dumps(manifest, indent=1))
+        self.write(manifest)
         self.tidy(manifest)
 
     def tidy(self, manifest):
@@ -98,11 +107,16 @@ class SeedState:
         manifest = source.manifest
         for name in (manifest["state"], manifest["log"]):
             shutil.copyfile(source.folder / name, self.folder / name)
-        write_atomic(self.folder / "state.json", json.dumps(manifest, indent=1))
+        self.write(manifest)
 
     def mark(self, **entries):
         """Change entries of the manifest; the saved state stays as it is."""
-        write_atomic(self.folder / "state.json", json.dumps(self.manifest | entries, indent=1))
+        self.write(self.manifest | entries)
+
+
+def self_checksum(manifest):
+    """sha256 of a manifest, whatever the order of its entries and the layout of its file."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(manifest)), sort_keys=True).encode()).hexdigest()
 
 
 def network_bytes(agent, p):
@@ -110,15 +124,18 @@ def network_bytes(agent, p):
     return save({f"{net.name}.{k}": t[p].half().contiguous().cpu() for net in agent.networks for k, t in net.params.items()})
 
 
-def read_run(folder):
-    """run.json of a result folder, after every file it names has been compared with its sha256. Corrupted otherwise."""
+def read_run(folder, take=lambda name, data: None):
+    """run.json of a result folder, after every file it names has been compared with its sha256. Corrupted otherwise.
+
+    take(name, bytes) is called with each of them.
+    """
     folder = Path(folder)
     try:
-        run = json.loads((folder / "run.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        run = json.loads((folder / "run.json").read_bytes())
+    except (OSError, ValueError) as error:
         raise Corrupted(f"{folder / 'run.json'}: cannot be read: {error}") from None
     for name, digest in run["files"].items():
-        checked(folder / name, digest)
+        take(name, checked(folder / name, digest))
     return run
 
 

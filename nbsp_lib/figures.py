@@ -13,6 +13,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from .results import reached
+
 PALETTE = sns.color_palette("colorblind").as_hex()
 TASK_COLOURS = [PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 3, 7)]
 GREY, DARK = "#9a9a9a", "#333333"
@@ -110,10 +112,8 @@ def r_matrix(results, arms, tasks, order, title):
     ax = axes[0, 0]
     empty = np.full((1, K, M), np.nan)
     mean = np.stack([_nan_mean(results.get(arm, empty)) for arm in arms])  # [arms, K, M]
-    whole = {arm: np.isfinite(R).all((1, 2)) for arm, R in results.items()}
-    labels = [
-        f"{arm}, {whole[arm].sum()} of {len(whole[arm])} seeds" if arm in whole else f"{arm}, {MISSING}" for arm in arms
-    ]
+    got = {arm: reached(np.isfinite(R).all(2).sum(0), len(R)) for arm, R in results.items()}
+    labels = [f"{arm}, {got.get(arm, MISSING)}" for arm in arms]
     table = pd.DataFrame(mean.reshape(len(arms), K * M), index=labels)
     sns.heatmap(
         table,

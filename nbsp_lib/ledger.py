@@ -16,15 +16,18 @@ SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "har
 TITLES = {"holding": "comparisons that hold", "compared": "of", "missing": "comparisons not run"}
 
 
-def gather(studies):
-    """(numbers, speeds, scores) as claims.ledger takes them, from a results.Study per sequence."""
+UNTIMED = "C7: timings are judged on shipped runs only; those of a run made here would differ at every repetition."
+
+
+def gather(studies, timed=True):
+    """(numbers, speeds, scores) as claims.ledger takes them, from a results.Study per sequence; no speeds unless timed."""
     numbers, speeds = [], []
     for study in studies:
         tables, order = performances(study)
         for arm, R in tables.items():
             result, where = study.results[arm], {"sequence": study.sequence, "arm": arm}
             numbers.append(seed_numbers(R, order, study.seeds, result.run["diverged"]).assign(**where))
-            speeds.append(read_speeds(result.folder).assign(**where))
+            speeds += [read_speeds(result.folder).assign(**where)] if timed else []
     scores = pd.concat([study.table("scores") for study in studies], ignore_index=True)
     return _stack(numbers, NUMBERS), _stack(speeds, SPEEDS), scores[scores.arm == "nbsp"]
 

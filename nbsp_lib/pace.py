@@ -8,9 +8,8 @@ import torch
 
 from nbsp_lib.checkpoint import network_bytes
 from nbsp_lib.config import tasks_of
-from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
 from nbsp_lib.evaluate import WAVE, rollout, snapshot
-from nbsp_lib.replay import Replay
 from nbsp_lib.runs import keep_memory
 from nbsp_lib.train import Cycle
 
@@ -22,7 +21,8 @@ PLAYED = 60                   # steps of an episode while measuring, over the se
 class Rates:
     """Of a group of seeds trained together, in CPU seconds: one update of them all; one environment step of one seed, while
     learning (without the update) and in an evaluation. core: share of a core that the measuring got. Bytes of a seed:
-    replay while it trains, other tensors that are saved, shipped networks of one position."""
+    replay while it trains, other tensors that are saved, shipped networks of one position. start: CPU seconds until one
+    seed can play a task, 0 if it was ready before."""
     update: float
     play: float
     evaluate: float
@@ -30,12 +30,13 @@ class Rates:
     replay: int
     state: int
     network: int
+    start: float = 0.0
 
 
 class Player(Cycle):
     """A Cycle that plays without learning, so that the two can be timed apart."""
 
-    def learn(self, updates):
+    def learn(self, draws):
         pass
 
 
@@ -49,6 +50,22 @@ def timed(action, seconds):
     return (time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls
 
 
+def readiness(task, seed=0, tried=5):
+    """CPU seconds for the simulator of a task, the goals of a seed, and the starts of all of them."""
+    before = time.process_time()
+    simulator(task), goal_table(task, seed)
+    built = time.process_time()
+    for goal in range(tried):
+        start(task, seed, goal)
+    return built - before + (time.process_time() - built) * MetaWorld.goals / tried
+
+
+def replay_bytes(train, tasks):
+    """Bytes of one seed's replay on a sequence with so many distinct tasks (replay.Replay: float32 rows)."""
+    width = 2 * MetaWorld.obs_dim + MetaWorld.act_dim + 2             # reward and done
+    return 4 * width * (train.steps + tasks * int(train.store * train.steps))
+
+
 def measure(train, sequence, method, size, seconds):
     """Rates of `size` seeds under a method (a Method), in about `seconds`, on the CPU and the first task of the sequence."""
     torch.set_num_threads(1)
@@ -57,6 +74,7 @@ def measure(train, sequence, method, size, seconds):
     short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0,
                     episode=min(train.episode, max(PLAYED // size, 5)))
     player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
+    ready = readiness(task)
     rows, agent, episodes = player.replay, snapshot(player.agent), min(WAVE, train.final_episodes)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     rows.seen, rows.tasks = rows.capacity, [0] if rows.part else []
@@ -67,14 +85,12 @@ def measure(train, sequence, method, size, seconds):
             generator.manual_seed(0)                         # always the same goals: their starts are computed once
         player.play_round(env)
 
-    calls = {"update": (lambda: Cycle.learn(player, 1), 1, 0.5),                            # action, what it counts, share
+    calls = {"update": (lambda: Cycle.learn(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
              "play": (play, size * short.envs * short.episode, 0.25),
              "evaluate": (lambda: rollout(agent, task, player.seeds, episodes, short.episode, method=method, goals=[0]),
                           size * episodes * short.episode, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
-    part, dims = int(train.store * train.steps), (MetaWorld.obs_dim, MetaWorld.act_dim)
-    whole = Replay(1, train.steps, len(player.tasks), part, *dims, device="meta")
     state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 replay=whole.data.nbytes, state=state, network=len(network_bytes(agent, 0)))
+                 replay=replay_bytes(train, len(player.tasks)), state=state, network=len(network_bytes(agent, 0)), start=ready)

@@ -1,24 +1,35 @@
 """What training would take: counted from the settings and the states on disk, timed for a few seconds on this machine."""
 from __future__ import annotations
 
-import json
+import functools
 import shutil
+import time
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import psutil
+import torch
 
 from nbsp_lib.config import cell, config_hash, distinct, tasks_of
+from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.evaluate import WAVE
 from nbsp_lib.method import overrides
 from nbsp_lib.methods import METHODS
-from nbsp_lib.pace import measure
+from nbsp_lib.pace import measure, replay_bytes
 from nbsp_lib.runs import STATE, place, states_of, trunk_of
+from nbsp_lib.sac import make_agent
+from nbsp_lib.ship import json_in
 from nbsp_lib.train import milestones
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 2.5                 # of measuring, over all methods and group sizes
+# Bytes that do not depend on the settings, seen with the pinned versions: torch's own working space, MuJoCo with the first
+# task, every further task, and what a notebook around the training adds (its kernel, and the runner beside it).
+WORKSPACE, FIRST_TASK, FURTHER_TASK, NOTEBOOK = 15e6, 115e6, 55e6, 130e6
+# Bytes per neuron of a network and step of the scoring rollout: 12 of the activations of three networks, the rest while one
+# of them is scored.
+SCORING = {"paper": 29, "balanced": 41, "accuracy": 29}
 
 
 @dataclass(frozen=True)
@@ -69,9 +80,8 @@ def shipped(profile, sequence, arm):
     """{seed: positions finished} in the profile's result folder or in data/checkpoints, under these very settings."""
     found = {}
     for root in (profile.checkpoints, "data/checkpoints"):
-        path = Path(root) / sequence / arm / "run.json"
-        run = json.loads(path.read_text()) if path.exists() else {"config_hash": None}
-        if run["config_hash"] == config_hash(cell(profile, sequence, arm)):
+        run = json_in(Path(root) / sequence / arm / "run.json")
+        if run.get("config_hash") == config_hash(cell(profile, sequence, arm)):
             for seed, k in run["finished"].items():
                 found[int(seed)] = max(k, found.get(int(seed), 0))
     return found
@@ -106,9 +116,57 @@ def groups(starts, population):
         yield from ((at, same[i:i + population]) for i in range(0, len(same), population))
 
 
-def estimate(profile, grid, seeds, population):
-    """The plan as text: a row per run, then what was measured, memory, disk, and what was left out."""
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a process that trains some seeds together: what it needs before any seed (libraries, environments), replay,
+    the rest of the seeds' state, and what comes and goes: scoring, or saving and loading, one after the other."""
+    base: float
+    replay: float
+    state: float
+    work: float
+
+    @property
+    def peak(self):
+        return self.base + self.replay + self.state + self.work
+
+    def text(self):
+        return (f"replay {self.replay / 1e6:,.0f} MB on the device, peak memory of a process about {self.peak / 1e6:,.0f} MB: "
+                f"libraries and environments {self.base / 1e6:,.0f}, replay {self.replay / 1e6:,.0f}, networks and optimiser "
+                f"{self.state / 1e6:,.0f}, scoring or saving {self.work / 1e6:,.0f}")
+
+
+@functools.cache                 # as it was before this process trained or measured anything
+def libraries():
+    """Bytes of this process when this was asked first."""
+    return psutil.Process().memory_info().rss
+
+
+def memory(train, tasks, method, size):
+    """The Memory of `size` seeds of a method (a Method) on the distinct `tasks`, in a process that begins like this one."""
+    base = libraries() + WORKSPACE + FIRST_TASK + (len(tasks) - 1) * FURTHER_TASK
+    agent = make_agent(method, [torch.Generator()], MetaWorld.obs_dim, MetaWorld.act_dim, train.layers, tasks)
+    replay = replay_bytes(train, len(tasks))
+    state = sum(t.nbytes for t in (*agent.tensors().values(), *method.state.values()))
+    each = SCORING[getattr(method, "score", "paper")] if overrides(method, "after_task") else 0
+    scored = each * sum(train.layers) * train.scoring_episodes * train.episode
+    return Memory(base, size * replay, 2 * size * state, max(size * scored, 2 * (replay + state)))    # a seed saves alone, twice
+
+
+def footprint(profile, sequence, arm, population):
+    """One line for who is about to train: how many seeds at once, and the memory that takes."""
+    chosen = profile.arms[arm]
+    needed = memory(profile.train, distinct(tasks_of(sequence)), METHODS[chosen.method](**chosen.settings), population)
+    return f"{sequence} {arm}: seeds together {population}, {needed.text()}"
+
+
+def estimate(profile, grid, seeds, population, processes=1):
+    """The plan as text: a row per run, then what was measured, memory, disk, and what was left out. processes: how many are
+    to train at the same time."""
+    imported = time.process_time()                           # CPU seconds that this process took to get here
     todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
+    settings = lambda job: profile.arms[job.arm].settings if job.arm != SHARED else {}
+    largest = max((memory(profile.train, distinct(tasks_of(job.sequence)), METHODS[job.method](**settings(job)), len(job.seeds))
+                   for job in every), key=lambda needed: needed.peak, default=None)          # before the measuring needs any
     most_tasks = sorted(every, key=lambda job: len(distinct(tasks_of(job.sequence))))        # is timed, being the last
     needed = {(job.method, len(job.seeds)): job for job in most_tasks}
     rates = {(method, size): measure(profile.train, job.sequence, METHODS[method](), size, SECONDS / len(needed))
@@ -127,21 +185,26 @@ def estimate(profile, grid, seeds, population):
     row("total", "", todo)
     if rest := amount(every, "positions") - amount(todo, "positions"):
         lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints")
-    return "\n".join([*lines, *(needs(profile.train, every, rates) if every else [])])
+    if todo:
+        played = {(task, seed) for job in todo for task in tasks_of(job.sequence) for seed in job.seeds}
+        start = imported + len(played) * max(rate.start for rate in rates.values())
+        lines.append(f"in all {start + 3600 * sum(map(hours, todo)):,.0f} s of CPU time, {start:.0f} s of them to start: "
+                     "libraries, simulators, goals")
+    return "\n".join([*lines, *(needs(every, rates, largest, processes) if every else [])])
 
 
-def needs(train, every, rates):
-    """Lines on the measured speeds, on memory and on disk; nothing in them is assumed."""
-    core, largest = sum(rate.core for rate in rates.values()) / len(rates), max(len(job.seeds) for job in every)
+def needs(every, rates, largest, processes):
+    """Lines on the measured speeds, on memory (`largest`: the Memory of the largest job) and on disk."""
+    core = sum(rate.core for rate in rates.values()) / len(rates)
     yield ("hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
            f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long")
     for (method, size), rate in rates.items():
         yield (f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
                f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
     replay, state, network = (max(getattr(r, name) for r in rates.values()) / 1e6 for name in ("replay", "state", "network"))
-    scored = 12 * sum(train.layers) * train.scoring_episodes * train.episode / 1e6          # float32; an actor, two critics
-    yield (f"memory of a process: replay {largest * replay:.0f} MB, activations while scoring at least {largest * scored:.0f} "
-           f"MB, everything else about {psutil.Process().memory_info().rss / 1e6:.0f} MB (this process now)")
+    yield f"memory: {largest.text()}; with --device cuda, replay and scoring are in the GPU's memory instead"
+    yield (f"in notebooks, as the pipeline and --jobs run them, about {NOTEBOOK / 1e6:.0f} MB more each; {processes} at a time: "
+           f"{processes * (largest.peak + NOTEBOOK) / 1e6:,.0f} MB of {psutil.virtual_memory().total / 1e6:,.0f} MB")
     kept = sum(len(job.seeds) for job in every) * (replay + state)
     nets = sum(len(job.seeds) * len(tasks_of(job.sequence)) for job in every if job.arm != SHARED) * network
     yield (f"disk: .state at most {kept:,.0f} MB, shipped networks {nets:.1f} MB and csv files; "

@@ -54,7 +54,7 @@ def reroll_rows(result):
                     "episodes": int(was.episodes),
                     "recorded": was.success,
                     "rerolled": success,
-                    "difference": success - was.success,
+                    "difference": round(success - was.success, 6) + 0.0,  # recorded with 6 digits; no -0.0
                     "return_recorded": was["return"],
                     "return_rerolled": gained,
                 }

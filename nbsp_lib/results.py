@@ -18,6 +18,7 @@ from . import metrics
 from .checkpoint import read_run
 from .config import distinct, tasks_of
 from .ship import COLUMNS as RECORDED
+from .ship import codes
 
 REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
 COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}
@@ -136,24 +137,36 @@ def trained_profile(results):
     return next(iter(kinds))[0] if kinds else "none"
 
 
+def reached(counts, n):
+    """How far n seeds got, as text, from how many of them finished each position [K]."""
+    counts = [int(count) for count in counts]
+    there = [count for count in counts if count]
+    if len(set(there)) > 1:
+        return f"{'/'.join(map(str, counts))} of {n} seeds after position 1/…/{len(counts)}"
+    positions = f", {len(there)} of {len(counts)} positions" if 0 < len(there) < len(counts) else ""
+    return f"{max(counts, default=0)} of {n} seeds{positions}"
+
+
 def accounting(study):
-    """One row an arm: k of n seeds finished every position; how far each seed is, seeds diverged, rollouts unscored."""
+    """One row an arm: k of n seeds finished every position; how far the seeds are, seeds diverged, rollouts unscored."""
     rows, K = [], len(study.tasks)
     for arm in study.arms:
         result = study.results.get(arm)
         if result is None:
-            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "finished": "missing: no run here",
+            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "reached": "missing: no run here", "finished": "",
                          "diverged": "", "unscored": 0})
             continue
         done = {seed: result.finished(seed) for seed in study.seeds}
-        rows.append({"arm": arm, "k": sum(d == K for d in done.values()), "n": len(study.seeds),
+        counts = [sum(d >= k for d in done.values()) for k in range(1, K + 1)]
+        rows.append({"arm": arm, "k": counts[-1], "n": len(study.seeds), "reached": reached(counts, len(study.seeds)),
                      "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
                      "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
-    return pd.DataFrame(rows, columns=["arm", "k", "n", "finished", "diverged", "unscored"])
+    return pd.DataFrame(rows, columns=["arm", "k", "n", "reached", "finished", "diverged", "unscored"])
 
 
 def footnotes(study):
-    """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing."""
+    """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing, seeds
+    trained by different versions of the code."""
     notes = [f"{arm}: missing, no run here." for arm in study.missing]
     for arm, result in study.results.items():
         short = [f"{seed} ({result.finished(seed)} of {len(study.tasks)})" for seed in study.seeds
@@ -166,7 +179,20 @@ def footnotes(study):
             places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
             notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
     alone = [task for task in study.names if task not in study.references]
-    return notes + [f"{task}: no run on this task alone, so no forward transfer." for task in alone]
+    return notes + [f"{task}: no run on this task alone, so no forward transfer." for task in alone] + code_notes(study)
+
+
+def code_notes(study):
+    """A sentence for each method whose seeds were trained by different versions of the code that decides training, within
+    an arm or between arms. The hash of a method's code says nothing about another method's."""
+    kinds = {}
+    for arm, result in study.results.items():
+        for seed, code in codes(result.run).items():
+            kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(str(seed))
+    listed = lambda arms: ", ".join(f"{arm} seed {' '.join(seeds)}" for arm, seeds in arms.items())
+    return [f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "
+            + "; ".join(f"{code[:8]} {listed(arms)}" for code, arms in found.items()) + "."
+            for method, found in kinds.items() if len(found) > 1]
 
 
 def performances(study, column="success"):
@@ -182,11 +208,14 @@ def common_positions(study):
 
 
 def write_csv(frame, path):
-    """Write a csv with numbers rounded to 6 digits and line feeds, .gz without a time stamp; returns the path."""
+    """Write a csv with numbers rounded to 6 digits, never -0.0, and line feeds, .gz without a time stamp; returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    frame.round(6).to_csv(path, index=False, lineterminator="\n", compression=packed)
+    frame = frame.round(6)
+    numbers = frame.select_dtypes("float").columns
+    frame[numbers] += 0.0
+    frame.to_csv(path, index=False, lineterminator="\n", compression=packed)
     return path
 
 
@@ -194,7 +223,7 @@ def markdown(frame, notes=()):
     """The frame as a markdown table, notes as a list below; text cells as they are, missing numbers as a dash."""
     def cell(value):
         if isinstance(value, float):
-            return "–" if math.isnan(value) else f"{value:.2f}"
+            return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
         return str(value)
     lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
     lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]

@@ -1,7 +1,11 @@
 """From state to result folder: what a run ships, with the checksum of every file. Finished seeds are never lost by it."""
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
 import importlib.metadata
+import io
 import json
 import platform
 import shutil
@@ -12,8 +16,9 @@ import pandas as pd
 
 from nbsp_lib.checkpoint import read_run
 from nbsp_lib.config import cell, config_hash, tasks_of
-from nbsp_lib.files import checked, sha256, write_atomic
+from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.runs import STATE, code_hash, states_of
+from nbsp_lib.strict import ConfigError
 
 COLUMNS = {
     "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
@@ -27,60 +32,97 @@ VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium")
 
 @dataclass(frozen=True)
 class Record:
-    """One seed of a run: rows of the three csv files, networks {file name: bytes}, positions done, wall seconds."""
+    """One seed of a run: rows of the three csv files, networks {file name: bytes}, positions done, its entry of timing.json
+    (None if unknown), hash of the code that trained it."""
     rows: dict
     networks: dict
     finished: int
     diverged: bool
-    seconds: float
+    timing: dict | None
+    code: str
 
 
-def record_of(state):
+def record_of(state, code):
     """What a SeedState has finished: its whole positions, nothing of the one in training."""
     manifest = state.manifest
-    done, seed = manifest["position"], manifest["seed"]
+    done, seed, seconds = manifest["position"], manifest["seed"], manifest["seconds"]
     whole = lambda name: [row for row in manifest[name] if row["position"] <= done]
     names = [f"position{k}.seed{seed}.safetensors" for k in range(1, done + 1)]
+    updates = max((row["updates"] for row in whole("curves")), default=0)
+    timing = {"seconds": round(seconds, 1), "updates_per_s": round(updates / max(seconds, 1e-9), 1),
+              "hardware": f"{platform.machine()} {platform.system()}"}
     return Record({"curves": whole("curves"), "R": whole("results"), "scores": whole("scores")},
                   {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
-                  bool(manifest.get("diverged")), manifest["seconds"])
+                  bool(manifest.get("diverged")), timing, code)
+
+
+def codes(run):
+    """seed -> hash of the code that trained it, from a run.json; before it was kept per seed, the run had one."""
+    return {seed: run.get("code", {}).get(str(seed), run["code_hash"]) for seed in run["seeds"]}
 
 
 def records_in(folder):
-    """seed -> Record of a result folder, checked file by file; empty if there is none."""
-    folder = Path(folder)
+    """seed -> Record of a result folder, checked file by file; empty if there is none. timing.json may be missing, DVC does
+    not keep it."""
+    folder, files = Path(folder), {}
     if not (folder / "run.json").exists():
         return {}
-    run, timing = read_run(folder), json.loads((folder / "timing.json").read_text())
-    frames = {name: pd.read_csv(folder / f"{name}.csv") for name in COLUMNS}
-    made = {}
+    run, timing, made = read_run(folder, files.__setitem__), json_in(folder / "timing.json"), {}
+    frames = {name: pd.read_csv(io.BytesIO(files[f"{name}.csv"])) for name in COLUMNS}
     for seed in run["seeds"]:
         rows = {name: frame[frame.seed == seed].to_dict("records") for name, frame in frames.items()}
-        nets = {name: checked(folder / name, digest) for name, digest in run["files"].items()
-                if name.endswith(f".seed{seed}.safetensors")}
-        made[seed] = Record(rows, nets, run["finished"][str(seed)], seed in run["diverged"], timing[str(seed)]["seconds"])
+        nets = {name: data for name, data in files.items() if name.endswith(f".seed{seed}.safetensors")}
+        made[seed] = Record(rows, nets, run["finished"][str(seed)], seed in run["diverged"], timing.get(str(seed)),
+                            codes(run)[seed])
     return made
+
+
+def json_in(path):
+    """What a JSON file holds, {} without the file. Corrupted."""
+    try:
+        return json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        raise Corrupted(f"{path}: is not JSON; the file was damaged") from None
+
+
+def suits(run, out):
+    """ConfigError if the result folder `out` holds a run with other settings than `run` (config.cell)."""
+    if json_in(Path(out) / "run.json").get("config_hash", config_hash(run)) != config_hash(run):
+        raise ConfigError(f"{out}: holds a run with other settings; move it away first")
+
+
+@contextlib.contextmanager
+def held(out, root=STATE):
+    """Meanwhile no other process ships into the result folder `out`; waits for one that does. A dead process holds nothing.
+
+    The lock lies in `root`: a result folder is replaced as a whole, and holds nothing that is not shipped.
+    """
+    out, locks = Path(out).resolve(), Path(root) / "ship"
+    locks.mkdir(parents=True, exist_ok=True)
+    with open(locks / f"{out.name}-{hashlib.sha256(str(out).encode()).hexdigest()[:8]}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False):
     """Write the result folder `out` of a run from its states; returns {seed: positions finished}.
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
-    has finished no position is left out unless it diverged. ValueError if `out` holds a run with other settings.
+    has finished no position is left out unless it diverged. ConfigError if `out` holds a run with other settings.
     last_only: ship only each seed's last network.
     """
     run, out = cell(profile, sequence, arm), Path(out)
-    recover(out)
-    records = records_in(out)
-    if records and read_run(out)["config_hash"] != config_hash(run):
-        raise ValueError(f"{out}: holds a run with other settings; move it away first")
-    for seed, state in states_of(run, seeds, root).items():
-        fresh = record_of(state) if state.manifest else None
-        if fresh and (seed not in records or fresh.finished >= records[seed].finished):
-            records[seed] = fresh
-    records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
-    if records:
-        write(out, run, profile.profile, arm, records, last_only)
+    with held(out, root):
+        recover(out)
+        suits(run, out)
+        records = records_in(out)
+        for seed, state in states_of(run, seeds, root).items():
+            fresh = record_of(state, code_hash(run["method"])) if state.manifest else None
+            if fresh and (seed not in records or fresh.finished >= records[seed].finished):
+                records[seed] = fresh
+        records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
+        if records:
+            write(out, run, profile.profile, arm, records, last_only)
     return {seed: record.finished for seed, record in records.items()}
 
 
@@ -98,15 +140,14 @@ def write(out, run, profile, arm, records, last_only):
                 write_atomic(part / name, data)
     scores = [row for record in records.values() for row in record.rows["scores"]]
     unscored = sorted({(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"})
-    about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": code_hash(run["method"]),
-             "profile": profile, "versions": {name: importlib.metadata.version(name) for name in VERSIONS}
-             | {"python": platform.python_version()},
+    each = lambda entry: {str(seed): entry(record) for seed, record in records.items()}
+    about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": next(iter(records.values())).code,
+             "code": each(lambda record: record.code), "profile": profile,
+             "versions": {name: importlib.metadata.version(name) for name in VERSIONS} | {"python": platform.python_version()},
              "files": {path.name: sha256(path) for path in sorted(part.iterdir())}, "seeds": list(records),
-             "positions": len(tasks_of(run["sequence"])), "finished": {str(s): r.finished for s, r in records.items()},
+             "positions": len(tasks_of(run["sequence"])), "finished": each(lambda record: record.finished),
              "diverged": [s for s, r in records.items() if r.diverged], "unscored": [list(pair) for pair in unscored]}
-    updates = {s: max((row["updates"] for row in r.rows["curves"]), default=0) for s, r in records.items()}
-    timing = {str(s): {"seconds": round(r.seconds, 1), "updates_per_s": round(updates[s] / max(r.seconds, 1e-9), 1),
-                       "hardware": f"{platform.machine()} {platform.system()}"} for s, r in records.items()}
+    timing = {seed: known for seed, known in each(lambda record: record.timing).items() if known}
     write_atomic(part / "timing.json", json.dumps(timing, indent=1) + "\n")
     write_atomic(part / "run.json", json.dumps(about, indent=1) + "\n")
     if out.exists():

@@ -1,5 +1,6 @@
 """Files that were damaged are refused by name; what a killed save left behind is not seen; nothing is ever pickled."""
 import ast
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,12 +121,31 @@ def test_damaged_state_is_refused_by_name(tmp_path, name, kind):
         SeedState(tmp_path).load(4)
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty"])
-def test_a_torn_manifest_is_refused_by_name_and_says_what_to_do(tmp_path, kind):
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_manifest_is_refused_by_name_and_says_what_to_do(tmp_path, kind):
     saved(tmp_path)
     damage(tmp_path / "state.json", kind)
     with pytest.raises(Corrupted, match=r"state\.json.*delete"):
         runs.place(SeedState(tmp_path))
+
+
+def test_a_manifest_is_checked_however_it_was_written_and_may_be_older_than_its_checksum(tmp_path):
+    """Saved, forked and marked; a number that changed is found, the layout does not matter, without a checksum all is taken."""
+    saved(tmp_path / "a")
+    state = SeedState(tmp_path / "b")
+    with state.lock():
+        state.fork(SeedState(tmp_path / "a"))
+    state.mark(diverged=True, alpha=0.1 + 0.2)
+    for folder in ("a", "b"):
+        path, known = tmp_path / folder / "state.json", SeedState(tmp_path / folder).manifest
+        written = json.loads(path.read_text())
+        path.write_text(json.dumps(written, sort_keys=True))
+        assert SeedState(path.parent).manifest == known and "self" not in known
+        path.write_text(json.dumps(written | {"rows": 29}))
+        with pytest.raises(Corrupted, match="checksum"):
+            SeedState(path.parent).load(4)
+        path.write_text(json.dumps({k: v for k, v in written.items() if k != "self"}))
+        assert SeedState(path.parent).load(4)[1] == known
 
 
 def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):

@@ -73,6 +73,14 @@ def test_r_matrix_shows_means_and_gaps(study):
     assert "after 4" in words(figure)
 
 
+def test_r_matrix_counts_seeds_position_by_position():
+    """Three seeds, the sequence cut short after two positions of three: their cells are filled, and the label says so."""
+    R = np.full((3, 3, 2), 0.5)
+    R[:, 2] = np.nan
+    figure = figures.r_matrix({"nbsp": R}, ("nbsp",), ("a", "b"), np.array([0, 1, 0]), "t")
+    assert "nbsp, 3 of 3 seeds, 2 of 3 positions" in words(figure)
+
+
 def test_metric_points_show_every_seed(study):
     values = tables.per_seed(study)
     table = tables.main_table(study, values, repeats=50)

@@ -1,10 +1,12 @@
 """The ledger from folders of runs, and the paper's numbers beside ours."""
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from test_result_notebooks import run
 
 from nbsp_lib import claims, ledger, results
 
@@ -45,6 +47,33 @@ def test_speeds(tmp_path):
     timing = {"3": {"seconds": 1.0, "updates_per_s": 70.5, "hardware": "a cpu"}}
     (tmp_path / "timing.json").write_text(json.dumps(timing))
     assert ledger.read_speeds(tmp_path).values.tolist() == [[3, 70.5, "a cpu"]]
+
+
+def test_speeds_are_taken_only_where_they_are_recorded_ones(study):
+    """A run made here is timed anew at every repetition, and the bytes of its ledger must not depend on that."""
+    timing = {str(seed): {"seconds": 1.0, "updates_per_s": 70.0, "hardware": "a cpu"} for seed in (0, 1)}
+    for arm in R:
+        (study.results[arm].folder / "timing.json").write_text(json.dumps(timing))
+    assert len(ledger.gather([study])[1]) == 4
+    speeds = ledger.gather([study], timed=False)[1]
+    assert speeds.empty
+    row = claims.ledger(*ledger.gather([study], timed=False))[0].set_index("claim").loc["C7"]
+    assert row.verdict == "not run"
+
+
+@pytest.mark.parametrize(("profile", "said"), [("smoke", True), ("shipped", False)])
+def test_the_notebook_says_that_timings_are_judged_on_shipped_runs(tmp_path, profile, said):
+    text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
+    text = text.replace("profile: smoke", f"profile: {profile}").replace("runs/smoke/checkpoints", f"{tmp_path}/checkpoints")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    for arm, speed in (("fine-tuning", 100.0), ("nbsp", 80.0)):
+        folder = synthetic.write(tmp_path / "checkpoints", "window", arm, seeds=(0, 1))
+        timing = {str(seed): {"seconds": 1.0, "updates_per_s": speed, "hardware": "a cpu"} for seed in (0, 1)}
+        (folder / "timing.json").write_text(json.dumps(timing))
+    run("results/claims", params_file=str(tmp_path / "params.yaml"), out=str(tmp_path / "out"))
+    assert (ledger.UNTIMED in (tmp_path / "out/claims.md").read_text(encoding="utf-8")) == said
+    verdict = pd.read_csv(tmp_path / "out/claims.csv").set_index("claim").verdict["C7"]
+    assert verdict == ("not run" if said else "partly (indicative)")
 
 
 def test_page_names_what_is_missing(study):

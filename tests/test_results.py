@@ -1,6 +1,7 @@
 """Reading results and putting tables together: hand-made R, missing arms, mixed profiles, damaged files."""
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -64,12 +65,22 @@ def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     assert gate.status.tolist() == ["ok", "ok", "not run"]
 
 
+@pytest.mark.parametrize(("counts", "text"), [
+    ([3, 3], "3 of 3 seeds"), ([3, 3, 3, 0], "3 of 3 seeds, 3 of 4 positions"), ([0, 0], "0 of 3 seeds"),
+    ([3, 2, 2, 0], "3/2/2/0 of 3 seeds after position 1/…/4"), ([2, 2], "2 of 3 seeds")])
+def test_how_far_the_seeds_got(counts, text):
+    assert results.reached(counts, 3) == text
+
+
 def test_missing_arms_and_seeds_show(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), finished={1: 2}, unscored=[(0, 1)])
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), diverged=(1,))
     study = results.read_study(profile_at(tmp_path, seeds=(0, 1, 2)), "window")
     counts = results.accounting(study).set_index("arm")
     assert counts.k.to_dict() == {"fine-tuning": 1, "nbsp": 1, "replay-only": 0} and set(counts.n) == {3}
+    cut_short = {"fine-tuning": "2/2/1/1", "nbsp": "2/2/2/1"}
+    assert counts.reached.to_dict() == {arm: f"{seeds} of 3 seeds after position 1/…/4" for arm, seeds in cut_short.items()} | {
+        "replay-only": "missing: no run here"}
     assert study.missing == ["replay-only"]
     notes = " ".join(results.footnotes(study))
     for part in ("replay-only: missing", "1 (2 of 4)", "2 (0 of 4)", "nbsp: diverged seeds: 1", "seed 0 position 1"):
@@ -79,6 +90,21 @@ def test_missing_arms_and_seeds_show(tmp_path):
     assert "[one seed]" in table.loc["nbsp", "ASR"]
     assert results.common_positions(study) == 4
     assert "replay-only" in results.markdown(table.reset_index(), notes.split(". "))
+
+
+@pytest.mark.parametrize(("seeds", "said"), [
+    ("aa", None), ("ab", "aaaaaaaa fine-tuning seed 0 1, nbsp seed 0; bbbbbbbb nbsp seed 1."),
+    ("bb", "aaaaaaaa fine-tuning seed 0 1; bbbbbbbb nbsp seed 0 1.")])
+def test_seeds_trained_by_different_code_are_named(tmp_path, seeds, said):
+    """The older run.json of fine-tuning has one hash for all its seeds; the second method has a hash of its own anyway."""
+    known = {"fine-tuning": {"code_hash": "a" * 16}, "replay-only": {"code_hash": "c" * 16},
+             "nbsp": {"code_hash": seeds[0] * 16, "code": {str(seed): code * 16 for seed, code in enumerate(seeds)}}}
+    for arm, entries in known.items():
+        method = "sac" if arm == "replay-only" else "nbsp"
+        path = synthetic.write(tmp_path, "window", arm, seeds=(0, 1), method=method) / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    notes = [note for note in results.footnotes(results.read_study(profile_at(tmp_path), "window")) if "versions" in note]
+    assert [note.split(": ")[-1] for note in notes] == ([said] if said else []) and all("Method nbsp" in note for note in notes)
 
 
 def test_all_metrics_of_an_arm_rest_on_the_same_seeds(tmp_path):
@@ -124,3 +150,11 @@ def test_csv_is_byte_equal_and_reads_back(tmp_path, name):
     one, two = (results.write_csv(frame, tmp_path / folder / name) for folder in "ab")
     assert one.read_bytes() == two.read_bytes()
     assert pd.read_csv(one).value.item() == 0.333333
+
+
+def test_no_number_is_a_negative_zero(tmp_path):
+    frame = pd.DataFrame({"arm": ["nbsp"] * 3, "value": [-1e-9, -0.004, -0.1], "n": [1, 2, 3]})
+    written = results.write_csv(frame, tmp_path / "a.csv").read_text().split()
+    assert written == ["arm,value,n", "nbsp,0.0,1", "nbsp,-0.004,2", "nbsp,-0.1,3"]
+    assert [line.split(" | ")[1] for line in results.markdown(frame).splitlines()[2:]] == ["0.00", "0.00", "-0.10"]
+    assert frame.value[0] == -1e-9                                   # the frame itself stays as it was

@@ -1,6 +1,8 @@
 """Result folders: shipping merges seeds, never mixes settings, never loses a finished seed."""
 import json
+import multiprocessing
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,87 @@ def test_shipping_that_dies_at_any_call_loses_no_seed(tmp_path, monkeypatch, cal
             shipped(tmp_path, (1,))
     assert shipped(tmp_path, (1,)) == {0: 2, 1: 2}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "state"]
+
+
+def ship_each(folder, seeds, go):
+    """Ship one seed after the other, as one of several workers on one result folder."""
+    go.wait(60)
+    for seed in seeds:
+        shipped(folder, (seed,))
+
+
+def test_two_workers_that_ship_at_the_same_time_lose_no_seed(tmp_path):
+    """Each seed is shipped once: whatever one worker overwrote of the other's would stay lost."""
+    context, seeds = multiprocessing.get_context("spawn"), range(20)      # a fork of a process that used torch may hang
+    for seed in seeds:
+        finished(tmp_path / "state", seed, 1)
+    go = context.Barrier(2)
+    workers = [context.Process(target=ship_each, args=(tmp_path, seeds[i::2], go), daemon=True) for i in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert read_run(tmp_path / "out")["finished"] == {str(seed): 1 for seed in seeds}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "state"]
+
+
+def test_a_folder_is_waited_for_while_it_is_held(tmp_path):
+    finished(tmp_path / "state", 0, 1)
+    worker = threading.Thread(target=shipped, args=(tmp_path, (0,)), daemon=True)
+    with ship.held(tmp_path / "out", tmp_path / "state"):
+        worker.start()
+        worker.join(0.3)
+        assert worker.is_alive() and not (tmp_path / "out").exists()
+    worker.join(30)
+    assert read_run(tmp_path / "out")["finished"] == {"0": 1}
+
+
+def test_every_seed_says_by_which_code_it_was_trained(tmp_path, monkeypatch):
+    finished(tmp_path / "state", 0, 2)
+    shipped(tmp_path, (0,))
+    old = read_run(tmp_path / "out")
+    assert old["code"] == {"0": old["code_hash"]}
+    path = tmp_path / "out" / "run.json"                            # as it was written before: one hash for all seeds
+    path.write_text(json.dumps({k: v for k, v in old.items() if k != "code"}))
+    for module in (runs, ship):
+        monkeypatch.setattr(module, "code_hash", lambda method: "f" * 16)
+    finished(tmp_path / "state", 1, 2)
+    shipped(tmp_path, (1,))
+    run = read_run(tmp_path / "out")
+    assert run["code"] == {"0": old["code_hash"], "1": "f" * 16} and run["code_hash"] == old["code_hash"]
+    finished(tmp_path / "state", 0, 3)                              # trained anew by the code at hand
+    shipped(tmp_path, (0,))
+    assert read_run(tmp_path / "out")["code"] == {"0": "f" * 16, "1": "f" * 16}
+
+
+def test_what_was_timed_elsewhere_stays_as_it_was_recorded_and_may_be_missing(tmp_path):
+    for seed in (0, 1):
+        finished(tmp_path / "state", seed, 2)
+    shipped(tmp_path, (0,))
+    path, elsewhere = tmp_path / "out" / "timing.json", {"0": {"seconds": 7.0, "updates_per_s": 1.0, "hardware": "elsewhere"}}
+    path.write_text(json.dumps(elsewhere))
+    shutil.rmtree(tmp_path / "state" / runs.fingerprint(cell(tiny_run.profile(), "window", "nbsp")) / "seed0")
+    shipped(tmp_path, (1,))
+    timing = json.loads(path.read_text())
+    assert timing["0"] == elsewhere["0"] and set(timing) == {"0", "1"}
+    path.unlink()                                                   # DVC does not keep it
+    assert shipped(tmp_path, (1,)) == {0: 2, 1: 2} and set(json.loads(path.read_text())) == {"1"}
+    path.write_text("{")
+    with pytest.raises(Corrupted, match=r"timing\.json"):
+        shipped(tmp_path, (1,))
+
+
+def test_the_files_of_a_folder_are_read_once(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        finished(tmp_path / "state", seed, 2)
+    shipped(tmp_path, (0,))
+    names, real = [], checkpoint.checked
+    for module in (checkpoint, ship):
+        monkeypatch.setattr(module, "checked", lambda path, digest: (names.append(path), real(path, digest))[1])
+    shipped(tmp_path, (1,))
+    read = [path.name for path in names if path.parent == tmp_path / "out"]
+    assert sorted(read) == sorted(set(read)) and {"R.csv", "position1.seed0.safetensors"} <= set(read)
 
 
 def test_other_settings_and_damaged_folders_are_not_merged(tmp_path):

@@ -41,10 +41,12 @@ print(f"sequences {', '.join(cycles)}; runs trained under profile {trained}")
 # A seed that finished a sequence gives three numbers. ASR is its success at the end, averaged over the tasks; FM says how
 # much of its best earlier success on a task is lost later; plasticity is its success on each task just when that task was
 # trained. FM means little without plasticity, because what was never learned cannot be forgotten. A seed that stopped
-# early or diverged leaves a gap here, not a zero.
+# early or diverged leaves a gap here, not a zero. Speeds, for C7, are taken from the shipped runs only: they are recorded,
+# while a run made here is timed anew at every repetition.
 
 # %%
-numbers, speeds, scores = ledger.gather(studies)
+timed = profile.profile == "shipped"
+numbers, speeds, scores = ledger.gather(studies, timed)
 numbers[numbers.whole].drop(columns=["positions", "whole"]).round(3)
 
 # %% [markdown]
@@ -95,7 +97,7 @@ both
 # %%
 results.write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_paired")), Path(out, "claims.csv"))
 notes = [f"{study.sequence}: {note}" for study in studies for note in results.footnotes(study)]
-text = ledger.page(lines, comparisons, both, notes, trained)
+text = ledger.page(lines, comparisons, both, notes + [ledger.UNTIMED] * (not timed), trained)
 Path(out, "claims.md").write_text(text, encoding="utf-8")
 Markdown(text)
 

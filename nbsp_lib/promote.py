@@ -1,0 +1,79 @@
+"""Runs into data/checkpoints, and then everything that is made of them: dvc.lock, the tables, data/expected."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nbsp_lib.compare import MACHINE, accept
+from nbsp_lib.config import cell, load_profile, tasks_of
+from nbsp_lib.ship import ship, suits
+from nbsp_lib.strict import ConfigError
+
+SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
+REPRO = ("-m", "dvc", "repro", "dvc.yaml")
+
+
+def promote(profile, grid, seeds, last_only=False, copy_only=False):
+    """Copy the finished positions of these runs from their states into data/checkpoints; unless copy_only, regenerate every
+    table and take them as the expected ones. Says what it did and what to commit; returns the exit code.
+
+    grid: [(sequence, arm)]. ConfigError before anything is copied if a run cannot stand beside those that are shipped.
+    """
+    places = {(sequence, arm): Path(SHIPPED, sequence, arm) for sequence, arm in grid}
+    for (sequence, arm), out in places.items():
+        suits(cell(profile, sequence, arm), out)
+    shown = None if copy_only else shown_with(profile)
+    for (sequence, arm), out in places.items():
+        done = ship(profile, sequence, arm, seeds, out, last_only=last_only)
+        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" for seed, k in done.items())
+        print(f"{out}: {said or 'nothing finished'}", flush=True)
+    if copy_only:
+        return 0
+    if code := subprocess.run([sys.executable, *REPRO], env=os.environ | {"PATH": path_with_python()}).returncode:
+        print(f"dvc repro dvc.yaml ended with exit code {code}: {SHIPPED} has the runs, {EXPECTED} is as it was; "
+              "the same command goes on when the cause is gone", file=sys.stderr)
+        return 1
+    before = contents(EXPECTED)
+    accept(shown.out, EXPECTED)
+    say(before, contents(EXPECTED), shown.out)
+    return 0
+
+
+def shown_with(profile):
+    """params.yaml, the profile that shows what is shipped. ConfigError if the runs of `profile` were trained otherwise."""
+    if not Path("dvc.yaml").is_file():
+        raise ConfigError("dvc.yaml: not in this folder; nbsp promote belongs into the root of the repository")
+    shown = load_profile("params.yaml")
+    if shown.train != profile.train:
+        names = [name for name, value in vars(shown.train).items() if value != getattr(profile.train, name)]
+        raise ConfigError(f'--profile: "{profile.profile}" trains with other settings than params.yaml ({", ".join(names)}); '
+                          "runs of both are not shown side by side")
+    return shown
+
+
+def path_with_python():
+    """PATH with this interpreter first: the stages call `python`."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def contents(folder):
+    """{name: bytes} of the tables in a folder, and of what says on which machine they were made."""
+    paths = [*Path(folder).rglob("*.csv"), *Path(folder).glob(MACHINE)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
+
+
+def say(before, after, results):
+    """Print which expected tables changed, which pictures of the documents are behind, and what to commit."""
+    for name in sorted({*before, *after} - {MACHINE}):
+        if before.get(name) != after.get(name):
+            print(f"{EXPECTED}/{name}: " + ("new" if name not in before else "gone" if name not in after else "changed"))
+    if before.get(MACHINE) != after.get(MACHINE):
+        print(f"{EXPECTED}/{MACHINE}: this machine is the reference now")
+    if before == after:
+        print(f"{EXPECTED}: nothing changed")
+    for image in sorted(Path("docs/images").glob("*.png")):
+        made = [path for path in Path(results).rglob(image.name) if path.read_bytes() != image.read_bytes()]
+        print(*(f"{image} shows an older figure: cp {path} {image}\n" for path in made), sep="", end="")
+    print(f"to commit: git add {SHIPPED} {EXPECTED} dvc.lock")
