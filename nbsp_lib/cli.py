@@ -2,22 +2,21 @@
 from __future__ import annotations
 
 import argparse
-import json
+import errno
+import inspect
 import os
 import sys
-import time
 from pathlib import Path
 
-from nbsp_lib.config import ConfigError, cell, check_seeds, config_hash, load_profile, tasks_of
+from nbsp_lib.config import ConfigError, cell, check_seeds, load_profile, tasks_of
 from nbsp_lib.files import Corrupted
-from nbsp_lib.progress import line
 from nbsp_lib.strict import nearest, one_of
 
 SHIPPED = "data/checkpoints"
 EXAMPLES = {
     "doctor": "nbsp doctor",
     "plan": "nbsp plan --profile laptop --sequence window --arm nbsp fine-tuning",
-    "run": "nbsp run --profile laptop --sequence window --arm nbsp --seeds 0 1 2 --population 3",
+    "run": "nbsp run --profile laptop --sequence window --arm nbsp fine-tuning --jobs 2",
     "status": "nbsp status --profile laptop",
     "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning",
 }
@@ -46,85 +45,81 @@ def chosen(args):
     return profile, grid, check_seeds(list(args.seeds or profile.seeds), "--seeds")
 
 
-def place_for(profile, sequence, arm, root):
-    """The result folder of a run, unless one with other settings is there: better now than after hours of training."""
-    out = Path(root) / sequence / arm
-    if (out / "run.json").exists():
-        if json.loads((out / "run.json").read_text())["config_hash"] != config_hash(cell(profile, sequence, arm)):
-            raise ConfigError(f"{out}: holds a run with other settings; move it away first")
-    return out
-
-
 def run(args):
-    """Train what is missing, with a bar; finished runs are skipped, stopped ones go on where they stood."""
+    """Train what is missing; finished runs are skipped, stopped ones go on where they stood.
+
+    With a bar, one after the other; with --jobs or --backend as processes, each retried once: of this machine, of a Ray
+    cluster, or as jobs of Slurm.
+    """
     import torch
 
-    from nbsp_lib.planning import shipped
+    from nbsp_lib.planning import footprint, shipped
     from nbsp_lib.runs import train_run
-    from nbsp_lib.ship import ship
+    from nbsp_lib.ship import ship, suits
     profile, grid, seeds = chosen(args)
-    if args.device == "cuda" and not torch.cuda.is_available():
+    check_backend(args)
+    if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
-    places = [place_for(profile, sequence, arm, profile.checkpoints) for sequence, arm in grid]
+    places = [Path(profile.checkpoints) / sequence / arm for sequence, arm in grid]
+    for (sequence, arm), out in zip(grid, places):          # better now than after hours of training
+        suits(cell(profile, sequence, arm), out)
+    if args.jobs or args.backend:
+        return with_engine(args, profile, grid, seeds)
     for (sequence, arm), out in zip(grid, places):
         wanted, kept = args.positions or len(tasks_of(sequence)), shipped(profile, sequence, arm)
         missing = [seed for seed in seeds if kept.get(seed, 0) < wanted]
         if len(missing) < len(seeds):
             print(f"{out}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
         if missing:
+            print(footprint(profile, sequence, arm, min(args.population, len(missing))))
             train_run(profile, sequence, arm, missing, args.population, args.positions, args.device)
             done = ship(profile, sequence, arm, missing, out)
             print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
 
 
+def check_backend(args):
+    """Refuses options that would be without effect."""
+    for name, needed, there in (("gpus", "--device cuda", args.device == "cuda"),
+                                ("gpus", "--jobs or --backend", args.jobs or args.backend),
+                                ("no_dvc", "--jobs or --backend", args.jobs or args.backend),
+                                ("partition", "--backend slurm", args.backend == "slurm"),
+                                ("minutes", "--backend slurm", args.backend == "slurm")):
+        if getattr(args, name) not in (None, False) and not there:
+            raise ConfigError(f"--{name.replace('_', '-')}: only with {needed}")
+
+
+def with_engine(args, profile, grid, seeds):
+    """The exit code of a campaign on the backend that the options ask for."""
+    from nbsp_lib.engine import campaign
+    from nbsp_lib.local import visible_gpus
+    from nbsp_lib.parallel import BACKENDS
+    jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
+    if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
+        gpus = 0.0 if args.device == "cpu" else 1 / -(-jobs // len(visible_gpus())) if name == "local" else 1.0
+    options = {"partition": args.partition, "minutes": args.minutes} if name == "slurm" else {}
+    backend = BACKENDS[name](jobs, gpus, **{key: value for key, value in options.items() if value is not None})
+    if backend.jobs < jobs:
+        print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
+    return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc)
+
+
 def status(args):
-    """One line for each run: what is done, running (with time left), begun or missing."""
-    from nbsp_lib.planning import shipped
-    from nbsp_lib.runs import place, states_of, trunk_of
-    profile, grid, seeds = chosen(args)
-    for sequence, arm in grid:
-        wanted, trunks = states_of(cell(profile, sequence, arm), seeds), states_of(trunk_of(cell(profile, sequence, arm)), seeds)
-        kept = shipped(profile, sequence, arm)
-        for seed in seeds:
-            state = wanted[seed] if wanted[seed].manifest else trunks[seed]
-            done = max(place(wanted[seed])[0], kept.get(seed, 0))
-            print(f"{sequence:15} {arm:15} seed {seed}: {done} of {len(tasks_of(sequence))} positions, {activity(state)}")
-
-
-def activity(state):
-    """What the last sign of life of a state says."""
-    report = state.folder / "progress.json"
-    if not state.manifest:
-        return "nothing begun here"
-    if state.manifest.get("diverged"):
-        return "diverged"
-    try:
-        with state.lock():
-            return "not running"
-    except BlockingIOError:
-        if not report.exists():
-            return "running"
-        now = json.loads(report.read_text())
-        stalled = f", stalled for {time.time() - now['time']:.0f} s" if time.time() - now["time"] > 600 else ""
-        return f"running: {line(now)}{stalled}"
+    """What is done, running (with time left), stalled, failed, stopped (begun, not running) or missing."""
+    from nbsp_lib.status import show
+    show(*chosen(args))
 
 
 def plan(args):
     """Runs, hours, memory and disk of what the options ask for, from a few seconds of measuring here."""
     from nbsp_lib.planning import estimate
     profile, grid, seeds = chosen(args)
-    print(estimate(profile, grid, seeds, args.population))
+    print(estimate(profile, grid, seeds, args.population, args.jobs or 1))
 
 
 def promote(args):
-    """Copy finished positions of runs from their states into data/checkpoints, with their manifest."""
-    from nbsp_lib.ship import ship
-    profile, grid, seeds = chosen(args)
-    for sequence, arm in grid:
-        out = place_for(profile, sequence, arm, SHIPPED)
-        done = ship(profile, sequence, arm, seeds, out, last_only=args.last_only)
-        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" for seed, k in done.items())
-        print(f"{out}: {said or 'nothing finished'}")
+    """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them."""
+    from nbsp_lib.promote import promote
+    return promote(*chosen(args), args.last_only, args.copy_only)
 
 
 def doctor(args):
@@ -155,7 +150,7 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True)
     for function in (doctor, plan, run, status, promote):
         name = function.__name__
-        sub = commands.add_parser(name, help=function.__doc__.splitlines()[0], description=function.__doc__,
+        sub = commands.add_parser(name, help=function.__doc__.splitlines()[0], description=inspect.getdoc(function),
                                   epilog=f"example: {EXAMPLES[name]}")
         sub.set_defaults(function=function)
         if name == "doctor":
@@ -165,12 +160,19 @@ def parser():
         sub.add_argument("--arm", nargs="+", help="arms of the profile; default: what the profile trains")
         sub.add_argument("--seeds", nargs="+", type=int, help="default: the profile's")
         if name in ("run", "plan"):
+            sub.add_argument("--jobs", type=int, metavar="N", help="so many processes at a time (default: none, all in this one)")
             sub.add_argument("--population", type=int, default=1, help="seeds trained as one tensor program (default 1)")
         if name == "run":
             sub.add_argument("--positions", type=int, help="stop after so many positions of the sequence (default: all)")
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
+            sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
+            sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
+            sub.add_argument("--partition", help="of Slurm")
+            sub.add_argument("--minutes", type=int, help="time limit of a job of Slurm, which goes on in another (default 1440)")
+            sub.add_argument("--no-dvc", action="store_true", help="do not record finished stages with dvc commit")
         if name == "promote":
             sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
+            sub.add_argument("--copy-only", action="store_true", help="copy, and leave the tables for later")
     return top
 
 
@@ -178,7 +180,7 @@ def main(argv=None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         args = parser().parse_args(argv)
-        for name in ("population", "positions"):
+        for name in ("population", "positions", "jobs", "minutes"):
             if (number := getattr(args, name, None)) is not None and number < 1:
                 raise ConfigError(f"--{name}: {number} must be at least 1")
         return args.function(args) or 0
@@ -188,12 +190,17 @@ def main(argv=None) -> int:
     except Corrupted as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt as error:
-        print(str(error) or "interrupted", file=sys.stderr)
-        return 130
     except BlockingIOError:
         print("another process is training one of these seeds; see nbsp status", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"{error.strerror}: what was saved last stands, and the same command goes on when there is room", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Execute a notebook source, write a byte-stable copy: `python -m nbsp_lib.run source.py target.ipynb -p name value`.
 
 Parameters are the constants of the cell tagged `parameters`. An unknown name or a wrong type is refused before a
-kernel starts (exit 2, one line). A failing notebook leaves target.failed.ipynb and no target (exit 1); Ctrl-C and
-SIGTERM stop the kernel first (exit 130, 143). The notebook runs in the current folder, the root of the repository.
+kernel starts (exit 2, one line). A failing notebook leaves target.failed.ipynb and no target (exit 1); one that finds
+what it needs in other hands, a BlockingIOError, may be tried again later (exit 75). Ctrl-C and SIGTERM stop the kernel
+first (exit 130, 143), which is given time to save. The notebook runs in the current folder, the root of the repository.
 """
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 QUIET = {"TQDM_DISABLE": "1", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1",
          "OMP_NUM_THREADS": "1",                    # a sum over two threads may end in another last bit
          "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+PATIENCE = 60.0     # seconds between an interrupt and SIGTERM to a kernel that has not ended: training ends its round and saves
 
 
 class Stopped(KeyboardInterrupt):
@@ -65,23 +67,38 @@ def checked(pairs, valid, source) -> dict:
 
 @contextmanager
 def stoppable():
-    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills what the clean-up left of the kernel."""
+    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills what the clean-up left of the kernel.
+
+    An exception that is raised anywhere may be swallowed there, and an interrupt of the kernel too. So a kernel that is still
+    there after a third of PATIENCE gets a SIGTERM: one that is saving bears it, any other ends.
+    """
     import psutil
-    family = []
+    family, came = [], []
 
     def stop(number, frame):
-        for each in before:
+        for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)                     # a second Ctrl-C must not cut the clean-up short
         logging.getLogger("asyncio").disabled = True                # the interrupted cell's own error is no news
         family.extend(psutil.Process().children(recursive=True))
+        came.append(number)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE / 3)
         raise Stopped(number)
 
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    for each in before:
-        signal.signal(each, stop)
+    def insist(number, frame):
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGALRM: insist}
+    before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
     try:
         yield
+    except Exception:
+        if came:                                                    # what the kernel's end looks like to papermill
+            raise Stopped(came[0]) from None
+        raise
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -113,12 +130,12 @@ def execute(source, target, pairs=()):
     with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch:
         os.environ.update(QUIET, IPYTHONDIR=scratch)                # no start-up files of the user
         # The default socket path is shared by all kernels of a folder: parallel notebooks would answer each other.
-        sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k"}})
+        settings = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k", "shutdown_wait_time": 2 * PATIENCE}})
         nb = papermill.execute_notebook(nb, str(failed), parameters, kernel_name=KERNEL["name"], progress_bar=False,
-                                        record_timing=False, start_timeout=300, config=sockets)
+                                        record_timing=False, start_timeout=300, config=settings)
     part.write_text(nbformat.writes(canonical(nb)) + "\n", encoding="utf-8")
     os.replace(part, target)
-    failed.unlink()
+    failed.unlink(missing_ok=True)
 
 
 def main(argv=None) -> int:
@@ -138,6 +155,10 @@ def main(argv=None) -> int:
         print(f"{args.source}: stopped by {signal.Signals(stopped.args[0]).name}", file=sys.stderr)
         return 128 + stopped.args[0]
     except Exception as error:
+        if getattr(error, "ename", "") == "BlockingIOError":        # papermill's name for what the notebook raised
+            print(f"{args.source}: another process is training one of these seeds, see nbsp status", file=sys.stderr)
+            Path(args.target).with_suffix(".failed.ipynb").unlink(missing_ok=True)
+            return os.EX_TEMPFAIL
         end = COLOUR.sub("", f"{type(error).__name__}: {error}").strip().splitlines()[-5:]
         where = Path(args.target).with_suffix(".failed.ipynb")
         print(*end, f"{args.source}: failed, see {where}", sep="\n", file=sys.stderr)

@@ -133,14 +133,15 @@ def test_status_says_what_is_done(tiny, capsys):
     assert cli.main("status --sequence window --seeds 0 1".split()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [re.sub(" +", " ", line) for line in lines] == [
-        "window fine-tuning seed 0: 2 of 4 positions, not running",
-        "window fine-tuning seed 1: 0 of 4 positions, nothing begun here",
-        "window nbsp seed 0: 0 of 4 positions, not running",             # the shared position 1 is a state, not a position
-        "window nbsp seed 1: 0 of 4 positions, nothing begun here"]
+        "window fine-tuning seed 0: 2 of 4 positions, stopped",
+        "window fine-tuning seed 1: 0 of 4 positions, missing",
+        "window nbsp seed 0: 0 of 4 positions, missing, position 1 is shared and has 4 rounds",
+        "window nbsp seed 1: 0 of 4 positions, missing",
+        "1 stopped, 3 missing"]
 
 
 def test_status_does_not_count_a_run_with_other_settings(tiny, capsys):
-    cli.main("promote --sequence window --arm fine-tuning --seeds 0".split())
+    cli.main("promote --sequence window --arm fine-tuning --seeds 0 --copy-only".split())
     shutil.rmtree(".state")
     command = "status --sequence window --arm fine-tuning --seeds 0".split()
     capsys.readouterr()
@@ -152,7 +153,7 @@ def test_status_does_not_count_a_run_with_other_settings(tiny, capsys):
 
 
 def test_promote_copies_what_is_finished(tiny, capsys):
-    assert cli.main("promote --sequence window --seeds 0 1".split()) == 0
+    assert cli.main("promote --sequence window --seeds 0 1 --copy-only".split()) == 0
     out = Path("data/checkpoints/window")
     assert capsys.readouterr().out == f"{out}/fine-tuning: seed 0: 2 of 4\n{out}/nbsp: nothing finished\n"
     assert [path.name for path in out.iterdir()] == ["fine-tuning"]
@@ -160,7 +161,7 @@ def test_promote_copies_what_is_finished(tiny, capsys):
     assert run["finished"] == {"0": 2} and run["profile"] == "laptop" and run["config"]["arm"] == "fine-tuning"
     assert {f"position{k}.seed0.safetensors" for k in (1, 2)} < set(run["files"])
     assert pd.read_csv(out / "fine-tuning/R.csv").position.tolist() == [1, 1, 2, 2]
-    assert cli.main("promote --sequence window --arm fine-tuning --seeds 0 --last-only".split()) == 0
+    assert cli.main("promote --sequence window --arm fine-tuning --seeds 0 --last-only --copy-only".split()) == 0
     assert [name for name in read_run(out / "fine-tuning")["files"] if name.startswith("pos")] == ["position2.seed0.safetensors"]
 
 
@@ -212,7 +213,7 @@ def test_plan_groups_seeds_at_the_same_place(tiny):
 
 
 def test_plan_leaves_out_what_is_shipped_and_says_so(tiny, measured, capsys):
-    cli.main("promote --sequence window --arm fine-tuning --seeds 0".split())
+    cli.main("promote --sequence window --arm fine-tuning --seeds 0 --copy-only".split())
     path = Path("data/checkpoints/window/fine-tuning/run.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"finished": {"0": 4}}))
     capsys.readouterr()
@@ -232,7 +233,7 @@ def test_measuring_ends_soon_and_gives_plausible_rates(inside):
 
 
 def test_doctor_finds_a_damaged_file(tiny, monkeypatch, capsys):
-    cli.main("promote --sequence window --arm fine-tuning --seeds 0".split())
+    cli.main("promote --sequence window --arm fine-tuning --seeds 0 --copy-only".split())
     assert [grade for grade, _ in doctor.shipped()] == ["ok"]
     with open("data/checkpoints/window/fine-tuning/R.csv", "a") as file:
         file.write("\n")

@@ -13,6 +13,7 @@ def test_finished_seeds_are_left_alone(monkeypatch, capsys, options, expected):
     monkeypatch.setattr(planning, "shipped", lambda *names: {0: 4, 1: 2})
     monkeypatch.setattr(nbsp_lib.runs, "train_run", lambda profile, sequence, arm, seeds, *rest: trained.append(tuple(seeds)))
     monkeypatch.setattr(nbsp_lib.ship, "ship", lambda *names: {})
-    monkeypatch.setattr(cli, "place_for", lambda *names: "out")
+    monkeypatch.setattr(nbsp_lib.ship, "suits", lambda *names: None)
+    monkeypatch.setattr(planning, "footprint", lambda *names: "")
     assert cli.main(["run", "--profile", "laptop", "--sequence", "window", "--arm", "nbsp", *options.split()]) == 0
     assert trained == ([expected] if expected else []) and "finished already" in capsys.readouterr().out

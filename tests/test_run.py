@@ -8,6 +8,7 @@ import time
 import nbformat
 import pytest
 
+from nbsp_lib import run
 from nbsp_lib.run import main
 
 PARAMETERS = """# %% tags=["parameters"]
@@ -100,13 +101,13 @@ try:
 finally:
     (folder / "ended").touch()
 """)
-    run = subprocess.Popen([sys.executable, "-m", "nbsp_lib.run", source, str(target)], start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-m", "nbsp_lib.run", source, str(target)], start_new_session=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() or not (tmp_path / "started").read_text():
-        assert run.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(run.pid, number)
-    assert run.wait(timeout=30) == 128 + number
+    os.kill(process.pid, number)
+    assert process.wait(timeout=30) == 128 + number
     assert (tmp_path / "ended").exists() and not target.exists()
     for pid in map(int, (tmp_path / "started").read_text().split()):
         assert not _alive(pid)
@@ -122,3 +123,37 @@ def _alive(pid) -> bool:
     except psutil.NoSuchProcess:
         pass
     return False
+
+
+def test_what_is_in_other_hands_is_no_failure(tmp_path, capsys):
+    """A notebook that meets a lock: an exit code of its own, one line, and no failed copy for anybody to wonder about."""
+    source, target = write(tmp_path, "# %%\nraise BlockingIOError(11, 'Resource temporarily unavailable')\n")
+    assert main([source, str(target)]) == os.EX_TEMPFAIL
+    assert capsys.readouterr().err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source.py"]
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_stopped_kernel_is_given_time_to_save(tmp_path, deaf):
+    """Longer than the few seconds after which Jupyter would end it; one that did not hear of it is told again."""
+    source, target = write(tmp_path, f"""# %%
+import pathlib, signal, sys, time
+folder, came = pathlib.Path({str(tmp_path)!r}), []
+signal.signal(signal.SIGINT, signal.SIG_IGN if {deaf} else lambda *given: came.append(1))
+signal.signal(signal.SIGTERM, lambda *given: (folder / "told again").touch() or came.append(1))
+(folder / "started").touch()
+while not came:
+    time.sleep(0.01)
+time.sleep(0 if {deaf} else 4)
+(folder / "saved").touch()
+""")
+    patience = 6 if deaf else run.PATIENCE
+    program = f"import sys\nfrom nbsp_lib import run\nrun.PATIENCE = {patience}\nsys.exit(run.main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", program, source, str(target)], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    assert (tmp_path / "saved").exists() and (tmp_path / "told again").exists() == deaf
