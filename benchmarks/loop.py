@@ -10,6 +10,7 @@ from unittest import mock
 
 from benchmarks import common
 from benchmarks.plain_sac import Script
+from benchmarks.updates import MEDIUM
 from nbsp_lib import evaluate, train
 from nbsp_lib.config import distinct, tasks_of
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
@@ -25,9 +26,10 @@ PARTS = {"act": [(train, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "res
          "sample": [(train.Cycle, "draws"), (train.Cycle, "learn"), (Replay, "gather")], "update": [(train, "update")]}
 
 
-def make_ours(name, rows, episode, goals, P=1):
+def make_ours(name, rows, episode, goals, P=1, precision="highest"):
     common.as_in_training()
-    cycle = common.filled(replace(common.profile(name).train, episode=episode), METHODS["sac"](), P, rows=rows * P)
+    settings = replace(common.profile(name).train, episode=episode, matmul_precision=precision)
+    cycle = common.filled(settings, METHODS["sac"](), P, rows=rows * P)
     env = MetaWorld(common.TASK, cycle.seeds, cycle.train.envs, episode)
     env.goals = goals
 
@@ -119,6 +121,8 @@ def main(argv=None):
     for name, said in PROFILES.items():
         both = {"plain script": (make_plain, name, replay)} | {
             f"ours, {P} seed{'s' * (P > 1)}": (make_ours, name, replay, episode, goals, P) for P in POPULATIONS}
+        P = POPULATIONS[-1]
+        both[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, name, replay, episode, goals, P, "medium")
         rates, core = common.contest(both, options)
         cores.append(core)
         rows += [{"profile": name, "settings": said, "what": who, **common.against(rates, who, "plain script")} for who in rates]

@@ -14,7 +14,7 @@ from nbsp_lib.methods import METHODS
 OBS, ACT, WIDTH = MetaWorld.obs_dim, MetaWorld.act_dim, 256
 LAYERS, BATCHES = (WIDTH, WIDTH), (128, 256)
 POPULATIONS = {"cpu": (1, 3, 8), "cuda": (1, 8, 64, 128)}
-PLAIN, GEMM = "plain, 1 seed", "matrix product"
+PLAIN, GEMM, MEDIUM = "plain, 1 seed", "matrix product", "matmul_precision medium"
 PORTION = 8                   # updates whose chance is drawn together; in training those of a whole round are
 
 
@@ -34,9 +34,9 @@ def update_flops(obs_dim, act_dim, layers, batch):
     return target + 2 * trained(critic) + trained(actor) + 2 * 2 * forward(critic)
 
 
-def make_ours(P, batch, rows, device):
+def make_ours(P, batch, rows, device, precision="highest"):
     common.as_in_training()
-    train = replace(common.profile("paper").train, layers=LAYERS, batch=batch)
+    train = replace(common.profile("paper").train, layers=LAYERS, batch=batch, matmul_precision=precision)
     cycle = common.filled(train, METHODS["sac"](), P, device, rows)
 
     def work():
@@ -58,6 +58,32 @@ def make_plain(batch, rows, device):
     return work
 
 
+def products(obs_dim, act_dim, layers):
+    """The matrix products of an update: (networks, rows, inner, columns) of each; None stands for the batch. See update_flops."""
+    actor, critic = [obs_dim, *layers, 2 * act_dim], [obs_dim + act_dim, *layers, 1]
+    pairs = lambda sizes: list(zip(sizes[:-1], sizes[1:]))
+    forward = lambda C, sizes: [(C, None, a, b) for a, b in pairs(sizes)]
+    inputs = lambda C, some: [(C, None, b, a) for a, b in some]
+    weights = lambda C, sizes: [(C, a, None, b) for a, b in pairs(sizes)]
+    learned = lambda C, sizes: forward(C, sizes) + weights(C, sizes) + inputs(C, pairs(sizes)[1:])
+    through = forward(2, critic) + inputs(2, pairs(critic))
+    return forward(1, actor) + forward(2, critic) + learned(2, critic) + learned(1, actor) + through
+
+
+def make_products(P, batch, device):
+    """The products of an update one after the other, each with operands of its own, and nothing else."""
+    size = lambda n: batch if n is None else n
+    operands = [(torch.rand(P * C, size(a), size(k), device=device), torch.rand(P * C, size(k), size(b), device=device))
+                for C, a, k, b in products(OBS, ACT, LAYERS)]
+    common.as_in_training()
+
+    def work():
+        for left, right in operands:
+            torch.bmm(left, right)
+        return P
+    return work
+
+
 def make_gemm(device):
     """256×256×256 fp32 products; on a GPU 256 of them at once."""
     n = 256 if device == "cuda" else 1
@@ -76,6 +102,9 @@ def main(argv=None):
     for batch in BATCHES:
         ours = {f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, batch, common.rows_of(options, P), options.device)
                 for P in POPULATIONS[options.device]}
+        P = POPULATIONS[options.device][1]
+        ours[f"its products alone, {P} seeds"] = (make_products, P, batch, options.device)
+        ours[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, P, batch, common.rows_of(options, P), options.device, "medium")
         others = {GEMM: (make_gemm, options.device), PLAIN: (make_plain, batch, common.rows_of(options), options.device)}
         rates, core = common.contest(others | ours, options)
         cores.append(core)

@@ -72,7 +72,8 @@ def run(args):
             print(f"{out}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
         if missing:
             print(footprint(profile, sequence, arm, min(args.population, len(missing))))
-            train_run(profile, sequence, arm, missing, args.population, args.positions, args.device)
+            train_run(profile, sequence, arm, missing, args.population, args.positions, args.device,
+                      workers=args.workers)
             done = ship(profile, sequence, arm, missing, out)
             print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
 
@@ -100,7 +101,8 @@ def with_engine(args, profile, grid, seeds):
     backend = BACKENDS[name](jobs, gpus, **{key: value for key, value in options.items() if value is not None})
     if backend.jobs < jobs:
         print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
-    return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc)
+    return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc,
+                    workers=args.workers)
 
 
 def status(args):
@@ -165,6 +167,7 @@ def parser():
         if name == "run":
             sub.add_argument("--positions", type=int, help="stop after so many positions of the sequence (default: all)")
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
+            sub.add_argument("--workers", type=int, default=0, help="processes that step the environments of a job, for a GPU")
             sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
             sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
             sub.add_argument("--partition", help="of Slurm")
@@ -183,6 +186,8 @@ def main(argv=None) -> int:
         for name in ("population", "positions", "jobs", "minutes"):
             if (number := getattr(args, name, None)) is not None and number < 1:
                 raise ConfigError(f"--{name}: {number} must be at least 1")
+        if getattr(args, "workers", 0) < 0:
+            raise ConfigError(f"--workers: {args.workers} must be at least 0")
         return args.function(args) or 0
     except ConfigError as error:
         print(error, file=sys.stderr)

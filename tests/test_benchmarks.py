@@ -51,11 +51,13 @@ def test_every_benchmark_writes_the_rows_it_promises(ran):
     assert tuple(records) == NAMES
     rows = {name: [table["rows"] for table in record["tables"]] for name, record in records.items()}
     assert {(r["batch"], r["what"]) for r in rows["updates"][0]} == {
-        (b, who) for b in updates.BATCHES for who in ("plain, 1 seed", "ours, 1 seed", "ours, 3 seeds", "ours, 8 seeds")}
+        (b, who) for b in updates.BATCHES for who in ("plain, 1 seed", "ours, 1 seed", "ours, 3 seeds", "ours, 8 seeds",
+                                             "its products alone, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
     assert {(r["episode"], r["what"]) for r in rows["environments"][0]} == {(e, who) for e in (200, 500) for who in (
         "plain loop", "ours, 1 environment", "ours, 4 environments", "ours, 12 environments")}
     assert {(r["profile"], r["what"]) for r in rows["loop"][0]} == {
-        (p, who) for p in ("paper", "laptop") for who in ("plain script", "ours, 1 seed", "ours, 3 seeds")}
+        (p, who) for p in ("paper", "laptop") for who in (
+            "plain script", "ours, 1 seed", "ours, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
     assert {r["arm"] for r in rows["methods"][0]} == set(methods.contenders(common.profile("laptop")))
     assert [r["arm"] for r in rows["scoring"][0]] == ["nbsp", "nbsp-balanced"]
     for name, record in records.items():
@@ -193,3 +195,10 @@ def test_commands_of_the_readme_are_understood(line, monkeypatch):
     name, *words = shlex.split(line)
     with pytest.raises(Begun):
         importlib.import_module(f"benchmarks.{name}").main(words)
+
+
+def test_the_products_alone_are_all_products_of_an_update():
+    for batch, layers in ((128, updates.LAYERS), (32, (16, 8, 4))):
+        made = updates.products(updates.OBS, updates.ACT, layers)
+        count = sum(2 * C * (a or batch) * (k or batch) * (b or batch) for C, a, k, b in made)
+        assert count == updates.update_flops(updates.OBS, updates.ACT, layers, batch)

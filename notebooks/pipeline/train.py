@@ -26,6 +26,7 @@ seeds = []  # seeds to train; empty: those of the profile
 population = 1  # seeds trained together as one tensor program: 1 on a CPU, many on a GPU
 positions = 0  # stop after so many positions of the sequence; 0: all
 device = "cpu"  # cpu or cuda
+workers = 0  # processes that step the environments, for a GPU; 0: this one
 out = "runs/smoke/checkpoints/window/nbsp"  # result folder
 
 # %% [markdown]
@@ -57,7 +58,7 @@ print(json.dumps(cell, indent=1))
 # state; `nbsp status` reads it.
 
 # %%
-runs.train_run(profile, sequence, arm, seeds, population, positions or None, device)
+runs.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers)
 finished = ship.ship(profile, sequence, arm, seeds, out)
 pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 
