@@ -11,7 +11,7 @@ def test_finished_seeds_are_left_alone(monkeypatch, capsys, options, expected):
     """Seed 0 has finished all four positions, seed 1 two of them, seed 2 none."""
     trained = []
     monkeypatch.setattr(planning, "shipped", lambda *names: {0: 4, 1: 2})
-    monkeypatch.setattr(nbsp_lib.runs, "train_run", lambda profile, sequence, arm, seeds, *rest, **how: trained.append(tuple(seeds)))
+    monkeypatch.setattr(nbsp_lib.runs, "train_run", lambda profile, sequence, arm, seeds, *rest, **how: trained.append((*seeds,)))
     monkeypatch.setattr(nbsp_lib.ship, "ship", lambda *names: {})
     monkeypatch.setattr(nbsp_lib.ship, "suits", lambda *names: None)
     monkeypatch.setattr(planning, "footprint", lambda *names: "")
