@@ -18,20 +18,25 @@ PLAIN, GEMM, MEDIUM = "plain, 1 seed", "matrix product", "matmul_precision mediu
 PORTION = 8                   # updates whose chance is drawn together; in training those of a whole round are
 
 
-def update_flops(obs_dim, act_dim, layers, batch):
-    """Floating-point operations of the matrix products of one update of one seed: 2 a multiplication, elementwise work not
-    counted.
+def products(obs_dim, act_dim, layers):
+    """The matrix products of one update of one seed: (networks, rows, inner, columns) of each; None stands for the batch.
 
-    Forward, a network costs f = 2 B Σ in·out. Backward it costs f for the gradients of its weights and f for those of its
-    inputs, where they are needed: less its first layer if the input is data.
-    Target of the critics: f of the actor and of two critics. Critics: forward, weights, inputs. Actor: forward of the actor
-    and of two critics, back through the critics to the action (their inputs, no weights), then weights and inputs of the actor.
+    Target of the critics: forward through the actor and two critics. Critics: forward, then back to their weights and hidden
+    inputs. Actor: its own forward and back in the same way, in between through both critics to the action (inputs, no weights).
     """
-    forward = lambda sizes: 2 * batch * sum(a * b for a, b in zip(sizes[:-1], sizes[1:]))
     actor, critic = [obs_dim, *layers, 2 * act_dim], [obs_dim + act_dim, *layers, 1]
-    trained = lambda sizes: 2 * forward(sizes) + forward(sizes[1:])
-    target = forward(actor) + 2 * forward(critic)
-    return target + 2 * trained(critic) + trained(actor) + 2 * 2 * forward(critic)
+    pairs = lambda sizes: list(zip(sizes[:-1], sizes[1:]))
+    forward = lambda C, sizes: [(C, None, a, b) for a, b in pairs(sizes)]
+    inputs = lambda C, some: [(C, None, b, a) for a, b in some]
+    weights = lambda C, sizes: [(C, a, None, b) for a, b in pairs(sizes)]
+    learned = lambda C, sizes: forward(C, sizes) + weights(C, sizes) + inputs(C, pairs(sizes)[1:])
+    through = forward(2, critic) + inputs(2, pairs(critic))
+    return forward(1, actor) + forward(2, critic) + learned(2, critic) + learned(1, actor) + through
+
+
+def update_flops(obs_dim, act_dim, layers, batch):
+    """Floating-point operations of these products: 2 a multiplication; elementwise work is not counted."""
+    return sum(2 * C * (a or batch) * (k or batch) * (b or batch) for C, a, k, b in products(obs_dim, act_dim, layers))
 
 
 def make_ours(P, batch, rows, device, precision="highest"):
@@ -56,18 +61,6 @@ def make_plain(batch, rows, device):
             agent.update()
         return ACTOR_EVERY
     return work
-
-
-def products(obs_dim, act_dim, layers):
-    """The matrix products of an update: (networks, rows, inner, columns) of each; None stands for the batch. See update_flops."""
-    actor, critic = [obs_dim, *layers, 2 * act_dim], [obs_dim + act_dim, *layers, 1]
-    pairs = lambda sizes: list(zip(sizes[:-1], sizes[1:]))
-    forward = lambda C, sizes: [(C, None, a, b) for a, b in pairs(sizes)]
-    inputs = lambda C, some: [(C, None, b, a) for a, b in some]
-    weights = lambda C, sizes: [(C, a, None, b) for a, b in pairs(sizes)]
-    learned = lambda C, sizes: forward(C, sizes) + weights(C, sizes) + inputs(C, pairs(sizes)[1:])
-    through = forward(2, critic) + inputs(2, pairs(critic))
-    return forward(1, actor) + forward(2, critic) + learned(2, critic) + learned(1, actor) + through
 
 
 def make_products(P, batch, device):
