@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
 from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
+from nbsp_lib.methods import find
 from nbsp_lib.nets import Net
 from nbsp_lib.sac import Agent
 
@@ -78,9 +79,10 @@ class SeedState:
         data, name = save({k: t.contiguous().cpu() for k, t in tensors.items()}), f"state-{serial}.safetensors"
         write_atomic(self.folder / name, data)
         networks = old.get("networks", {})
-        networks |= {path.name: sha256(path) for path in self.folder.glob("position*.safetensors") if path.name not in networks}
-        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log,
-                    "rows": len(rows), "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
+        found = self.folder.glob("position*.safetensors")
+        networks |= {path.name: sha256(path) for path in found if path.name not in networks}
+        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log, "rows": len(rows),
+                    "width": rows.shape[1], "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
         self.write(manifest)
         self.tidy(manifest)
 
@@ -90,9 +92,10 @@ class SeedState:
             if path.name not in (manifest["state"], manifest["log"]):
                 path.unlink()
 
-    def load(self, width):
-        """-> tensors, manifest, recent rows [n, width] of the last save. Corrupted if a file is not as it was written."""
+    def load(self):
+        """-> tensors, manifest, recent rows [n, D] of the last save. Corrupted if a file is not as it was written."""
         manifest = self.manifest
+        width = manifest["width"]
         tensors = load(checked(self.folder / manifest["state"], manifest["sha256"]))
         path, size = self.folder / manifest["log"], manifest["rows"] * width * 4
         data = path.read_bytes()[:size] if path.exists() else b""      # beyond `size` lies what a killed save had begun
@@ -119,9 +122,16 @@ def self_checksum(manifest):
     return hashlib.sha256(json.dumps(json.loads(json.dumps(manifest)), sort_keys=True).encode()).hexdigest()
 
 
-def network_bytes(agent, p):
-    """One seed's actor and critics as a safetensors file in fp16: "actor.w0" [C, in, W], …"""
-    return save({f"{net.name}.{k}": t[p].half().contiguous().cpu() for net in agent.networks for k, t in net.params.items()})
+def network_bytes(agent, method, p):
+    """One seed's networks as a safetensors file in fp16: "actor.w0" [C, in, W], …, and "method.…", the state it acts from."""
+    named = {f"{net.name}.{k}": t for net in agent.networks for k, t in net.params.items()}
+    named |= {f"method.{k}": method.state[k] for k in method.acts_from}
+    return save({k: t[p].half().contiguous().cpu() for k, t in named.items()})
+
+
+def actor_bytes(data):
+    """The file of `network_bytes` without the critics."""
+    return save({k: t for k, t in load(data).items() if not k.startswith(("critic.", "method.critic"))})
 
 
 def read_run(folder, take=lambda name, data: None):
@@ -140,7 +150,7 @@ def read_run(folder, take=lambda name, data: None):
 
 
 def load_agent(folder, position, seeds, run=None):
-    """The agent as it was at the end of `position` (from 1) for `seeds`: fp32 tensors, no optimiser's past.
+    """-> the agent as it was at the end of `position` (from 1) for `seeds`, and its method: fp32 tensors, no optimiser's past.
 
     Each file is compared with its sha256 in run.json before it is parsed. Corrupted or KeyError names what is wrong.
     """
@@ -156,7 +166,11 @@ def load_agent(folder, position, seeds, run=None):
         except SafetensorError as error:
             raise Corrupted(f"{folder / name}: {error}") from None
     stack = {k: torch.stack([one[k].float() for one in loaded]) for k in loaded[0]}
-    nets = {name: Net(name, {k.split(".")[1]: t for k, t in stack.items() if k.startswith(name)}) for name in ("actor", "critic")}
-    P, tasks = len(seeds), dict.fromkeys(run["config"]["tasks"])
-    return Agent(nets["actor"], nets["critic"], {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
-                 torch.zeros(P, 1, dtype=torch.long), tuple(tasks))
+    part = lambda name: {k.removeprefix(f"{name}."): t for k, t in stack.items() if k.startswith(f"{name}.")}
+    nets = {name: Net(name, part(name)) for name in ("actor", "critic") if part(name)}
+    P, config = len(seeds), run["config"]
+    method = find(config["method"])(**config["settings"])
+    method.state = part("method")
+    agent = Agent(nets["actor"], nets.get("critic"), {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
+                  torch.zeros(P, 1, dtype=torch.long), tuple(dict.fromkeys(config["tasks"])))
+    return agent, method

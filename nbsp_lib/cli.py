@@ -1,4 +1,6 @@
-"""The command `nbsp`: doctor, plan, run, status, promote. A bad name costs one line and exit code 2, never training time."""
+"""The command `nbsp`: doctor, plan, run, status, promote, check-method.
+
+A bad name costs one line and exit code 2, never training time."""
 from __future__ import annotations
 
 import argparse
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from nbsp_lib.config import ConfigError, cell, check_seeds, load_profile, tasks_of
 from nbsp_lib.files import Corrupted
-from nbsp_lib.strict import nearest, one_of
+from nbsp_lib.strict import nearest, one_of, scalar
 
 SHIPPED = "data/checkpoints"
 EXAMPLES = {
@@ -19,6 +21,7 @@ EXAMPLES = {
     "run": "nbsp run --profile laptop --sequence window --arm nbsp fine-tuning --jobs 2",
     "status": "nbsp status --profile laptop",
     "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning",
+    "check-method": "nbsp check-method docs/my_method.py:Anchor --set strength=10",
 }
 
 
@@ -130,6 +133,18 @@ def doctor(args):
     return 0 if examine() else 1
 
 
+def check_method(args):
+    """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, package.module:Class
+    or a name of METHODS. Exit code 1 if something does not hold."""
+    from nbsp_lib.config import arm_of
+    from nbsp_lib.conformance import examine
+    from nbsp_lib.methods import find
+    settings = dict(pair.partition("=")[::2] for pair in args.set or ())
+    chosen = arm_of("checked", {"method": args.path} | {key: scalar(value) for key, value in settings.items()}, "check-method")
+    print(f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings"))
+    return 0 if examine(lambda: find(chosen.method)(**chosen.settings)) else 1
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose refusals are a ConfigError of one line."""
 
@@ -150,12 +165,15 @@ class Parser(argparse.ArgumentParser):
 def parser():
     top = Parser(prog="nbsp", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    for function in (doctor, plan, run, status, promote):
-        name = function.__name__
+    for function in (doctor, plan, run, status, promote, check_method):
+        name = function.__name__.replace("_", "-")
         sub = commands.add_parser(name, help=function.__doc__.splitlines()[0], description=inspect.getdoc(function),
                                   epilog=f"example: {EXAMPLES[name]}")
         sub.set_defaults(function=function)
-        if name == "doctor":
+        if name == "check-method":
+            sub.add_argument("path", help="my_method.py:Class, package.module:Class, or a name such as ewc")
+            sub.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="settings that differ from their defaults")
+        if name in ("doctor", "check-method"):
             continue
         sub.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
         sub.add_argument("--sequence", nargs="+", help="sequences or single tasks; default: what the profile trains")

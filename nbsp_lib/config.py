@@ -67,7 +67,7 @@ class Analysis:
 @dataclass(frozen=True)
 class Arm:
     name: str
-    method: str                    # name in nbsp_lib.methods.METHODS
+    method: str                    # name in nbsp_lib.methods.METHODS, or import path, see methods.find
     settings: dict                 # every keyword argument of the method's constructor, defaults filled in
 
 
@@ -97,6 +97,7 @@ _RULES = {
                     ("in 1..50, one per goal", lambda x: 1 <= x <= 50)),
     **dict.fromkeys(("gamma", "store", "share"), _SHARE), **dict.fromkeys(("alpha", "replay_every"), _NOT_NEGATIVE),
     "profile": ("made of a-z, 0-9 and -", lambda x: re.fullmatch("[a-z0-9-]+", x)),
+    "arm": ("made of a-z, 0-9, - and .", lambda x: re.fullmatch("[a-z0-9][a-z0-9.-]*", x)),
     "layers": ("a list of widths > 0", lambda x: x and min(x) > 0),
     "tau": ("in (0, 1]", lambda x: 0 < x <= 1), "episode": ("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500),
     "evaluations": (">= 3: R is the mean of the last three", lambda x: x >= 3),
@@ -132,15 +133,19 @@ def _check_train(train: Train):
         raise ConfigError(f"train.evaluations: {train.evaluations} do not fit into {train.steps // rows} rounds")
 
 
-def _arm(name, value) -> Arm:
-    """The arm, its settings checked against the annotations of the method's constructor and by the constructor."""
-    from nbsp_lib.methods import METHODS  # here, because reading a file otherwise needs no torch
-    key = f"arms.{name}"
-    _setting(name, str, "profile", key)                   # paths are made of it, as of the profile's name
+def arm_of(name, value, key) -> Arm:
+    """The arm of a mapping {method, settings…}, checked against the annotations of the method's constructor and by the
+    constructor. ConfigError, which begins with `key`."""
+    from nbsp_lib.methods import METHODS, find  # here, because reading a file otherwise needs no torch
+    _setting(name, str, "arm", key)                       # paths are made of it
     if not isinstance(value, dict) or "method" not in value:
         raise ConfigError(f"{key}.method: missing")
-    one_of(convert(value["method"], str, f"{key}.method"), METHODS, "method", f"{key}.method")
-    method = METHODS[value["method"]]
+    if ":" not in convert(value["method"], str, f"{key}.method"):              # not an import path
+        one_of(value["method"], METHODS, "method", f"{key}.method")
+    try:
+        method = find(value["method"])
+    except ValueError as error:
+        raise ConfigError(f"{key}.method: {' '.join(str(error).split())}") from None
     parameters = inspect.signature(method, eval_str=True).parameters.values()
     known = {p.name: p for p in parameters if p.default is not p.empty}
     mapping(value, ["method", *known], f"{key}.", required=False)
@@ -200,8 +205,8 @@ def load_profile(path) -> Profile:
         made = {name: _setting(document[name], str, name, name) for name, hint in hints.items() if hint is str}
         made |= {name: _section(hints[name], document[name], f"{name}.") for name in ("grid", "train", "analysis")}
         _check_train(made["train"])
-        mapping(document["arms"], document["arms"], "arms.")               # any name: each is checked in _arm
-        arms = {name: _arm(name, value) for name, value in document["arms"].items()}
+        mapping(document["arms"], document["arms"], "arms.")               # any name: each is checked in arm_of
+        arms = {name: arm_of(name, value, f"arms.{name}") for name, value in document["arms"].items()}
         _check_grid(made["grid"], arms)
         return Profile(**made, seeds=check_seeds(document["seeds"]), arms=arms)
     except ConfigError as error:

@@ -110,14 +110,14 @@ def updated(seeds, device):
     from nbsp_lib.replay import Replay
     from nbsp_lib.sac import make_agent, update
     torch.set_num_threads(1)
-    agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, 4, (32, 32), ("task",), device)
+    settings = SimpleNamespace(layers=(32, 32), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
+    agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, 4, ("task",), settings, device)
     replay, batch = Replay(len(seeds), 64, 1, 1, 39, 4, device), 32
     drawn = [torch.rand(64, 84, generator=torch.Generator().manual_seed(s)) for s in seeds]
     replay.data[:, :64], replay.seen = torch.stack(drawn).to(device), 64
     rows = torch.arange(batch, device=device).expand(len(seeds), -1)
     noise = torch.stack([torch.randn(2, batch, 4, generator=torch.Generator().manual_seed(s)) for s in seeds], 1).to(device)
-    settings = SimpleNamespace(gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
-    update(agent, replay, rows, rows, noise, Method(), settings)
+    update(agent, replay, rows, rows, {"sac": noise}, Method(), settings)
     return agent.tensors()
 
 

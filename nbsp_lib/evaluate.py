@@ -12,7 +12,7 @@ import torch
 
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.method import Method
-from nbsp_lib.sac import act, q_values
+from nbsp_lib.sac import act, loss_gradients, make_probes, q_values
 
 WAVE = 10           # episodes stepped at once: fixed, because the size of a batch may change the last bit of a product
 
@@ -94,21 +94,36 @@ def measure(agent, task, seeds, episodes, episode, method=None, make=MetaWorld):
 
 
 class World:
-    """What a method's hook may ask for: the tasks, the seeds, rollouts, samples of recent experience."""
+    """What a method's hook may ask for: the tasks, the seeds, rollouts, recent experience, chance, more updates."""
 
-    def __init__(self, agent, method, replay, gens, seeds, train, make=MetaWorld):
+    def __init__(self, agent, method, replay, gens, seeds, train, make=MetaWorld, learn=None):
         self.agent, self.method, self.replay, self.gens, self.make = agent, method, replay, gens, make
-        self.seeds, self.tasks, self.train = seeds, agent.tasks, train
+        self.seeds, self.tasks, self.settings, self.learn = seeds, agent.tasks, train, learn
 
     def rollout(self, task):
         """Hidden activations {network: [P, C, T, W] per layer} and goal metric [P, T] of the scoring rollout of `task`."""
-        self.method.before_task(self.agent, task, "evaluate")
-        played = rollout(snapshot(self.agent), self.tasks[task], self.seeds, self.train.scoring_episodes,
-                         self.train.episode, hidden=True, method=self.method, make=self.make)
-        goal = played.success if self.train.goal == "success" else played.reward
+        played = rollout(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes,
+                         self.settings.episode, hidden=True, method=self.method, make=self.make)
+        self.method.before_task(self.agent, task, "resume")
+        goal = played.success if self.settings.goal == "success" else played.reward
         return played.hidden, goal.flatten(1).to(self.agent.updates.device)
 
+    def draw(self, kind, *shape):
+        """kind (torch.rand, torch.randn) of [P, *shape], from generators that training does not use."""
+        return torch.stack([kind(shape, generator=g) for g in self.gens]).to(self.agent.updates.device)
+
     def sample(self, n):
-        """A batch of n recent rows per seed, a dict of [P, n, width], from generators that training does not use."""
-        u = torch.stack([torch.rand(n, generator=g) for g in self.gens])
-        return self.replay.gather(self.replay.recent(u.to(self.agent.updates.device)))
+        """A batch of n recent rows per seed, a dict of [P, n, width]."""
+        return self.replay.gather(self.replay.recent(self.draw(torch.rand, n)))
+
+    def blame(self, n):
+        """Hidden activations on n recent rows and the derivatives of the two losses by them: {network: list of [P, C, n, W]}
+        twice. For networks that are multi-layer perceptrons."""
+        batch = self.sample(n)
+        noise = self.draw(torch.randn, 2, n, batch["action"].shape[-1]).transpose(0, 1)           # [2, P, n, A]
+        found = loss_gradients(self.agent, batch, noise, self.method, self.settings, make_probes(self.agent, n))
+        return {name: hidden for name, (_, _, hidden) in found.items()}, {name: blame for name, (_, blame, _) in found.items()}
+
+    def train(self, n):
+        """n more updates from the recent rows, the method's hooks in force, without a step of the environment."""
+        self.learn(n)

@@ -14,6 +14,16 @@ def usable(tensor):
     return not (tensor.is_cuda or torch.compiler.is_compiling())
 
 
+def affine(x, w, b):
+    """x [N, B, in] @ w [N, in, out] + b [N, 1, out] -> [N, B, out], to the last bit the same for each n whatever N.
+
+    One output is a product with a vector, for which MKL has other code alone than in a batch, and slow code in a batch.
+    """
+    if w.shape[-1] > 1 or not usable(x):
+        return torch.baddbmm(b, x, w)
+    return torch.stack([torch.addmm(*one) for one in zip(b, x, w)])
+
+
 class StackedMLP(torch.autograd.Function):
     """nets.mlp_forward with ReLU: (depth, x, *weights, *biases, *probe) -> (out, *hidden), shapes as there.
 
@@ -28,7 +38,7 @@ class StackedMLP(torch.autograd.Function):
         x, inputs = x.expand(P, C, -1, -1).flatten(0, 1), []               # [P·C, B, in]
         for i, (w, b) in enumerate(zip(weights, biases)):
             inputs.append(x)
-            x = torch.baddbmm(b.flatten(0, 1), x, w.flatten(0, 1))
+            x = affine(x, w.flatten(0, 1), b.flatten(0, 1))
             if i < depth - 1:
                 x.relu_()
         ctx.save_for_backward(*inputs, *weights)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nbsp_lib.config import Profile, cell, config_hash, tasks_of
 from nbsp_lib.files import Corrupted, write_atomic
-from nbsp_lib.methods import METHODS
+from nbsp_lib.methods import find
 from nbsp_lib.planning import shipped
 from nbsp_lib.progress import line
 from nbsp_lib.runs import fingerprint, place, states_of, trunk_of
@@ -70,7 +70,7 @@ class Job:
     def trunks(self):
         """The states of a shared position 1 that this job has to train first, or to wait for."""
         new = [seed for seed, state in states_of(self.run, self.seeds).items() if not state.manifest]
-        if not METHODS[self.run["method"]].forkable:
+        if not find(self.run["method"]).forkable:
             return []
         train = self.profile.train
         return [state for state in states_of(trunk_of(self.run), new).values()

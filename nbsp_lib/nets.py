@@ -20,13 +20,15 @@ class Net:
     params: "w0" [P, C, in, W], "b0" [P, C, 1, W], "w1", … ; the last pair is the output layer, which is never scored.
     m, v: Adam's first and second moments, shaped like params.
     clocks: [(count, names)]: how many updates the parameters `names` have seen, broadcastable to them. One clock
-    [P, 1, 1, 1] serves them all; a method that resets single units replaces it by clocks of its own.
+    [P, 1, 1, 1] serves them all; a method that resets single units calls `time_units`.
+    row_clocks: {weights: count [P, C, 1, in]} of the units they come from: such a weight is as old as the younger of its ends.
     """
     name: str
     params: dict
     m: dict = field(init=False)
     v: dict = field(init=False)
     clocks: list = field(init=False)
+    row_clocks: dict = field(init=False, default_factory=dict)
 
     def __post_init__(self):
         self.m = {k: torch.zeros_like(p) for k, p in self.params.items()}
@@ -38,6 +40,21 @@ class Net:
     def depth(self):
         """Number of linear layers; layers 0 … depth−2 are hidden."""
         return sum(k.startswith("w") for k in self.params)
+
+    def time_units(self):
+        """A clock for every hidden unit, [P, C, 1, W], in place of one for all; once, before any update.
+
+        A unit that is reset takes its incoming weights, its bias and its outgoing weights with it.
+        """
+        count, last = self.clocks[0][0], self.depth - 1
+        units = [torch.zeros_like(self.params[f"b{i}"]) for i in range(last)]
+        self.clocks = [(unit, [f"w{i}", f"b{i}"]) for i, unit in enumerate(units)] + [(count, [f"w{last}", f"b{last}"])]
+        self.row_clocks = {f"w{i + 1}": unit for i, unit in enumerate(units)}
+
+    def reset_adam(self):
+        """Forget moments and counts together: with moments alone the next steps would overshoot."""
+        for t in (*self.m.values(), *self.v.values(), *(clock for clock, _ in self.clocks)):
+            t.zero_()
 
     def tensors(self):
         """Name -> tensor, each with a leading P, of everything that must be saved to go on exactly."""
@@ -67,7 +84,7 @@ def linear(x, w, b):
     """x [P, 1 or C, B, in] @ w [P, C, in, out] + b [P, C, 1, out] -> [P, C, B, out], as one batched product."""
     P, C = w.shape[:2]
     x = x.expand(P, C, -1, -1)
-    return torch.baddbmm(b.flatten(0, 1), x.flatten(0, 1), w.flatten(0, 1)).unflatten(0, (P, C))
+    return fused.affine(x.flatten(0, 1), w.flatten(0, 1), b.flatten(0, 1)).unflatten(0, (P, C))
 
 
 def mlp_forward(net, params, x, probe=None, activation=F.relu):

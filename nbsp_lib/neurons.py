@@ -30,10 +30,10 @@ def skill_scores(hidden, goal, score="paper"):
         raise ValueError(f"the goal metric is constant over the rollout of population rows {rows}: nothing to score")
     active = hidden > hidden.mean(1, keepdim=True)                               # [P, T, W]
     good = (goal > goal.mean(1, keepdim=True))[..., None]                        # [P, T, 1]
-    agree = (active == good).float()                                             # [P, T, W]
+    agree = (active == good).to(hidden.dtype)                                             # [P, T, W]
     if score == "balanced":
         hit = lambda moments: (agree * moments).sum(1) / moments.sum(1)          # [P, W]
-        accuracy = (hit(good.float()) + hit((~good).float())) / 2
+        accuracy = (hit(good.to(agree)) + hit((~good).to(agree))) / 2
     else:
         accuracy = agree.mean(1)
     return accuracy if score == "accuracy" else torch.maximum(accuracy, 1 - accuracy)
@@ -51,6 +51,24 @@ def base_rate(goal):
 def silent(hidden):
     """Which neurons never fire in the rollout: hidden [P, T, W] -> bool [P, W]."""
     return (hidden == 0).all(1)
+
+
+def unit_activity(hidden):
+    """Sokar et al. 2023, Eq. 1: mean |h| of each unit over the mean of its layer, s [P, C, W]. hidden [P, C, B, W]."""
+    size = hidden.abs().mean(2)                                              # [P, C, W]
+    return size / (size.mean(2, keepdim=True) + 1e-9)
+
+
+def importance(hidden, blame):
+    """Taylor's estimate of how much the loss needs each unit: mean |h · dL/dh| over the batch, as a multiple of its layer's
+    root mean square (Paik et al. 2020), [P, C, W]. hidden, blame [P, C, B, W]; zeros for a layer that is all zero."""
+    size = (hidden * blame).abs().mean(2)                                        # [P, C, W]
+    return size / size.pow(2).mean(2, keepdim=True).sqrt().clamp_min(1e-18)
+
+
+def incoming_norm(w, b):
+    """Euclidean norm of each unit's incoming weights and bias, [P, C, W]. w [P, C, in, W], b [P, C, 1, W]."""
+    return (w.pow(2).sum(2) + b[:, :, 0].pow(2)).sqrt()
 
 
 def top_neurons(scores, share):

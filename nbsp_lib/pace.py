@@ -60,9 +60,9 @@ def readiness(task, seed=0, tried=5):
     return built - before + (time.process_time() - built) * MetaWorld.goals / tried
 
 
-def replay_bytes(train, tasks):
+def replay_bytes(train, tasks, method):
     """Bytes of one seed's replay on a sequence with so many distinct tasks (replay.Replay: float32 rows)."""
-    width = 2 * MetaWorld.obs_dim + MetaWorld.act_dim + 2             # reward and done
+    width = 2 * MetaWorld.obs_dim + MetaWorld.act_dim + 2 + sum(method.columns(MetaWorld.act_dim).values())    # reward, done
     return 4 * width * (train.steps + tasks * int(train.store * train.steps))
 
 
@@ -92,5 +92,7 @@ def measure(train, sequence, method, size, seconds):
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
     state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
+    network = len(network_bytes(agent, method, 0))
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 replay=replay_bytes(train, len(player.tasks)), state=state, network=len(network_bytes(agent, 0)), start=ready)
+                 replay=replay_bytes(train, len(player.tasks), method),
+                 state=state, network=network, start=ready)

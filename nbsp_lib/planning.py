@@ -14,8 +14,7 @@ import torch
 from nbsp_lib.config import cell, config_hash, distinct, tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.evaluate import WAVE
-from nbsp_lib.method import overrides
-from nbsp_lib.methods import METHODS
+from nbsp_lib.methods import find
 from nbsp_lib.pace import measure, replay_bytes
 from nbsp_lib.runs import STATE, place, states_of, trunk_of
 from nbsp_lib.sac import make_agent
@@ -29,7 +28,7 @@ SECONDS = 2.5                 # of measuring, over all methods and group sizes
 WORKSPACE, FIRST_TASK, FURTHER_TASK, NOTEBOOK = 15e6, 115e6, 55e6, 130e6
 # Bytes per neuron of a network and step of the scoring rollout: 12 of the activations of three networks, the rest while one
 # of them is scored.
-SCORING = {"paper": 29, "balanced": 41, "accuracy": 29}
+SCORING = {"balanced": 41}    # 29 for every other score
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def jobs(profile, grid, seeds, population, keep=True, root=STATE):
     train, made, trunks = profile.train, [], {}
     for sequence, arm in dict.fromkeys(grid):
         run, chosen, positions = cell(profile, sequence, arm), profile.arms[arm], tasks_of(sequence)
-        method, K, M = METHODS[chosen.method](**chosen.settings), len(positions), len(distinct(positions))
+        method, K, M = find(chosen.method)(**chosen.settings), len(positions), len(distinct(positions))
         mine, trunk = states_of(run, seeds, root), states_of(trunk_of(run), seeds, root)
         whole, starts = shipped(profile, sequence, arm) if keep else {}, {}
         for seed in (s for s in seeds if whole.get(s, 0) < K):
@@ -103,7 +102,7 @@ def jobs(profile, grid, seeds, population, keep=True, root=STATE):
                     trunks.setdefault((sequence, M), {})[seed] = before
             if at < (K, 0) and not (manifest or {}).get("diverged"):
                 starts[seed] = at
-        made += [Job(sequence, arm, chosen.method, group, work_from(train, M, overrides(method, "after_task"), at, K))
+        made += [Job(sequence, arm, chosen.method, group, work_from(train, M, method.needs_rollout, at, K))
                  for at, group in groups(starts, population)]
     return [Job(sequence, SHARED, "sac", group, work_from(train, M, False, at, 1, switch=False))
             for (sequence, M), starts in trunks.items() for at, group in groups(starts, population)] + made
@@ -144,10 +143,10 @@ def libraries():
 def memory(train, tasks, method, size):
     """The Memory of `size` seeds of a method (a Method) on the distinct `tasks`, in a process that begins like this one."""
     base = libraries() + WORKSPACE + FIRST_TASK + (len(tasks) - 1) * FURTHER_TASK
-    agent = make_agent(method, [torch.Generator()], MetaWorld.obs_dim, MetaWorld.act_dim, train.layers, tasks)
-    replay = replay_bytes(train, len(tasks))
+    agent = make_agent(method, [torch.Generator()], MetaWorld.obs_dim, MetaWorld.act_dim, tasks, train)
+    replay = replay_bytes(train, len(tasks), method)
     state = sum(t.nbytes for t in (*agent.tensors().values(), *method.state.values()))
-    each = SCORING[getattr(method, "score", "paper")] if overrides(method, "after_task") else 0
+    each = SCORING.get(getattr(method, "score", None), 29) if method.needs_rollout else 0
     scored = each * sum(train.layers) * train.scoring_episodes * train.episode
     return Memory(base, size * replay, 2 * size * state, max(size * scored, 2 * (replay + state)))    # a seed saves alone, twice
 
@@ -155,7 +154,7 @@ def memory(train, tasks, method, size):
 def footprint(profile, sequence, arm, population):
     """One line for who is about to train: how many seeds at once, and the memory that takes."""
     chosen = profile.arms[arm]
-    needed = memory(profile.train, distinct(tasks_of(sequence)), METHODS[chosen.method](**chosen.settings), population)
+    needed = memory(profile.train, distinct(tasks_of(sequence)), find(chosen.method)(**chosen.settings), population)
     return f"{sequence} {arm}: seeds together {population}, {needed.text()}"
 
 
@@ -165,11 +164,11 @@ def estimate(profile, grid, seeds, population, processes=1):
     imported = time.process_time()                           # CPU seconds that this process took to get here
     todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
     settings = lambda job: profile.arms[job.arm].settings if job.arm != SHARED else {}
-    largest = max((memory(profile.train, distinct(tasks_of(job.sequence)), METHODS[job.method](**settings(job)), len(job.seeds))
+    largest = max((memory(profile.train, distinct(tasks_of(job.sequence)), find(job.method)(**settings(job)), len(job.seeds))
                    for job in every), key=lambda needed: needed.peak, default=None)          # before the measuring needs any
     most_tasks = sorted(every, key=lambda job: len(distinct(tasks_of(job.sequence))))        # is timed, being the last
     needed = {(job.method, len(job.seeds)): job for job in most_tasks}
-    rates = {(method, size): measure(profile.train, job.sequence, METHODS[method](), size, SECONDS / len(needed))
+    rates = {(method, size): measure(profile.train, job.sequence, find(method)(), size, SECONDS / len(needed))
              for (method, size), job in needed.items()}
     hours = lambda job: job.hours(rates[job.method, len(job.seeds)])
     amount = lambda some, name: sum(len(job.seeds) * getattr(job.work, name) for job in some)

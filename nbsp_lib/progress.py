@@ -37,8 +37,8 @@ class Bar:
         done, spent = self.done(cycle), time.monotonic() - self.began
         rate = (int(cycle.agent.updates[0]) - self.updates) / spent
         left = spent / max(done - self.first, 1) * (self.total - done)
-        newest = {row["task"]: row["success"] for row in cycle.curves[0][-len(cycle.tasks):]}
-        ret = cycle.curves[0][-1]["return"] if cycle.curves[0] else 0.0
+        newest = {row["task"]: row["success"] for row in cycle.tables["curves"][0][-len(cycle.tasks):]}
+        ret = cycle.tables["curves"][0][-1]["return"] if cycle.tables["curves"][0] else 0.0
         self.tqdm.set_postfix_str(f"{' '.join(f'{t} {s:.2f}' for t, s in newest.items())} return {ret:.0f} {rate:.0f} updates/s",
                                   refresh=False)
         self.tqdm.update(done - self.tqdm.n)

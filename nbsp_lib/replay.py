@@ -10,11 +10,11 @@ import torch
 class Replay:
     """Rows [P, N, D]: the first `capacity` of the N are recent, then M parts of `part` rows each hold stored tasks.
 
-    A row is obs, action, reward, next_obs, done side by side, so that a batch is one gather.
+    A row is obs, action, reward, next_obs, done and a method's own columns side by side, so that a batch is one gather.
     """
 
-    def __init__(self, P, capacity, tasks, part, obs_dim, act_dim, device="cpu"):
-        widths = {"obs": obs_dim, "action": act_dim, "reward": 1, "next_obs": obs_dim, "done": 1}
+    def __init__(self, P, capacity, tasks, part, obs_dim, act_dim, device="cpu", more=None):
+        widths = {"obs": obs_dim, "action": act_dim, "reward": 1, "next_obs": obs_dim, "done": 1} | (more or {})
         edges = [0]
         for width in widths.values():
             edges.append(edges[-1] + width)
@@ -29,9 +29,12 @@ class Replay:
     def filled(self):
         return min(self.seen, self.capacity)
 
-    def add(self, obs, action, reward, next_obs, done):
-        """Append E rows per seed: obs, next_obs [P, E, obs_dim], action [P, E, act_dim], reward, done [P, E]."""
-        rows = torch.cat([obs, action, reward[..., None], next_obs, done[..., None]], -1)   # [P, E, D]
+    def add(self, obs, action, reward, next_obs, done, **more):
+        """Append E rows per seed: obs, next_obs [P, E, obs_dim], action [P, E, act_dim], reward, done [P, E], other columns
+        [P, E, width] by name; zeros where there are none."""
+        given = {"obs": obs, "action": action, "reward": reward[..., None], "next_obs": next_obs, "done": done[..., None]} | more
+        blank = lambda span: obs.new_zeros(*obs.shape[:2], span.stop - span.start)
+        rows = torch.cat([given[k] if k in given else blank(span) for k, span in self.columns.items()], -1)   # [P, E, D]
         E, start = rows.shape[1], self.seen % self.capacity
         if start + E <= self.capacity:
             self.data[:, start:start + E] = rows
@@ -64,6 +67,11 @@ class Replay:
             self.data[p, first:first + self.part] = self.data[p, rows]
         if task not in self.tasks:
             self.tasks.append(task)
+
+    def kept(self, task):
+        """The stored part of `task`, a dict of views [P, part, width]: what is written into them stays."""
+        first = self.capacity + task * self.part
+        return {k: self.data[:, first:first + self.part, span] for k, span in self.columns.items()}
 
     def clear(self):
         """Forget the recent rows; the stored parts stay."""

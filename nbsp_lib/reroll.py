@@ -7,7 +7,6 @@ import pandas as pd
 from .checkpoint import load_agent
 from .config import distinct
 from .evaluate import rollout
-from .methods import METHODS
 from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
 
 REROLL_COLUMNS = [
@@ -26,11 +25,6 @@ REROLL_COLUMNS = [
 SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success", "return"]
 
 
-def method_of(result):
-    """The method a result was trained with."""
-    return METHODS[result.run["config"]["method"]](**result.run["config"]["settings"])
-
-
 def reroll_rows(result):
     """The last network of each seed on every distinct task, against the last recorded evaluation: REROLL_COLUMNS.
 
@@ -40,15 +34,13 @@ def reroll_rows(result):
     for seed in result.run["seeds"]:
         shipped = [k for k in result.networks(seed) if k <= result.finished(seed)]
         position = max(shipped, default=None)
-        agent = load_agent(result.folder, position, [seed], result.run) if shipped else None
+        agent, method = load_agent(result.folder, position, [seed], result.run) if shipped else (None, None)
         at = result.curves[(result.curves.seed == seed) & (result.curves.position == position)]
         for task in distinct(config["tasks"]):
             row = {"sequence": config["sequence"], "arm": result.arm, "seed": seed, "position": position, "task": task}
             if agent:
                 was = at[(at.task == task) & (at.step == at.step.max())].iloc[0]
-                played = rollout(
-                    agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method_of(result)
-                )
+                played = rollout(agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method)
                 success, gained = float(played.success.amax(2).mean()), float(played.reward.sum(2).mean())
                 row |= {
                     "episodes": int(was.episodes),
@@ -63,12 +55,12 @@ def reroll_rows(result):
 
 
 def agents(result):
-    """(seed, position, task, agent) for every shipped network of a result that has its critics."""
+    """(seed, position, task, agent, method) for every shipped network of a result that has its critics."""
     for seed in result.run["seeds"]:
         for position in result.networks(seed):
-            agent = load_agent(result.folder, position, [seed], result.run)
-            if agent.critic.params:
-                yield seed, position, result.run["config"]["tasks"][position - 1], agent
+            agent, method = load_agent(result.folder, position, [seed], result.run)
+            if agent.critic:
+                yield seed, position, result.run["config"]["tasks"][position - 1], agent, method
 
 
 def score_neurons(result, episodes, share):
@@ -77,8 +69,8 @@ def score_neurons(result, episodes, share):
     episodes: of the rollout, goal e in episode e; share: of the neurons chosen. The goal metric is that of training.
     """
     train, frames = result.run["config"]["train"], []
-    for seed, position, task, agent in agents(result):
-        played = rollout(agent, task, [seed], episodes, train["episode"], hidden=True, method=method_of(result))
+    for seed, position, task, agent, method in agents(result):
+        played = rollout(agent, task, [seed], episodes, train["episode"], hidden=True, method=method)
         frames.append(
             neuron_rows(played, train["goal"], share).assign(seed=seed, arm=result.arm, position=position, task=task)
         )
@@ -91,11 +83,11 @@ def silence_neurons(result, neurons, episodes, draws):
     neurons: the rows of score_neurons; episodes: of each rollout; draws: random sets of neurons to compare with.
     """
     frames = []
-    for seed, position, task, agent in agents(result):
+    for seed, position, task, agent, method in agents(result):
         here = neurons[(neurons.arm == result.arm) & (neurons.seed == seed) & (neurons.position == position)]
         actor = here[here.network == "actor"].sort_values(["layer", "neuron"])
         rows = silence_rows(
-            agent, method_of(result), task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws
+            agent, method, task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws
         )
         frames += [rows.assign(arm=result.arm, seed=seed, position=position, task=task)] if len(rows) else []
     return pd.concat(frames, ignore_index=True)[SILENCE_COLUMNS] if frames else pd.DataFrame(columns=SILENCE_COLUMNS)

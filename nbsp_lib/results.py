@@ -33,6 +33,7 @@ class Result:
     curves: pd.DataFrame
     R: pd.DataFrame
     scores: pd.DataFrame
+    plasticity: pd.DataFrame       # empty for runs shipped before it was recorded
 
     @property
     def tables(self):
@@ -70,7 +71,7 @@ class Study:
         return [arm for arm in self.arms if arm not in self.results]
 
     def table(self, name):
-        """The rows of curves, R or scores of every arm in one DataFrame; empty, but with its columns, if there are none."""
+        """The rows of one of COLUMNS of every arm in one DataFrame; empty, but with its columns, if there are none."""
         frames = [getattr(result, name) for result in self.results.values()]
         frames = [frame for frame in frames if len(frame)] or frames[:1]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS[name])

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import inspect
+import re
 import signal
 import threading
 from pathlib import Path
@@ -16,13 +18,14 @@ from nbsp_lib.checkpoint import SeedState
 from nbsp_lib.config import cell, config_hash, tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.envs.workers import Pool
-from nbsp_lib.methods import METHODS
+from nbsp_lib.method import Method
+from nbsp_lib.methods import find
 from nbsp_lib.progress import Bar
 from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "evaluate", "graphs", "train", "envs/metaworld")
+DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "evaluate", "graphs", "train", "records", "envs/metaworld")
 
 
 class Stopped(KeyboardInterrupt):
@@ -31,10 +34,14 @@ class Stopped(KeyboardInterrupt):
 
 @functools.cache             # one answer per process: what trains is what was imported
 def code_hash(method):
-    """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings."""
+    """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings.
+
+    Of the method: the files of its class and of the classes that it is made of, wherever they are.
+    """
     digest = hashlib.sha256()
-    for name in (*DECIDES, *(() if method == "sac" else [METHODS[method].__module__.split(".", 1)[1].replace(".", "/")])):
-        tree = ast.parse((LIBRARY / f"{name}.py").read_text(encoding="utf-8"))
+    parts = [part for part in reversed(find(method).__mro__) if issubclass(part, Method) and part is not Method]
+    for path in (*(LIBRARY / f"{name}.py" for name in DECIDES), *map(Path, map(inspect.getfile, parts))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
@@ -45,7 +52,8 @@ def code_hash(method):
 
 def fingerprint(run):
     """Folder name of a run's state: readable, and different for whatever trains differently. run: config.cell."""
-    return f"{run['sequence']}-{run['method']}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
+    name = re.sub("[^A-Za-z0-9-]+", "-", run["method"]).strip("-")           # an import path has slashes and dots
+    return f"{run['sequence']}-{name}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
 
 
 def trunk_of(run):
@@ -77,19 +85,19 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
     keep_memory()
     run, chosen = cell(profile, sequence, arm), profile.arms[arm]
     last = min(positions or len(tasks_of(sequence)), len(tasks_of(sequence)))
-    make = lambda: METHODS[chosen.method](**chosen.settings)
+    make = lambda: find(chosen.method)(**chosen.settings)
     states = states_of(run, seeds, root)
     with stop_signals() as stop, contextlib.ExitStack() as held:
         for state in states.values():
             held.enter_context(state.lock())
         make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else MetaWorld
         new = [seed for seed in seeds if not states[seed].manifest]
-        if fork and METHODS[chosen.method].forkable and new:
+        if fork and find(chosen.method).forkable and new:
             trunk = states_of(trunk_of(run), new, root)
             with contextlib.ExitStack() as shared:
                 for state in trunk.values():
                     shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
-                advance(profile.train, sequence, METHODS["sac"], trunk, 1, False, population, device, stop, save_every,
+                advance(profile.train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
                         "position 1", make_env)
                 for seed in new:
                     states[seed].fork(trunk[seed])

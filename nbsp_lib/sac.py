@@ -32,22 +32,30 @@ class Agent:
     def networks(self):
         return [self.actor, self.critic]
 
+    @property
+    def alpha(self):
+        """Temperature α [P, 1, 1]."""
+        return self.temperature.params["log_alpha"].exp()[:, 0]
+
     def tensors(self):
         """Name -> tensor with a leading P, of everything needed to go on exactly."""
         nets = {f"{net.name}.{k}": t for net in (self.actor, self.critic, self.temperature) for k, t in net.tensors().items()}
         return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
 
 
-def make_agent(method, gens, obs_dim, act_dim, layers, tasks, device="cpu"):
-    """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed."""
-    actor = method.build("actor", 1, [obs_dim, *layers, 2 * act_dim], gens)
-    critic = method.build("critic", 2, [obs_dim + act_dim, *layers, 1], gens)
+def make_agent(method, gens, obs_dim, act_dim, tasks, settings, device="cpu"):
+    """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
+
+    settings: layers, and whatever else a method asks for (config.Train).
+    """
+    actor = method.build("actor", 1, [obs_dim, *settings.layers, 2 * act_dim], gens)
+    critic = method.build("critic", 2, [obs_dim + act_dim, *settings.layers, 1], gens)
     P = len(gens)
     temperature = {"log_alpha": torch.zeros(P, 1, 1, 1)}
     move = lambda net: Net(net.name, {k: p.to(device) for k, p in net.params.items()})
     agent = Agent(move(actor), move(critic), {k: p.to(device, copy=True) for k, p in critic.params.items()},
                   move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device), tuple(tasks))
-    method.start(agent)
+    method.start(agent, settings)
     return agent
 
 
@@ -59,31 +67,50 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
         if clock.numel() == len(clock) and fused.usable(clock):
             steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
             continue
-        rate, root = -lr / (1 - b1 ** clock), (1 - b2 ** clock).rsqrt()
+        corrections = lambda count: (-lr / (1 - b1 ** count), (1 - b2 ** count).rsqrt())
         for k in names:
+            rate, root = corrections(clock)
+            if k in net.row_clocks:                             # the younger end has the larger corrections
+                of_rows = corrections(net.row_clocks[k].mT)                                         # [P, C, in, 1]
+                rate, root = torch.minimum(rate, of_rows[0]), torch.maximum(root, of_rows[1])
             m = net.m[k].lerp_(grads[k], 1 - b1)
             v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
             steps[k] = (m * rate).div_(v.sqrt().mul_(root).add_(eps))
     return steps
 
 
-def descend(net, loss_fn, old, method, lr, noise, probe=()):
-    """One optimiser step on `net` for every seed -> (aux of the loss, blame). The only place a method touches learning.
+def gradients(net, loss_fn, probe=(), addition=0.0):
+    """Gradients of a loss -> ({name: gradient}, blame, aux of the loss). Changes nothing.
 
-    loss_fn(params, probe) -> (loss [P], aux). `old` is a batch of stored experience, or None. blame = dL/d(hidden), a list
-    like the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
+    loss_fn(params, probe) -> (loss [P], aux); addition(params) -> [P], added to the loss. blame = dL/d(hidden), a list like
+    the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
     """
     leaves = {k: p.detach().requires_grad_() for k, p in net.params.items()}
     probe = [zeros.detach().requires_grad_() for zeros in probe]
     with torch.enable_grad():
         loss, aux = loss_fn(leaves, probe)
-        total = (loss + method.penalty(net, leaves, old)).sum()
+        total = (loss + (addition(leaves) if callable(addition) else addition)).sum()
     grads = torch.autograd.grad(total, [*leaves.values(), *probe], materialize_grads=True)
-    grads, blame = dict(zip(leaves, grads)), list(grads[len(leaves):])
+    return dict(zip(leaves, grads)), list(grads[len(leaves):]), aux
+
+
+def descend(net, loss_fn, old, method, lr, noise, probe=()):
+    """One optimiser step on `net` for every seed -> (aux of the loss, blame). The only place where a method touches learning.
+
+    `old` is a batch of stored experience, or None; noise: see `learn`; the rest: see `gradients`.
+    """
+    grads, blame, aux = gradients(net, loss_fn, probe, lambda params: method.penalty(net, params, old))
     steps = method.shape_step(net, adam_steps(net, method.shape_grad(net, grads), lr), noise)
     for k, p in net.params.items():
         p.add_(steps[k])
     return aux, blame
+
+
+def policy(method, net, params, obs, probe=None):
+    """Mean and log standard deviation [P, B, A] of the Gaussian before tanh, and hidden activations. obs [P, B, obs_dim]."""
+    out, hidden = method.forward(net, params, obs[:, None], probe)
+    mean, raw = out[:, 0].chunk(2, -1)
+    return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1), hidden
 
 
 def act(method, net, params, obs, noise, probe=None):
@@ -92,11 +119,9 @@ def act(method, net, params, obs, noise, probe=None):
     obs [P, B, obs_dim]; noise [P, B, A] standard normal, or None for the mean action. u = μ + σ·noise, a = tanh(u), and
     log π = log N(u) − Σ 2(log 2 − u − softplus(−2u)): the change of variables in the form that cannot overflow.
     """
-    out, hidden = method.forward(net, params, obs[:, None], probe)
-    mean, raw = out[:, 0].chunk(2, -1)
+    mean, log_std, hidden = policy(method, net, params, obs, probe)
     if noise is None:
         return torch.tanh(mean), None, hidden
-    log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1)
     u = mean + log_std.exp() * noise
     log_p = (-0.5 * noise ** 2 - log_std - 0.5 * math.log(2 * math.pi)
              - 2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1, keepdim=True)
@@ -108,46 +133,69 @@ def q_values(method, net, params, obs, action, probe=None):
     return method.forward(net, params, torch.cat([obs, action], -1)[:, None], probe)
 
 
-@torch.no_grad()
-def update(agent, replay, recent, stored, noise, method, settings):
-    """One SAC update of every seed, in place: critics, actor, temperature, target.
+def critic_loss(agent, batch, noise, method, settings):
+    """Loss of both critics: the squared distance to y = r + γ (1 − done) (min_c Q̄_c(s', a') − α log π(a'|s')), as `gradients`
+    takes it, with the hidden activations as aux. noise [P, B, A] for a'."""
+    next_action, next_log_p, _ = act(method, agent.actor, agent.actor.params, batch["next_obs"], noise)
+    next_q = q_values(method, agent.critic, agent.target, batch["next_obs"], next_action)[0].amin(1)
+    y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - agent.alpha * next_log_p)      # [P, B, 1]
 
-    recent, stored: candidate rows [P, B] of the replay; noise [2, P, B, A] for the next action and the new one.
-    settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
-    """
-    agent.updates.add_(1)
-    actor, critic, alpha = agent.actor, agent.critic, agent.temperature.params["log_alpha"].exp()[:, 0]   # α [P, 1, 1]
-    batch = replay.gather(method.rows(agent.updates, recent, stored))
-    old = replay.gather(stored) if overrides(method, "penalty") else None
-    probes = make_probes(agent, recent.shape[1]) if overrides(method, "after_update") else {}
-
-    next_action, next_log_p, _ = act(method, actor, actor.params, batch["next_obs"], noise[0])
-    next_q = q_values(method, critic, agent.target, batch["next_obs"], next_action)[0].amin(1)
-    y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - alpha * next_log_p)            # [P, B, 1]
-
-    def critic_loss(params, probe):
-        q, hidden = q_values(method, critic, params, batch["obs"], batch["action"], probe)
+    def loss(params, probe):
+        q, hidden = q_values(method, agent.critic, params, batch["obs"], batch["action"], probe)
         return (q - y[:, None]).pow(2).mean((2, 3)).sum(1), hidden
 
-    def actor_loss(params, probe):
-        action, log_p, hidden = act(method, actor, params, batch["obs"], noise[1], probe)
-        q = q_values(method, critic, critic.params, batch["obs"], action)[0].amin(1)
-        return (alpha * log_p - q).mean((1, 2)), (log_p, hidden)
+    return loss
 
-    h_critic, b_critic = descend(critic, critic_loss, old, method, settings.critic_lr, noise, probes.get("critic", ()))
-    (log_p, h_actor), b_actor = descend(actor, actor_loss, old, method, settings.actor_lr, noise, probes.get("actor", ()))
+
+def actor_loss(agent, batch, noise, method):
+    """Loss of the actor: α log π(a|s) − min_c Q_c(s, a), as `gradients` takes it, with (log π, hidden activations) as aux."""
+    def loss(params, probe):
+        action, log_p, hidden = act(method, agent.actor, params, batch["obs"], noise, probe)
+        q = q_values(method, agent.critic, agent.critic.params, batch["obs"], action)[0].amin(1)
+        return (agent.alpha * log_p - q).mean((1, 2)), (log_p, hidden)
+
+    return loss
+
+
+@torch.no_grad()
+def update(agent, replay, recent, stored, noise, method, settings):
+    """One SAC update of every seed, in place, from candidate rows recent and stored, [P, B], of the replay; see `learn`."""
+    agent.updates.add_(1)
+    batch = replay.gather(method.rows(agent.updates, recent, stored))
+    learn(agent, batch, replay.gather(stored) if overrides(method, "penalty") else None, noise, method, settings)
+
+
+def learn(agent, batch, old, noise, method, settings):
+    """Critics, actor, temperature, target: one update from `batch`, a dict of [P, B, width]; old: stored experience or None.
+
+    noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, and what Method.noise
+    asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
+    """
+    actor, critic, normal = agent.actor, agent.critic, noise["sac"]
+    probes = make_probes(agent, batch["obs"].shape[1]) if method.needs_blame else {}
+    h_critic, b_critic = descend(critic, critic_loss(agent, batch, normal[0], method, settings), old, method,
+                                 settings.critic_lr, noise, probes.get("critic", ()))
+    (log_p, h_actor), b_actor = descend(actor, actor_loss(agent, batch, normal[1], method), old, method,
+                                        settings.actor_lr, noise, probes.get("actor", ()))
     # L(α) = α (H(π) + A) with target entropy −A, so dL/d(log α) = α (H(π) + A), H estimated by −log π of the actor's loss.
-    entropy_gap = alpha * (batch["action"].shape[-1] - log_p.mean((1, 2), keepdim=True))               # [P, 1, 1]
+    entropy_gap = agent.alpha * (batch["action"].shape[-1] - log_p.mean((1, 2), keepdim=True))         # [P, 1, 1]
     step = adam_steps(agent.temperature, {"log_alpha": entropy_gap[:, None]}, settings.alpha_lr)["log_alpha"]
     agent.temperature.params["log_alpha"].add_(step)
-    if probes:
-        method.after_update(agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor})
+    method.after_update(agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor})
     for k, slow in agent.target.items():
         slow.lerp_(critic.params[k], settings.tau)
     method.after_target(agent)
 
 
+def loss_gradients(agent, batch, noise, method, settings, probes=None):
+    """{network: (gradients, blame, hidden)} of both losses on a batch. Changes nothing. noise [2, P, B, A]; see make_probes."""
+    probes = probes or {}
+    critic = gradients(agent.critic, critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ()))
+    grads, blame, (_, hidden) = gradients(agent.actor, actor_loss(agent, batch, noise[1], method), probes.get("actor", ()))
+    return {"actor": (grads, blame, hidden), "critic": critic}
+
+
 def make_probes(agent, B):
-    """Zeros shaped like the hidden activations, per network: see nets.mlp_forward."""
+    """Zeros shaped like the hidden activations of a multi-layer perceptron, per network: see nets.mlp_forward."""
     return {net.name: [b.new_zeros(*b.shape[:2], B, b.shape[3]) for k, b in net.params.items() if k.startswith("b")][:-1]
             for net in agent.networks}

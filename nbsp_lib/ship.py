@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.checkpoint import read_run
+from nbsp_lib.checkpoint import actor_bytes, read_run
 from nbsp_lib.config import cell, config_hash, tasks_of
 from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.runs import STATE, code_hash, states_of
@@ -26,13 +26,16 @@ COLUMNS = {
     "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "status"],
     "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
                "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"],
+    "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
+                   "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
 }
+YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
 VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One seed of a run: rows of the three csv files, networks {file name: bytes}, positions done, its entry of timing.json
+    """One seed of a run: rows of the csv files, networks {file name: bytes}, positions done, its entry of timing.json
     (None if unknown), hash of the code that trained it."""
     rows: dict
     networks: dict
@@ -51,7 +54,8 @@ def record_of(state, code):
     updates = max((row["updates"] for row in whole("curves")), default=0)
     timing = {"seconds": round(seconds, 1), "updates_per_s": round(updates / max(seconds, 1e-9), 1),
               "hardware": f"{platform.machine()} {platform.system()}"}
-    return Record({"curves": whole("curves"), "R": whole("results"), "scores": whole("scores")},
+    rows = {name: whole({"R": "results"}.get(name, name)) for name in COLUMNS}
+    return Record(rows,
                   {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
                   bool(manifest.get("diverged")), timing, code)
 
@@ -68,7 +72,8 @@ def records_in(folder):
     if not (folder / "run.json").exists():
         return {}
     run, timing, made = read_run(folder, files.__setitem__), json_in(folder / "timing.json"), {}
-    frames = {name: pd.read_csv(io.BytesIO(files[f"{name}.csv"])) for name in COLUMNS}
+    frames = {name: pd.DataFrame(columns=columns) if name in YOUNGER and f"{name}.csv" not in files
+              else pd.read_csv(io.BytesIO(files[f"{name}.csv"])) for name, columns in COLUMNS.items()}
     for seed in run["seeds"]:
         rows = {name: frame[frame.seed == seed].to_dict("records") for name, frame in frames.items()}
         nets = {name: data for name, data in files.items() if name.endswith(f".seed{seed}.safetensors")}
@@ -109,7 +114,7 @@ def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False):
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
     has finished no position is left out unless it diverged. ConfigError if `out` holds a run with other settings.
-    last_only: ship only each seed's last network.
+    last_only: ship only each seed's last actor.
     """
     run, out = cell(profile, sequence, arm), Path(out)
     with held(out, root):
@@ -137,7 +142,7 @@ def write(out, run, profile, arm, records, last_only):
     for record in records.values():
         for name, data in record.networks.items():
             if not last_only or name.startswith(f"position{record.finished}."):
-                write_atomic(part / name, data)
+                write_atomic(part / name, actor_bytes(data) if last_only else data)
     scores = [row for record in records.values() for row in record.rows["scores"]]
     unscored = sorted({(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"})
     each = lambda entry: {str(seed): entry(record) for seed, record in records.items()}

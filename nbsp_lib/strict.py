@@ -45,6 +45,15 @@ def read_yaml(path) -> dict:
     return document
 
 
+def scalar(text):
+    """What a YAML 1.2 file would hold with this text: a number, true, false, null, or the text itself."""
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return text
+    return value if value is None or isinstance(value, (bool, int, float)) else text
+
+
 def convert(value, hint, key):
     """The value as the annotated type, or ConfigError. An int serves as float; nothing else is converted."""
     options = typing.get_args(hint)

@@ -11,16 +11,16 @@ import time
 import numpy as np
 import torch
 
-from nbsp_lib import checkpoint
+from nbsp_lib import checkpoint, records
 from nbsp_lib.config import distinct, tasks_of
 from nbsp_lib.envs.metaworld import MetaWorld
-from nbsp_lib.evaluate import World, measure, snapshot
+from nbsp_lib.evaluate import World
 from nbsp_lib.graphs import captured
 from nbsp_lib.replay import Replay
 from nbsp_lib.sac import act, make_agent, update
 
 # Every use of chance has its own stream per seed, so that none shifts another, and none depends on the population.
-STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world")
+STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity")
 
 
 class Diverged(RuntimeError):
@@ -49,16 +49,17 @@ class Cycle:
         self.train, self.method, self.seeds, self.device, self.make = train, method, tuple(seeds), device, make
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
-        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, train.layers,
-                                self.tasks, device)
+        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, self.tasks, train, device)
         part = int(train.store * train.steps)
-        self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device)
+        self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device,
+                             method.columns(MetaWorld.act_dim))
         self.rounds = train.steps // (train.envs * train.episode)
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.position = self.round = 0
-        self.curves, self.results, self.scores = ([[] for _ in seeds] for _ in range(3))    # rows of the csv files, per seed
+        self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
         self.seconds = 0.0
-        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, make)
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, make,
+                           lambda updates: self.learn(self.draws(updates)))
 
     @property
     def task(self):
@@ -76,22 +77,23 @@ class Cycle:
         for p, state in enumerate(states):
             mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
-                    "seconds": self.seconds, "curves": self.curves[p], "results": self.results[p], "scores": self.scores[p]}
+                    "seconds": self.seconds, **{name: rows[p] for name, rows in self.tables.items()}}
             state.save(mine, info, self.replay.data[p, :self.replay.filled].cpu().numpy())
 
     def load(self, states):
-        named, width = self.tensors(), self.replay.data.shape[2]
+        named = self.tensors()
         for p, state in enumerate(states):
-            mine, info, rows = state.load(width)
+            mine, info, rows = state.load()
             for k, t in named.items():
-                if k in mine or not k.startswith("method."):    # a fork of plain SAC brings no state of the method: neutral
+                if k in mine or not k.startswith(("method.", "stored")):    # a fork of plain SAC brings neither: neutral
                     t[p].copy_(mine[k])
             for k, gens in self.streams.items():
                 gens[p].set_state(mine[f"stream.{k}"])
-            self.replay.data[p, :len(rows)] = torch.from_numpy(rows)
+            self.replay.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)       # nor the method's columns
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.replay.seen, self.seconds = len(rows), info["seconds"]
-            self.curves[p], self.results[p], self.scores[p] = info["curves"], info["results"], info["scores"]
+            for name, kept in self.tables.items():
+                kept[p] = info[name]
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def draw(self, kind, stream, *shape, axis=0):
@@ -125,12 +127,13 @@ class Cycle:
             noise, draws = self.draw(torch.randn, "act", *shape, axis=1), self.draws(T * per_step)
         for t in range(T):
             action = actions[t] if exploring else self.act(obs, noise[t])
+            more = self.method.collected(self.agent, obs)
             env.step_async(torch.nan_to_num(action).cpu().numpy())
             if not exploring:
                 self.learn([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
             next_obs, reward, success = env.step_wait()
             next_obs, reward = torch.from_numpy(next_obs).to(self.device), torch.from_numpy(reward).to(self.device)
-            self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward))        # a truncation is not a termination
+            self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward), **more)    # truncation: not the end
             obs = next_obs
         self.round += 1
         return success
@@ -144,10 +147,15 @@ class Cycle:
     def learn(self, draws):
         """The updates of `draws`."""
         u, stored, noise = draws
-        learn = lambda recent, stored, noise: update(self.agent, self.replay, recent, stored, noise, self.method, self.train)
+        wanted = self.method.noise(self.agent)
+        more = {name: self.draw(torch.randn, "method", len(u), *shape, axis=1) for name, shape in wanted.items()}
+
+        def learn(recent, stored, sac, *others):
+            update(self.agent, self.replay, recent, stored, {"sac": sac} | dict(zip(more, others)), self.method, self.train)
+
         recent = self.replay.recent(u)                                                      # [U, P, B]
         torch.set_float32_matmul_precision(self.train.matmul_precision)
-        for drawn in zip(recent, recent if stored is None else stored, noise):
+        for drawn in zip(recent, recent if stored is None else stored, noise, *more.values()):
             self.prepared("update", learn, *drawn)
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
@@ -168,39 +176,33 @@ class Cycle:
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):
         """Every distinct task; 10 episodes, 50 in the last three evaluations of a position. Changes nothing that learns."""
-        train, shipped = self.train, snapshot(self.agent)
-        episodes = train.final_episodes if number > train.evaluations - 3 else train.episodes
-        steps = self.round * train.envs * train.episode
-        for index, task in enumerate(self.tasks):
-            self.method.before_task(self.agent, index, "evaluate")
-            success, last, total = measure(shipped, task, self.seeds, episodes, train.episode, self.method, self.make)
-            for p, rows in enumerate(self.curves):
-                rows.append({"seed": self.seeds[p], "position": self.position + 1, "training_task": self.positions[self.position],
-                             "step": steps, "total_step": self.position * train.steps + steps,
-                             "updates": int(self.agent.updates[p]), "task": task, "success": success[p].item(),
-                             "success_last": last[p].item(), "return": total[p].item(),
-                             "alpha": self.agent.temperature.params["log_alpha"][p].exp().item(), "episodes": episodes})
+        self.note("curves", records.curve_rows(self, number))
+        self.method.before_task(self.agent, self.task, "resume")
+        if self.replay.filled:
+            self.note("plasticity", records.plasticity_rows(self))
+
+    def note(self, table, rows):
+        """Keep rows of a csv file, each with its seed, with the place where they were made."""
+        task = self.positions[self.position]
+        here = {"position": self.position + 1, "training_task": task, "task": task}
+        for row in rows:
+            self.tables[table][self.seeds.index(row["seed"])].append(here | row)
 
     def finish_position(self, states):
         """The switch: score, measure, ship, store, forget; see docs/protocol.md for its order."""
-        train, here = self.train, {"position": self.position + 1, "task": self.positions[self.position]}
-        for row in self.method.after_task(self.agent, self.task, self.world) or []:
-            self.scores[self.seeds.index(row["seed"])].append({**row, **here})
-        self.evaluate(train.evaluations)
+        self.note("scores", self.method.after_task(self.agent, self.task, self.world) or [])
+        self.evaluate(self.train.evaluations)
+        self.note("results", records.result_rows(self))
         for p, state in enumerate(states):
-            for task in self.tasks:
-                last = [r for r in self.curves[p] if r["position"] == self.position + 1 and r["task"] == task][-3:]
-                mean = {k: float(np.mean([r[k] for r in last])) for k in ("success", "success_last", "return")}
-                self.results[p].append({"seed": self.seeds[p], "position": self.position + 1,
-                                        "training_task": here["task"], "task": task, **mean, "status": "ok"})
-            data, name = checkpoint.network_bytes(self.agent, p), f"position{self.position + 1}.seed{self.seeds[p]}.safetensors"
-            checkpoint.write_atomic(state.folder / name, data)
+            data = checkpoint.network_bytes(self.agent, self.method, p)
+            checkpoint.write_atomic(state.folder / f"position{self.position + 1}.seed{self.seeds[p]}.safetensors", data)
         self.replay.store(self.task, self.streams["store"])
+        part = self.replay.kept(self.task)
+        for name, values in self.method.kept(self.agent, part).items():
+            part[name].copy_(values)
         self.replay.clear()
-        nets = [self.agent.temperature] + (self.agent.networks if train.reset_adam else [])
-        for net in nets:                                        # moments and counts together: moments alone overshoot
-            for t in (*net.m.values(), *net.v.values(), *(clock for clock, _ in net.clocks)):
-                t.zero_()
+        for net in [self.agent.temperature] + (self.agent.networks if self.train.reset_adam else []):
+            net.reset_adam()
         self.agent.temperature.params["log_alpha"].zero_()
         self.position, self.round = self.position + 1, 0
         if self.position < len(self.positions):

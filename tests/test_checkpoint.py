@@ -27,7 +27,7 @@ def results(tmp_path):
 
 
 def test_a_shipped_network_comes_back_as_it_was(results):
-    agent, run = load_agent(results, 2, (1, 0)), read_run(results)
+    (agent, _), run = load_agent(results, 2, (1, 0)), read_run(results)
     assert agent.tasks == ("window-open", "window-close") and run["seeds"] == [0, 1]
     for p, seed in enumerate((1, 0)):
         want = synthetic.network(10 * seed + 2, synthetic.TRAIN["layers"])
@@ -96,14 +96,14 @@ def saved(folder, saves=3, width=4):
 
 def test_state_comes_back_as_it_was_saved_and_keeps_nothing_else(tmp_path):
     _, tensors, rows = saved(tmp_path)
-    again, manifest, log = SeedState(tmp_path).load(4)
+    again, manifest, log = SeedState(tmp_path).load()
     assert again.keys() == tensors.keys() and all(torch.equal(again[k], tensors[k]) for k in tensors)
     assert np.array_equal(log, rows) and manifest["round"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "recent-0.bin", "state-3.safetensors", "state.json"]
     state = SeedState(tmp_path)
-    state.load(4)
+    state.load()
     state.save(tensors, {"position": 1, "round": 0}, rows[:0])       # the next position has a log of its own
-    assert SeedState(tmp_path).load(4)[2].shape == (0, 4) and not (tmp_path / "recent-0.bin").exists()
+    assert SeedState(tmp_path).load()[2].shape == (0, 4) and not (tmp_path / "recent-0.bin").exists()
 
 
 @pytest.mark.parametrize("kind", [*DAMAGE, "gone"])
@@ -115,10 +115,10 @@ def test_damaged_state_is_refused_by_name(tmp_path, name, kind):
     else:
         damage(tmp_path / name, kind)
     if (name, kind) == ("recent-0.bin", "longer"):                   # that is what a killed save looks like
-        assert len(SeedState(tmp_path).load(4)[2]) == 30
+        assert len(SeedState(tmp_path).load()[2]) == 30
         return
     with pytest.raises(Corrupted, match=name):
-        SeedState(tmp_path).load(4)
+        SeedState(tmp_path).load()
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
@@ -143,9 +143,9 @@ def test_a_manifest_is_checked_however_it_was_written_and_may_be_older_than_its_
         assert SeedState(path.parent).manifest == known and "self" not in known
         path.write_text(json.dumps(written | {"rows": 29}))
         with pytest.raises(Corrupted, match="checksum"):
-            SeedState(path.parent).load(4)
+            SeedState(path.parent).load()
         path.write_text(json.dumps({k: v for k, v in written.items() if k != "self"}))
-        assert SeedState(path.parent).load(4)[1] == known
+        assert SeedState(path.parent).load()[1] == known
 
 
 def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):
@@ -156,11 +156,11 @@ def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):
     with open(tmp_path / "recent-0.bin", "ab") as file:
         file.write(b"rubbish")
     state = SeedState(tmp_path)
-    again, manifest, log = state.load(4)
+    again, manifest, log = state.load()
     assert manifest["serial"] == 3 and torch.equal(again["x"], tensors["x"]) and np.array_equal(log, rows)
     more = np.concatenate([rows, rows[:5] + 1])
     state.save(tensors, {"position": 0, "round": 3}, more)
-    assert np.array_equal(SeedState(tmp_path).load(4)[2], more)
+    assert np.array_equal(SeedState(tmp_path).load()[2], more)
     assert (tmp_path / "recent-0.bin").stat().st_size == more.nbytes
 
 
@@ -169,10 +169,10 @@ def test_a_fork_is_a_copy_that_goes_its_own_way(tmp_path):
     fork = SeedState(tmp_path / "b")
     with fork.lock():
         fork.fork(source)
-    assert fork.load(4)[1] == source.manifest and np.array_equal(fork.load(4)[2], rows)
+    assert fork.load()[1] == source.manifest and np.array_equal(fork.load()[2], rows)
     fork.mark(diverged=True)
     fork.save(tensors, {"position": 1, "round": 0}, rows[:0])
-    assert source.manifest["position"] == 0 and "diverged" not in source.manifest and np.array_equal(source.load(4)[2], rows)
+    assert source.manifest["position"] == 0 and "diverged" not in source.manifest and np.array_equal(source.load()[2], rows)
 
 
 # -- never pickle ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from nbsp_lib import cli, doctor, evaluate, pace, planning
 from nbsp_lib.checkpoint import read_run
 from nbsp_lib.config import cell, load_profile
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.pace import Rates
 from nbsp_lib.runs import states_of, train_run
 from nbsp_lib.strict import read_yaml
@@ -124,7 +125,7 @@ def test_help_shows_an_example_that_parses(command, capsys, monkeypatch):
     args = cli.parser().parse_args(example.split()[1:])
     assert args.command == command
     monkeypatch.chdir(ROOT)
-    if command != "doctor":
+    if command not in ("doctor", "check-method"):
         _, grid, seeds = cli.chosen(args)
         assert grid and seeds
 
@@ -224,7 +225,7 @@ def test_plan_leaves_out_what_is_shipped_and_says_so(tiny, measured, capsys):
 
 def test_measuring_ends_soon_and_gives_plausible_rates(inside):
     profile = load_profile("profiles/laptop/params.yaml")
-    rates = pace.measure(profile.train, "window", planning.METHODS["nbsp"](), 2, 0.2)
+    rates = pace.measure(profile.train, "window", NBSP(), 2, 0.2)
     assert 1e-5 < rates.update < 1 and 1e-5 < rates.play < 0.1 and 1e-5 < rates.evaluate < 0.1 and 0 < rates.core <= 1
     assert rates.replay == (80 + 2 * 8) * 84 * 4
     # fp16: actor 39-8-8-8 and two critics 43-8-8-1, in a file with a header

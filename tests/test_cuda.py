@@ -49,7 +49,7 @@ def test_the_captured_update_is_that_of_the_cpu(seeds):
     def trained(device):
         method, calls = NBSP(replay_every=3), []
         agent, replay = tiny.make(method, seeds, device=device)
-        learn = lambda *draws: sac.update(agent, replay, *draws, method, tiny.SETTINGS)
+        learn = lambda *draws: sac.update(agent, replay, *draws[:2], {"sac": draws[2]}, method, tiny.SETTINGS)
         for purpose in (3, 4):
             for drawn in zip(*(t.to(device) for t in tiny.draws(replay, seeds, 15, purpose=purpose))):
                 if device == "cuda" and not calls:

@@ -23,7 +23,7 @@ def trained_pair(P=2, **settings):
 
 def one_update(agent, method, replay, seeds):
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=4)
-    sac.update(agent, replay, recent, stored, noise, method, tiny.SETTINGS)
+    sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
 
 
 def masks_of(method, net):
@@ -160,7 +160,7 @@ def test_every_kth_update_learns_from_stored_rows_and_from_nothing_else():
     tiny.learn(agent, spied.replay, method, seeds, 6)
     for purpose in (4, 5):
         for u, (recent, stored, noise) in enumerate(zip(*tiny.draws(replay, seeds, 10, purpose=purpose))):
-            sac.update(agent, spied, recent, stored, noise, method, tiny.SETTINGS)
+            sac.update(agent, spied, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
             number = int(agent.updates[0])
             replayed = purpose == 5 and number % 4 == 0
             assert torch.equal(spied.rows[-1], stored if replayed else recent)
@@ -245,3 +245,81 @@ def test_masks_are_those_of_the_pure_functions_on_each_network():
             assert all((t[:, 0] == 1).all() for t in state("masks"))
     assert [r["chosen"] for r in rows] == [4] * 9
     assert all(r["silent"] == pytest.approx(5 / 14) for r in rows)
+
+
+#                     layer 1: two neurons, layer 2: three; Eq. 4 says 1, 0.5, 0.75, 0.5, 0.5
+SIZES = torch.tensor([4.0, 6.0, 1.0, 3.0, 2.0])                      # means over the half that fires, or three quarters of them
+#   mean |h|:         2    3    0.75 1.5  1         over the layer's mean: 0.8 1.2  0.69 1.38 0.92
+
+
+class SelectorWorld(tiny.StubWorld):
+    """FIRST with neurons of different sizes; chance and derivatives as they are told."""
+
+    def __init__(self, asked):
+        plain = by_hand([GOOD], FIRST)
+        sized = {name: [h * size for h, size in zip(layers, SIZES.split((2, 3)))] for name, layers in plain.hidden.items()}
+        super().__init__(plain.seeds, sized, plain.goal)
+        self.asked = asked
+
+    def draw(self, kind, C, W):
+        assert kind is torch.rand
+        self.asked.append((C, W))
+        return {2: torch.tensor([0.3, 0.1]), 3: torch.tensor([0.2, 0.9, 0.05])}[W].expand(1, C, W)
+
+    def blame(self, n):
+        """Importance by hand: 1, 2 over sqrt(5 / 2) and 1, 1, 3 over sqrt(11 / 3)."""
+        self.asked.append(n)
+        size = [torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0, 3.0])]
+        layers = lambda C, sign: [sign * s.sqrt().expand(1, C, n, -1) for s in size]
+        return {"actor": layers(1, 1), "critic": layers(2, 1)}, {"actor": layers(1, -1), "critic": layers(2, -1)}
+
+
+PICKS = {"paper": (0, 2), "random": (0, 3), "activation": (0, 1), "weight": (2, 4), "importance": (1, 4), "dormant": (1, 3)}
+#         with mask α (1 − score) of the paper's score, whoever chose
+HOLDS = torch.tensor([0.0, 0.1, 0.05, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("score", PICKS)
+def test_each_way_to_choose_by_hand(score):
+    """Other neurons, held as strongly as the paper's score says; scores.csv describes those that were chosen."""
+    asked, method = [], NBSP(share=0.4, score=score)
+    agent, _ = tiny.make(method, layers=(2, 3))
+    for net in agent.networks:                                       # norms 2, 1 and 3, sqrt 2, 5
+        for k, values in {"w0": [0.0, 0.0], "b0": [-2.0, 1.0], "w1": [0.0, 1.0, 0.0], "b1": [3.0, 0.0, -5.0]}.items():
+            net.params[k].copy_(torch.tensor(values))
+    rows = method.after_task(agent, 0, SelectorWorld(asked))
+    chosen = list(PICKS[score])
+    want = torch.ones(5).index_copy(0, torch.tensor(chosen), HOLDS[chosen])
+    for name, c in (("actor", 0), ("critic", 0), ("critic", 1)):
+        torch.testing.assert_close(union(method, name, c=c), want)
+    assert asked == {"random": [(1, 2), (1, 3), (2, 2), (2, 3)], "importance": [1024]}.get(score, [])
+    scores = torch.tensor([1.0, 0.5, 0.75, 0.5, 0.5])
+    for row in rows:
+        assert row["chosen"] == 2 and row["chosen_score"] == pytest.approx(scores[chosen].mean().item())
+        assert row["all_score"] == pytest.approx(0.65) and row["masked"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("score", [name for name in PICKS if name != "paper"])
+def test_seeds_choose_alone_and_unscored_ones_keep_their_masks(score):
+    """Of random activations, derivatives and numbers."""
+    def ended(seeds, constant=()):
+        method = NBSP(score=score, share=0.3)
+        agent, _ = tiny.make(method, seeds)
+        world = tiny.random_world(agent, seeds)
+        for p in constant:
+            world.goal[p] = 1.0
+        rows = method.after_task(agent, 0, world)
+        return method.state, rows
+    together, rows = ended((0, 1, 2))
+    assert [row["chosen"] for row in rows] == [4] * 9
+    masked = [torch.cat([together[f"critic.union{i}"][p, :, 0] for i in range(2)], -1) < 1 for p in range(3)]
+    assert all((m.sum(1) == 4).all() for m in masked) and not torch.equal(masked[0], masked[1])
+    for p in range(3):
+        alone, mine = ended((p,))
+        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, alone)
+        assert mine == [row for row in rows if row["seed"] == p]
+    some, rows = ended((0, 1, 2), constant=(1,))
+    assert [row["status"] for row in rows] == ["scored", "unscored", "scored"] * 3
+    for k, t in some.items():
+        if k != "period":
+            assert (t[1] == 1).all() and torch.equal(t[::2], together[k][::2])

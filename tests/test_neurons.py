@@ -113,6 +113,29 @@ def test_a_constant_goal_is_refused_by_row():
         neurons.skill_scores(hidden, goal, "papre")
 
 
+def test_importance_by_hand():
+    """Means |h · dL/dh| of 3, 0, 4 over a root mean square of sqrt(25 / 3); a layer without any stays 0."""
+    hidden = torch.tensor([[[[1.0, 0.0, 2.0], [2.0, 5.0, 1.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]])       # [P=1, C=2, B=2, W=3]
+    blame = torch.tensor([[[[-4.0, 9.0, 3.0], [1.0, 0.0, -2.0]], [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]]])
+    want = torch.tensor([[[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]]]) / (25 / 3) ** 0.5
+    torch.testing.assert_close(neurons.importance(hidden, blame), want)
+    # a multiple of all derivatives says nothing, however small; seeds and critics share nothing
+    g = torch.Generator().manual_seed(5)
+    hidden, blame = torch.randn(3, 2, 40, 7, generator=g).relu(), torch.randn(3, 2, 40, 7, generator=g)
+    both = neurons.importance(hidden, blame)
+    torch.testing.assert_close(neurons.importance(hidden, blame * 1e-9), both)
+    torch.testing.assert_close(both.pow(2).mean(2), torch.ones(3, 2))
+    for p in range(3):
+        assert torch.equal(neurons.importance(hidden[p:p + 1], blame[p:p + 1])[0], both[p])
+        torch.testing.assert_close(neurons.importance(hidden[:, 1:], blame[:, 1:])[p, 0], both[p, 1])
+
+
+def test_incoming_norm_by_hand():
+    w = torch.tensor([[[[3.0, 0.0, 1.0], [0.0, -2.0, 2.0]]]])        # [P=1, C=1, in=2, W=3]
+    b = torch.tensor([[[[-4.0, 0.0, 2.0]]]])
+    assert neurons.incoming_norm(w, b).tolist() == [[[5.0, 2.0, 3.0]]]
+
+
 def test_top_neurons_by_hand():
     scores = torch.tensor([[0.6, 0.9, 0.6, 0.9, 0.6],
                            [0.5, 0.5, 0.5, 0.5, 0.5]])

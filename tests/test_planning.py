@@ -23,7 +23,7 @@ RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, stat
 def test_replay_and_state_are_counted_as_training_makes_them(sequence):
     train, tasks = tiny_run.profile(store=0.13).train, distinct(tasks_of(sequence))
     cycle = Cycle(train, sequence, METHODS["nbsp"](), (0, 1, 2))
-    assert 3 * pace.replay_bytes(train, len(tasks)) == cycle.replay.data.nbytes
+    assert 3 * pace.replay_bytes(train, len(tasks), METHODS["nbsp"]()) == cycle.replay.data.nbytes
     needed = planning.memory(train, tasks, METHODS["nbsp"](), 3)
     assert needed.replay == cycle.replay.data.nbytes
     assert needed.state == 2 * sum(t.nbytes for name, t in cycle.tensors().items() if name != "stored")
@@ -40,7 +40,7 @@ def test_memory_grows_with_the_population_and_with_what_is_scored():
 def test_the_footprint_is_one_line_with_replay_and_peak():
     made = tiny_run.profile(steps=20000, store=0.1)
     line = planning.footprint(made, "window", "nbsp", 3)
-    replay = round(3 * pace.replay_bytes(made.train, 2) / 1e6)
+    replay = round(3 * pace.replay_bytes(made.train, 2, METHODS["nbsp"]()) / 1e6)
     assert line.startswith(f"window nbsp: seeds together 3, replay {replay} MB on the device, peak memory of a process about ")
     assert "\n" not in line
 

@@ -108,7 +108,7 @@ def test_update_is_sac_written_plainly(dtype, tolerance):
         for p, one in enumerate(plain):
             one.load({k: t[0] for k, t in pick(agent.actor.params, p).items()}, pick(agent.critic.params, p))
         for recent, stored, noise in zip(*tiny.draws(replay, seeds, 10)):
-            sac.update(agent, replay, recent, stored, noise, method, s)
+            sac.update(agent, replay, recent, stored, {"sac": noise}, method, s)
             batch = replay.gather(recent)
             for p, one in enumerate(plain):
                 drawn = {"noise_next": noise[0, p], "noise_actor": noise[1, p]}
@@ -163,7 +163,7 @@ def test_log_probability_is_that_of_the_transformed_distribution():
         # and by the definition of a density: the slope of P(action ≤ a), which knows nothing of tanh's derivative
         below, above = (Normal(mean, std).cdf(torch.atanh(action + e)) for e in (-1e-6, 1e-6))
         close(((above - below) / 2e-6).prod(-1, keepdim=True), log_p.exp(), rtol=1e-4, atol=1e-8)
-        assert torch.equal(sac.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean))
+        close(sac.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean), rtol=1e-12, atol=0)
 
 
 def test_log_probability_stays_finite_where_the_action_rounds_to_one():
@@ -192,6 +192,8 @@ def test_target_follows_by_polyak():
 def test_blame_is_the_derivative_with_respect_to_the_activations():
     """Probes against autograd on the activations themselves, in networks written out per seed and critic."""
     class Spy(Method):
+        needs_blame = True
+
         def after_update(self, agent, batch, noise, hidden, blame):
             self.seen = batch, hidden, blame
 
@@ -210,7 +212,7 @@ def test_blame_is_the_derivative_with_respect_to_the_activations():
     target = {k: t.clone() for k, t in agent.target.items()}
     alpha = agent.temperature.params["log_alpha"].exp().flatten()
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=4)
-    sac.update(agent, replay, recent, stored, noise, method, tiny.SETTINGS)
+    sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
     batch, hidden, blame = method.seen
     for p in range(2):
         b = {k: t[p] for k, t in batch.items()}

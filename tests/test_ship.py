@@ -27,10 +27,11 @@ def finished(root, seed, positions, made=None, unscored=False):
             "curves": [row(k, step=400, updates=150, success=1 / 3 + seed, episodes=2) for k in range(positions + 1)],
             "results": [row(k, success=1 / 3 + seed, status="ok") for k in range(positions)],
             "scores": [row(k, network="actor", status="unscored") | ({} if unscored else {"chosen": 6, "status": "scored"})
-                       for k in range(positions)]}
+                       for k in range(positions)], "plasticity": []}
     with state.lock():
         for k in range(positions):
-            checkpoint.write_atomic(state.folder / f"position{k + 1}.seed{seed}.safetensors", checkpoint.network_bytes(agent, 0))
+            name = f"position{k + 1}.seed{seed}.safetensors"
+            checkpoint.write_atomic(state.folder / name, checkpoint.network_bytes(agent, Method(), 0))
         state.save({"x": torch.zeros(1)}, info, np.zeros((0, 4), np.float32))
 
 

@@ -14,7 +14,7 @@ from nbsp_lib import sac
 from nbsp_lib.replay import Replay
 
 OBS, ACT, LAYERS, BATCH, ROWS, PART, TASKS = 5, 2, (8, 6), 16, 60, 10, ("a", "b")
-SETTINGS = SimpleNamespace(gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3)
+SETTINGS = SimpleNamespace(layers=LAYERS, gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3)
 
 
 def generators(seeds, purpose):
@@ -23,8 +23,9 @@ def generators(seeds, purpose):
 
 def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
     """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task."""
-    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, layers, tasks, device)
-    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device)
+    settings = SimpleNamespace(**vars(SETTINGS) | {"layers": layers})
+    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, tasks, settings, device)
+    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device, method.columns(ACT))
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]].tanh_()
     replay.data[..., replay.columns["done"]] = 0.0
@@ -33,7 +34,7 @@ def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
 
 
 def draws(replay, seeds, updates, batch=BATCH, purpose=3):
-    """Candidate rows recent and stored [U, P, B], and noise [U, 2, P, B, A]."""
+    """Candidate rows recent and stored [U, P, B], and normal noise [U, 2, P, B, A]."""
     gens = generators(seeds, purpose)
     recent = replay.recent(torch.stack([torch.rand(updates, batch, generator=g) for g in gens], 1))
     which, u = (torch.stack([torch.rand(updates, n, generator=g) for g in gens], 1) for n in (1, batch))
@@ -44,8 +45,10 @@ def draws(replay, seeds, updates, batch=BATCH, purpose=3):
 
 def learn(agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update):
     """`updates` updates in place, from draws that depend on the seeds and on `purpose` only."""
-    for recent, stored, noise in zip(*draws(replay, seeds, updates, batch, purpose)):
-        update(agent, replay, recent, stored, noise, method, settings)
+    own = generators(seeds, 100 + purpose)
+    for recent, stored, sac_noise in zip(*draws(replay, seeds, updates, batch, purpose)):
+        more = {k: torch.stack([torch.randn(shape, generator=g) for g in own]) for k, shape in method.noise(agent).items()}
+        update(agent, replay, recent, stored, {"sac": sac_noise} | more, method, settings)
 
 
 def everything(agent, method):
@@ -69,9 +72,17 @@ class StubWorld:
 
     def __init__(self, seeds, hidden, goal):
         self.seeds, self.hidden, self.goal = tuple(seeds), hidden, goal
+        self.gens = generators(self.seeds, 13)
 
     def rollout(self, task):
         return self.hidden, self.goal
+
+    def draw(self, kind, *shape):
+        return torch.stack([kind(shape, generator=g) for g in self.gens]).to(self.goal.device)
+
+    def blame(self, n):
+        """The same activations, however many are asked for, and derivatives by them that are chance."""
+        return self.hidden, {name: [self.draw(torch.randn, *h.shape[1:]) for h in layers] for name, layers in self.hidden.items()}
 
 
 def random_world(agent, seeds, T=40, purpose=7):

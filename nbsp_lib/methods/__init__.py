@@ -1,5 +1,49 @@
 """Every method of the comparison by name: the only place where a name becomes a method."""
-from nbsp_lib.method import Method
-from nbsp_lib.methods.nbsp import NBSP
+from __future__ import annotations
 
-METHODS = {"sac": Method, "nbsp": NBSP}
+import functools
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from nbsp_lib.method import Method
+from nbsp_lib.methods.clear import CLEAR
+from nbsp_lib.methods.clonex import ClonEx
+from nbsp_lib.methods.er import ER
+from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.methods.slow import Slow
+
+METHODS = {"sac": Method, "nbsp": NBSP, "er": ER, "clear": CLEAR, "clonex": ClonEx, "slow": Slow}
+
+
+@functools.cache
+def find(name):
+    """The class called `name`: a key of METHODS, or an import path, "folder/file.py:Class" or "package.module:Class".
+
+    ValueError says in one line what is wrong.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    source, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError(f'unknown method "{name}", there are {", ".join(METHODS)}; an import path looks like my_method.py:Mine')
+    try:
+        module = load_file(source) if source.endswith(".py") else importlib.import_module(source)
+    except Exception as error:                 # whatever somebody's file raises, said with its name
+        raise ValueError(f"{source} cannot be imported: {type(error).__name__}: {error}") from None
+    found = getattr(module, attribute, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        classes = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Method) and v is not Method]
+        raise ValueError(f'{source} has no method class "{attribute}"; subclasses of nbsp_lib.method.Method in it: '
+                         f'{", ".join(classes) or "none"}')
+    return found
+
+
+def load_file(path):
+    """The module in a file that need not be installed."""
+    spec = importlib.util.spec_from_file_location(f"nbsp_method_{Path(path).stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -9,6 +9,7 @@ from nbsp_lib import neurons
 from nbsp_lib.method import Method
 
 NEVER = 2 ** 62             # a replay period that no run reaches
+Score = Literal["paper", "balanced", "accuracy", "random", "activation", "weight", "importance", "dormant"]
 
 
 class NBSP(Method):
@@ -17,19 +18,24 @@ class NBSP(Method):
     share: m, share of a network's hidden neurons that are skill neurons. alpha: α of Eq. 7. replay_every: k, every k-th
     update learns from stored experience. Neutral values: share 0 masks nothing, replay_every 0 replays nothing, both
     together are fine-tuning; alpha 0 freezes.
-    score: see neurons.skill_scores. mask: scale the step after Adam (Eq. 5–6), or the gradient before it, which Adam
-    nearly undoes. actor, critic: whether that network is masked; replay does not ask.
+    score: see neurons.skill_scores; it chooses the neurons and says how strongly each is held. Or how neurons are chosen
+    (ours), all hidden neurons of a network compared, while the paper's score says how strongly: "random"; "activation", mean
+    |h| in the rollout; "weight", norm of incoming weights and bias; "importance", mean |h · dL/dh| on 1024 recent rows over
+    its layer's root mean square; "dormant", mean |h| over its layer's mean, the least dormant (Sokar et al. 2023).
+    mask: scale the step after Adam (Eq. 5–6), or the gradient before it, which Adam nearly undoes. actor, critic: whether
+    that network is masked; replay does not ask.
     A mask holds the incoming weights and the bias of its neuron. The target network is not masked: it follows the critics.
     """
 
+    needs_rollout = True
+
     def __init__(self, share: float = 0.2, alpha: float = 0.2, replay_every: int = 10,
-                 score: Literal["paper", "balanced", "accuracy"] = "paper", mask: Literal["step", "gradient"] = "step",
-                 actor: bool = True, critic: bool = True):
+                 score: Score = "paper", mask: Literal["step", "gradient"] = "step", actor: bool = True, critic: bool = True):
         super().__init__()
         self.share, self.alpha, self.replay_every, self.score, self.mask = share, alpha, replay_every, score, mask
         self.masked = {"actor": actor, "critic": critic}
 
-    def start(self, agent):
+    def start(self, agent, settings):
         P, tasks = len(agent.updates), len(agent.tasks)
         self.state["period"] = torch.full_like(agent.updates, NEVER)                        # [P, 1]
         for net in agent.networks:
@@ -58,26 +64,45 @@ class NBSP(Method):
             self.state["period"].fill_(self.replay_every)
         hidden, goal = world.rollout(task)                       # {network: [P, C, T, W] per layer}, [P, T]
         scored = (~neurons.constant_goal(goal)).nonzero().flatten()
-        report = []
+        ranks, report = self.ranks(agent, hidden, world), []
         for net in agent.networks:
             for c in range(hidden[net.name][0].shape[1]):
                 activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)       # [P, T, all hidden neurons]
-                self.renew(net, c, task, activity[scored], goal[scored], scored)
+                rank = ranks[net.name][:, c] if ranks else None                             # [P, N]
+                self.renew(net, c, task, activity, goal, rank, scored)
                 name = net.name if hidden[net.name][0].shape[1] == 1 else f"{net.name}{c}"
-                report += self.describe(net, c, name, activity, goal, scored, world.seeds)
+                report += self.describe(net, c, name, activity, goal, rank, scored, world.seeds)
         return report
 
-    def renew(self, net, c, task, activity, goal, scored):
+    def ranks(self, agent, hidden, world):
+        """{network: what its neurons are chosen by, [P, C, N], N all its hidden neurons}; empty where that is their score."""
+        if self.score in neurons.SCORES:
+            return {}
+        blamed = world.blame(1024) if self.score == "importance" else ()
+        statistic = {                                                                       # of one layer, [P, C, W]
+            "random": lambda net, i: world.draw(torch.rand, *net.params[f"b{i}"].shape[1::2]),
+            "activation": lambda net, i: hidden[net.name][i].abs().mean(2),
+            "weight": lambda net, i: neurons.incoming_norm(net.params[f"w{i}"], net.params[f"b{i}"]),
+            "importance": lambda net, i: neurons.importance(*(layers[net.name][i] for layers in blamed)),
+            "dormant": lambda net, i: neurons.unit_activity(hidden[net.name][i]),
+        }[self.score]
+        return {net.name: torch.cat([statistic(net, i) for i in range(net.depth - 1)], -1) for net in agent.networks}
+
+    def choose(self, activity, goal, rank, rows):
+        """Scores [P', N] of the seeds `rows`, and which neurons are chosen, by `rank` if there is one."""
+        scores = neurons.skill_scores(activity[rows], goal[rows], "paper" if rank is not None else self.score)
+        return scores, neurons.top_neurons(scores if rank is None else rank[rows], self.share)
+
+    def renew(self, net, c, task, activity, goal, rank, scored):
         """New masks of one network for `task` in the seeds `scored`; the union over tasks takes the smallest."""
-        scores = neurons.skill_scores(activity, goal, self.score)                           # [P', N]
-        mask = neurons.neuron_mask(scores, neurons.top_neurons(scores, self.share), self.alpha)
+        mask = neurons.neuron_mask(*self.choose(activity, goal, rank, scored), self.alpha)  # [P', N]
         widths = [net.params[f"b{i}"].shape[-1] for i in range(net.depth - 1)]
         for i, part in enumerate(mask.split(widths, 1)):
             masks = self.state[f"{net.name}.masks{i}"]
             masks[scored, task, c, 0] = part
             self.state[f"{net.name}.union{i}"].copy_(masks.amin(1))
 
-    def describe(self, net, c, name, activity, goal, scored, seeds):
+    def describe(self, net, c, name, activity, goal, rank, scored, seeds):
         """Rows for scores.csv: what the base rate and silent neurons did to the choice, per seed."""
         union = torch.cat([self.state[f"{net.name}.union{i}"][:, c, 0] for i in range(net.depth - 1)], -1)   # [P, N]
         rows = []
@@ -86,9 +111,9 @@ class NBSP(Method):
                    "silent": neurons.silent(activity[p:p + 1]).float().mean().item(),
                    "masked": (union[p] < 1).float().mean().item() * self.masked[net.name], "status": "unscored"}
             if p in scored:
-                one = goal[p:p + 1]
-                scores = neurons.skill_scores(activity[p:p + 1], one, self.score)[0]        # [N]
-                chosen, base = neurons.top_neurons(scores[None], self.share)[0], neurons.base_rate(one).item()
+                one = slice(p, p + 1)
+                scores, chosen = (found[0] for found in self.choose(activity, goal, rank, one))     # [N]
+                base = neurons.base_rate(goal[one]).item()
                 row |= {"status": "scored", "base_rate": base, "all_score": scores.mean().item(), "chosen": int(chosen.sum())}
                 if chosen.any():
                     row |= {"chosen_score": scores[chosen].mean().item(),

@@ -1,0 +1,78 @@
+"""Every method, held to what all of them must hold to (nbsp_lib/conformance.py), with settings that make it act at once."""
+import pytest
+import torch
+
+from nbsp_lib import conformance
+from nbsp_lib.conformance import CHECKS, Trial
+from nbsp_lib.method import Method
+from nbsp_lib.methods import METHODS
+
+BRISK = {"nbsp": {"replay_every": 3}}
+CASES = [pytest.param(check, name, id=f"{name}-{check.__name__}") for name in METHODS for check in CHECKS]
+
+
+@pytest.mark.parametrize("check, name", CASES)
+def test_conformance(check, name):
+    assert check(lambda: METHODS[name](**BRISK.get(name, {}))) is None
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "sac"])
+def test_a_method_does_something(name):
+    """What is held to so much is not plain SAC under another name."""
+    mine, plain = (Trial(make, (0,)).live() for make in (lambda: METHODS[name](**BRISK.get(name, {})), Method))
+    assert conformance.differing(mine.agent.tensors(), plain.agent.tensors())
+
+
+class Crosses(Method):
+    def shape_grad(self, net, grads):
+        return {k: g - g.mean(0, keepdim=True) for k, g in grads.items()}
+
+
+class Replaces(Method):
+    def start(self, agent, settings):
+        self.state["x"] = torch.zeros(len(agent.updates), 1)
+
+    def after_task(self, agent, task, world):
+        self.state["x"] = self.state["x"] + 1
+
+
+class Forgets(Method):
+    def __init__(self):
+        super().__init__()
+        self.rate = 1.0
+
+    def after_task(self, agent, task, world):
+        self.rate = 0.5
+
+    def shape_step(self, net, steps, noise):
+        return {k: self.rate * s for k, s in steps.items()}
+
+
+class Branches(Method):
+    def shape_step(self, net, steps, noise):
+        return {k: s * 2 if s.sum() > 0 else s for k, s in steps.items()}
+
+
+class Shared(Method):
+    def start(self, agent, settings):
+        self.state["x"] = torch.zeros(1, 1)
+
+
+class Raises(Method):
+    def after_task(self, agent, task, world):
+        raise RuntimeError("boo")
+
+
+@pytest.mark.parametrize("broken, check, word", [
+    (Crosses, conformance.seeds_are_independent, "axis 0"), (Replaces, conformance.addresses_stay, "copy_"),
+    (Forgets, conformance.a_run_resumes_exactly, "self.state"), (Branches, conformance.one_graph_serves_all, "torch.compile"),
+    (Crosses, conformance.plain_until_the_first_task_end, "forkable"), (Shared, conformance.state_is_per_seed, "leading axis")])
+def test_each_check_finds_what_it_looks_for(broken, check, word):
+    assert word in check(broken)
+    assert check(Method) is None
+
+
+def test_a_hook_that_raises_is_named_with_its_line(capsys):
+    assert not conformance.examine(Raises)
+    out = capsys.readouterr().out
+    assert "RuntimeError: boo" in out and "test_methods.py, line" in out and out.count("ok  ") >= 1
