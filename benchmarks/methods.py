@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 from benchmarks import common
-from nbsp_lib.methods import METHODS
+from nbsp_lib.methods import METHODS, find
 
 PLAIN, NEUTRAL = "sac", "fine-tuning"
 
@@ -20,7 +20,7 @@ def make(method, settings, rows, P=1, device="cpu"):
     """Updates as they are in position 2: a task was finished, so masks are set and replay goes on."""
     common.as_in_training()
     short = replace(common.profile("laptop").train, goal="reward", scoring_episodes=1, episode=20)   # a goal that varies
-    cycle = common.filled(short, METHODS[method](**settings), P, device, rows)
+    cycle = common.filled(short, find(method)(**settings), P, device, rows)
     finish(cycle)
 
     def work():
@@ -37,7 +37,7 @@ def finish(cycle):
 
 def memory(method, settings):
     """(bytes of the method's state, bytes of the agent: parameters, moments, target) of one seed."""
-    cycle = common.filled(common.profile("laptop").train, METHODS[method](**settings))
+    cycle = common.filled(common.profile("laptop").train, find(method)(**settings))
     total = lambda tensors: sum(t.nbytes for t in tensors.values())
     return total(cycle.method.state), total(cycle.agent.tensors())
 

@@ -172,5 +172,5 @@ def load_agent(folder, position, seeds, run=None):
     method = find(config["method"])(**config["settings"])
     method.state = part("method")
     agent = Agent(nets["actor"], nets.get("critic"), {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
-                  torch.zeros(P, 1, dtype=torch.long), tuple(dict.fromkeys(config["tasks"])))
+                  torch.zeros(P, 1, dtype=torch.long), tuple(config["tasks"]))
     return agent, method

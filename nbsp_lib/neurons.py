@@ -63,7 +63,8 @@ def importance(hidden, blame):
     """Taylor's estimate of how much the loss needs each unit: mean |h · dL/dh| over the batch, as a multiple of its layer's
     root mean square (Paik et al. 2020), [P, C, W]. hidden, blame [P, C, B, W]; zeros for a layer that is all zero."""
     size = (hidden * blame).abs().mean(2)                                        # [P, C, W]
-    return size / size.pow(2).mean(2, keepdim=True).sqrt().clamp_min(1e-18)
+    size = size / size.amax(2, keepdim=True).clamp_min(1e-30)                    # or the squares of small losses underflow
+    return size / size.pow(2).mean(2, keepdim=True).sqrt().clamp_min(1e-30)
 
 
 def incoming_norm(w, b):

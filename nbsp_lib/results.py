@@ -17,6 +17,7 @@ import pandas as pd
 from . import metrics
 from .checkpoint import read_run
 from .config import distinct, tasks_of
+from .methods import find
 from .ship import COLUMNS as RECORDED
 from .ship import codes
 
@@ -179,6 +180,9 @@ def footnotes(study):
         if result.run["unscored"]:
             places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
             notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
+    told = [arm for arm, result in study.results.items() if find(result.run["config"]["method"]).needs_task]
+    if told:
+        notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
     alone = [task for task in study.names if task not in study.references]
     return notes + [f"{task}: no run on this task alone, so no forward transfer." for task in alone] + code_notes(study)
 

@@ -26,7 +26,12 @@ class Agent:
     target: dict
     temperature: Net
     updates: torch.Tensor        # [P, 1] updates so far, over all positions
-    tasks: tuple                 # distinct tasks of the sequence, in order of first visit
+    positions: tuple             # the task of each position of the sequence
+
+    @property
+    def tasks(self):
+        """The distinct tasks, in order of first visit."""
+        return tuple(dict.fromkeys(self.positions))
 
     @property
     def networks(self):
@@ -43,10 +48,10 @@ class Agent:
         return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
 
 
-def make_agent(method, gens, obs_dim, act_dim, tasks, settings, device="cpu"):
+def make_agent(method, gens, obs_dim, act_dim, positions, settings, device="cpu"):
     """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
 
-    settings: layers, and whatever else a method asks for (config.Train).
+    positions: the task of each position; settings: layers, and whatever else a method asks for (config.Train).
     """
     actor = method.build("actor", 1, [obs_dim, *settings.layers, 2 * act_dim], gens)
     critic = method.build("critic", 2, [obs_dim + act_dim, *settings.layers, 1], gens)
@@ -54,7 +59,8 @@ def make_agent(method, gens, obs_dim, act_dim, tasks, settings, device="cpu"):
     temperature = {"log_alpha": torch.zeros(P, 1, 1, 1)}
     move = lambda net: Net(net.name, {k: p.to(device) for k, p in net.params.items()})
     agent = Agent(move(actor), move(critic), {k: p.to(device, copy=True) for k, p in critic.params.items()},
-                  move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device), tuple(tasks))
+                  move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device),
+                  tuple(positions))
     method.start(agent, settings)
     return agent
 
@@ -64,7 +70,7 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
     steps = {}
     for clock, names in net.clocks:
         clock.add_(1)
-        if clock.numel() == len(clock) and fused.usable(clock):
+        if clock.numel() == len(clock) and not net.row_clocks and fused.usable(clock):
             steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
             continue
         corrections = lambda count: (-lr / (1 - b1 ** count), (1 - b2 ** count).rsqrt())

@@ -49,7 +49,7 @@ class Cycle:
         self.train, self.method, self.seeds, self.device, self.make = train, method, tuple(seeds), device, make
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
-        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, self.tasks, train, device)
+        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, self.positions, train, device)
         part = int(train.store * train.steps)
         self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device,
                              method.columns(MetaWorld.act_dim))

@@ -137,7 +137,11 @@ def key_tree(value, inside=""):
 
 def test_profiles_have_the_same_keys_and_arms():
     documents = {name: read_yaml(path) for name, path in FILES.items()}
+    quick = {"ancl", "cbp", "redo"}            # smoke is so short that they would not act at their settings
     for name, document in documents.items():
+        for arm in quick if name == "smoke" else ():
+            assert document["arms"][arm].items() > documents["shipped"]["arms"][arm].items()
+            document["arms"][arm] = documents["shipped"]["arms"][arm]
         assert key_tree(document) == key_tree(documents["shipped"])
         assert document["arms"] == documents["shipped"]["arms"]
         assert list(document) == [field.name for field in dataclasses.fields(Profile)]
@@ -215,8 +219,8 @@ def test_a_cell_is_plain_json(profiles):
 
 
 def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
-    for tasks in SEQUENCES.values():
-        assert tasks == distinct(tasks) * 2
+    for name, tasks in SEQUENCES.items():
+        assert tasks == distinct(tasks) * (1 if name == "tuning" else 2)
     assert tasks_of("window") == ("window-open", "window-close", "window-open", "window-close")
     assert tasks_of("window-close") == ("window-close",)
     assert tasks_of("reach") == ("reach",)                                  # asks Meta-World

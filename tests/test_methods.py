@@ -7,7 +7,8 @@ from nbsp_lib.conformance import CHECKS, Trial
 from nbsp_lib.method import Method
 from nbsp_lib.methods import METHODS
 
-BRISK = {"nbsp": {"replay_every": 3}}
+BRISK = {"nbsp": {"replay_every": 3}, "ancl": {"refresh": 5}, "ewc": {"critic": True}, "clonex": {"critic": True}, "redo": {"every": 5},
+         "cbp": {"maturity": 3, "rho": 0.03}, "ne": {"alpha": 0.5}}
 CASES = [pytest.param(check, name, id=f"{name}-{check.__name__}") for name in METHODS for check in CHECKS]
 
 

@@ -22,9 +22,10 @@ def generators(seeds, purpose):
 
 
 def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
-    """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task."""
+    """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task; tasks: of the positions."""
     settings = SimpleNamespace(**vars(SETTINGS) | {"layers": layers})
     agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, tasks, settings, device)
+    tasks = agent.tasks
     replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device, method.columns(ACT))
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]].tanh_()

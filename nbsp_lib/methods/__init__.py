@@ -8,13 +8,26 @@ import sys
 from pathlib import Path
 
 from nbsp_lib.method import Method
+from nbsp_lib.methods.ancl import ANCL
+from nbsp_lib.methods.cbp import CBP
 from nbsp_lib.methods.clear import CLEAR
 from nbsp_lib.methods.clonex import ClonEx
+from nbsp_lib.methods.cotasp import CoTASP
+from nbsp_lib.methods.crelu import CReLU
 from nbsp_lib.methods.er import ER
+from nbsp_lib.methods.ewc import EWC
 from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.methods.ne import NE
+from nbsp_lib.methods.npc import NPC
+from nbsp_lib.methods.packnet import PackNet
+from nbsp_lib.methods.pi import PI
+from nbsp_lib.methods.redo import ReDo
 from nbsp_lib.methods.slow import Slow
+from nbsp_lib.methods.upgd import UPGD
 
-METHODS = {"sac": Method, "nbsp": NBSP, "er": ER, "clear": CLEAR, "clonex": ClonEx, "slow": Slow}
+METHODS = {"sac": Method, "nbsp": NBSP,
+           "ewc": EWC, "npc": NPC, "ancl": ANCL, "cotasp": CoTASP, "crelu": CReLU, "cbp": CBP, "pi": PI, "ne": NE, "upgd": UPGD,
+           "er": ER, "clear": CLEAR, "clonex": ClonEx, "packnet": PackNet, "redo": ReDo, "slow": Slow}
 
 
 @functools.cache

@@ -1,0 +1,89 @@
+"""PackNet: every position keeps its own share of the actor's weights, which nobody moves again."""
+from __future__ import annotations
+
+import torch
+
+from nbsp_lib import nets
+from nbsp_lib.method import Method
+
+CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
+
+
+class PackNet(Method):
+    """PackNet (Mallya & Lazebnik 2018) for the actor, as in Continual World (Wołczyk et al. 2021).
+
+    Every weight has an owner, the position it serves; at position k = 0, 1, … only weights with owner k learn, and biases
+    only at position 0. At its end, of the weights of each kernel that it owns, the (K − k − 1)/(K − k) smallest in size
+    become 0 and pass to owner k + 1; so each position keeps 1/K of every kernel, the output layer included. The kept ones
+    are then retrained on the recent rows, and never move again. Adam of the actor is reset before and after.
+    A policy is played with the weights whose owner is not later than a view, so it stays bit for bit what it was.
+    K is the length of the sequence; behind it the actor is full and does not learn any more. retrain: share of a position's
+    updates that retraining takes, on top of them; critics and temperature learn along. 0: none.
+    A revisited task owns new weights, like a new task: it is played as of the last position that trained it (the one in
+    training, if it is trained now), and a task not trained yet with all weights. The task must be known at test time.
+    Critics and target network are those of plain SAC. Ours: no clipping of the gradient's norm, which in Adam acts through
+    ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
+    """
+    needs_task = True
+
+    def __init__(self, retrain: float = 0.1):
+        super().__init__()
+        if retrain < 0:
+            raise ValueError(f"retrain: {retrain} must be >= 0")
+        self.retrain = retrain
+
+    def start(self, agent, settings):
+        self.positions = len(agent.positions)
+        one = torch.zeros_like(agent.actor.params["b0"][..., :1])                           # [P, 1, 1, 1]
+        self.state["actor.current"], self.state["actor.view"] = one, one.clone()
+        self.state["actor.trained"] = one[:, 0, 0].expand(-1, len(agent.tasks)) - 1         # [P, M] last position; −1: never
+        for i in range(agent.actor.depth):
+            self.state[f"actor.owner{i}"] = torch.zeros_like(agent.actor.params[f"w{i}"])
+        self.acts_from = tuple(self.state)
+
+    def forward(self, net, params, x, probe=None):
+        if net.name == "actor":
+            seen = {f"w{i}": self.state[f"actor.owner{i}"] <= self.state["actor.view"] for i in range(net.depth)}
+            params = params | {k: params[k] * mask for k, mask in seen.items()}
+        return nets.mlp_forward(net, params, x, probe)
+
+    def shape_step(self, net, steps, noise):
+        if net.name != "actor":
+            return steps
+        current = self.state["actor.current"]
+        learns = lambda i: {f"w{i}": self.state[f"actor.owner{i}"] == current, f"b{i}": current == 0}
+        return {k: steps[k] * mask for i in range(net.depth) for k, mask in learns(i).items()}
+
+    def before_task(self, agent, task, purpose):
+        current, trained = self.state["actor.current"], self.state["actor.trained"]
+        if purpose == "train":
+            trained[:, task] = current[:, 0, 0, 0]
+        last = trained[:, task, None, None, None]
+        self.state["actor.view"].copy_(torch.where(last < 0, current, last) if purpose == "evaluate" else current)
+
+    def after_task(self, agent, task, world):
+        """Prune, retrain what is kept, pass on to the next position."""
+        current, k = self.state["actor.current"], int(self.state["actor.current"][0])
+        self.before_task(agent, task, "train")          # a run that was forked from plain SAC was not told
+        if k < self.positions - 1:
+            for i in range(agent.actor.depth):
+                prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
+            agent.actor.reset_adam()
+            settings = world.settings
+            updates = round(self.retrain * (settings.steps - settings.random_steps) * settings.updates_per_step)
+            for first in range(0, updates, CHUNK):
+                world.train(min(CHUNK, updates - first))
+            agent.actor.reset_adam()
+        current.clamp_(max=self.positions - 1).add_(1)
+        self.before_task(agent, task, "resume")
+
+
+def prune(w, owner, k, left):
+    """Of the weights w [P, C, in, out] of owner k keep the largest 1/left, rounded up; the others become 0, owner k + 1."""
+    mine = owner == k
+    size = torch.where(mine, w.abs(), torch.inf).flatten(1)                                 # [P, N]
+    rank = size.argsort(dim=1, stable=True).argsort(1)
+    count = mine.flatten(1).sum(1, keepdim=True) * (left - 1) // left                       # [P, 1]
+    drop = (rank < count).view_as(w)
+    w.masked_fill_(drop, 0.0)
+    owner.masked_fill_(drop, k + 1)
