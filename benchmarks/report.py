@@ -1,4 +1,5 @@
-"""Write the section "Results" of benchmarks/README.md from benchmarks/results.json, so that no number in it is typed.
+"""Write the section "Results" of benchmarks/README.md, and the costs in docs/methods.md, from benchmarks/results.json, so that
+no number in them is typed.
 
 The newest full record of every command on every machine is shown, quick ones never. Example: python -m benchmarks.report
 """
@@ -14,7 +15,9 @@ from nbsp_lib.files import write_atomic
 
 HERE = Path(__file__).parent
 README, RESULTS = HERE / "README.md", HERE / "results.json"
+METHODS = HERE.parent / "docs/methods.md"
 BEGIN, END = "<!-- results: written by python -m benchmarks.report -->", "<!-- end of results -->"
+COSTS = "<!-- costs: written by python -m benchmarks.report -->", "<!-- end of costs -->"
 
 
 def section(records):
@@ -30,12 +33,27 @@ def section(records):
     return "\n\n".join(parts) or "Nothing recorded yet."
 
 
-def rendered(readme, records):
-    """The whole README with its section renewed. ValueError if its two markers are not there once each."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"README.md must hold these two lines once each: {BEGIN} and {END}")
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{section(records)}\n\n{END}{rest.split(END)[1]}"
+def costs(records):
+    """The newest full record of the methods' updates on a CPU, as one table."""
+    found = [r for r in records if r["benchmark"] == "methods" and not r["quick"] and r["device"] == "cpu"]
+    if not found:
+        return "Not measured yet."
+    newest = found[-1]
+    columns = {"arm": "arm", "neutral": "time of an update / fine-tuning", "lowest": "lowest", "highest": "highest",
+               "memory": "memory of agent and method / plain SAC's agent"}
+    plain = next(row for row in newest["tables"][0]["rows"] if row["method"] == "sac")["agent"]
+    rows = [{**row, "memory": (row["state"] + row["agent"]) / plain} for row in newest["tables"][0]["rows"]]
+    told = f"{newest['date']}; {newest['machine']['processor']}, one core; replay not counted."
+    return f"{markdown({'title': told, 'columns': columns, 'rows': rows})}"
+
+
+def rendered(text, section, markers=(BEGIN, END)):
+    """A whole document with the section between two markers renewed. ValueError if they are not there once each."""
+    begin, end = markers
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"these two lines must be there once each: {begin} and {end}")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n\n{section}\n\n{end}{rest.split(end)[1]}"
 
 
 def recorded(path=RESULTS):
@@ -44,7 +62,8 @@ def recorded(path=RESULTS):
 
 def main(argv=None):
     argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__).parse_args(argv)
-    write_atomic(README, rendered(README.read_text(), recorded()))
+    write_atomic(README, rendered(README.read_text(), section(recorded())))
+    write_atomic(METHODS, rendered(METHODS.read_text(), costs(recorded()), COSTS))
 
 
 if __name__ == "__main__":

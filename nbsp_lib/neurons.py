@@ -82,3 +82,12 @@ def top_neurons(scores, share):
 def neuron_mask(scores, chosen, alpha):
     """Share of its free step that each neuron keeps, [P, W]: α (1 − score) if chosen, else 1. Eq. 7 (its form is ours)."""
     return torch.where(chosen, alpha * (1 - scores), 1.0)
+
+
+def choice(scores, chosen, base):
+    """What a choice of neurons is worth beside a silent neuron's score `base`, for scores.csv; scores, chosen [N] of one seed."""
+    row = {"base_rate": base, "all_score": scores.mean().item(), "chosen": int(chosen.sum())}
+    if chosen.any():
+        row |= {"chosen_score": scores[chosen].mean().item(),
+                "chosen_not_above_base": (scores[chosen] <= base + 1e-6).float().mean().item()}
+    return row

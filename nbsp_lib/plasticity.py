@@ -46,7 +46,7 @@ def norm(tensors, C):
 
 @torch.no_grad()
 def network_health(agent, batch, noise, method, settings):
-    """{network: {measure: [P]}} of the actor and of each critic on a batch of replay rows.
+    """{network: {measure: [P]}} of the actor and of each critic on a batch of replay rows, for plasticity.csv.
 
     dormant_0, dormant, dormant_10: share with s <= 0, 0.025, 0.1; fau; srank and effective_rank of the last hidden layer;
     weight_norm; gradient_norm of that network's SAC loss on this batch. noise [2, P, B, A]; hidden activations of the actor

@@ -25,7 +25,8 @@ from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "evaluate", "graphs", "train", "records", "envs/metaworld")
+DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "train", "records",
+           "envs/metaworld")
 
 
 class Stopped(KeyboardInterrupt):

@@ -73,7 +73,8 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
         if clock.numel() == len(clock) and not net.row_clocks and fused.usable(clock):
             steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
             continue
-        corrections = lambda count: (-lr / (1 - b1 ** count), (1 - b2 ** count).rsqrt())
+        # 1 − b^count; of powers the last bit depends on the place in memory, and so on the seeds around
+        corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
         for k in names:
             rate, root = corrections(clock)
             if k in net.row_clocks:                             # the younger end has the larger corrections
@@ -202,6 +203,10 @@ def loss_gradients(agent, batch, noise, method, settings, probes=None):
 
 
 def make_probes(agent, B):
-    """Zeros shaped like the hidden activations of a multi-layer perceptron, per network: see nets.mlp_forward."""
-    return {net.name: [b.new_zeros(*b.shape[:2], B, b.shape[3]) for k, b in net.params.items() if k.startswith("b")][:-1]
-            for net in agent.networks}
+    """{network: probes_of it} for a batch of B rows."""
+    return {net.name: probes_of(net, B) for net in agent.networks}
+
+
+def probes_of(net, B):
+    """Zeros shaped like the hidden activations of a multi-layer perceptron, a list of [P, C, B, W]: see nets.mlp_forward."""
+    return [b.new_zeros(*b.shape[:2], B, b.shape[3]) for k, b in net.params.items() if k.startswith("b")][:-1]

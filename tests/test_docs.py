@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli, planning
+from nbsp_lib.methods import find
 from nbsp_lib.pace import Rates
 from nbsp_lib.run import checked, defaults
 from nbsp_lib.strict import read_yaml
@@ -70,7 +71,8 @@ def pipeline():
 @pytest.mark.parametrize(("path", "words"), COMMANDS)
 def test_command(path, words, pipeline, monkeypatch):
     monkeypatch.chdir(ROOT)
-    words = [word for word in words if not re.fullmatch(r"\w+=\S*", word)] if words[0] != "make" else words
+    while re.fullmatch(r"\w+=\S*", words[0]):                            # of the environment
+        words = words[1:]
     program = words[0]
     if program == "nbsp":
         check_nbsp(words[1:], monkeypatch)
@@ -95,7 +97,9 @@ def check_nbsp(words, monkeypatch):
         return
     args = cli.parser().parse_args(words)
     monkeypatch.setattr(planning, "measure", lambda *given: Rates(1e-3, 1e-4, 1e-4, 1.0, 1, 1, 1))
-    if args.command != "doctor":
+    if args.command == "check-method":
+        assert find(args.path)
+    elif args.command != "doctor":
         profile, grid, seeds = cli.chosen(args)
         assert grid and seeds
         if args.command in ("run", "plan"):
@@ -190,7 +194,7 @@ def is_made(span, outs):
 def test_named_files_exist(path, pipeline):
     spans, links = named(path.read_text(encoding="utf-8"))
     missing = [target for target in links if not (path.parent / target).exists()]
-    places = (ROOT, path.parent, ROOT / "nbsp_lib", ROOT / "notebooks", ROOT / "data")
+    places = (ROOT, path.parent, ROOT / "nbsp_lib", ROOT / "nbsp_lib/methods", ROOT / "notebooks", ROOT / "data")
     missing += [span for span in spans if not is_made(span, pipeline[1]) and not any(list(place.glob(span)) for place in places)]
     assert not missing, f"{path.name} names what is not there: {missing}"
 

@@ -103,3 +103,10 @@ def test_tracked_data_stay_small(files):
 def test_every_library_file_can_be_read_in_a_sitting():
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib").rglob("*.py")}
     assert not {str(path): n for path, n in lengths.items() if n > 250}
+
+
+def test_a_method_is_short():
+    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 110."""
+    longer = {"cotasp": 150, "ne": 150, "nbsp": 110}
+    lengths = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib/methods").glob("*.py")}
+    assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}

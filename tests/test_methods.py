@@ -7,8 +7,8 @@ from nbsp_lib.conformance import CHECKS, Trial
 from nbsp_lib.method import Method
 from nbsp_lib.methods import METHODS
 
-BRISK = {"nbsp": {"replay_every": 3}, "ancl": {"refresh": 5}, "ewc": {"critic": True}, "clonex": {"critic": True}, "redo": {"every": 5},
-         "cbp": {"maturity": 3, "rho": 0.03}, "ne": {"alpha": 0.5}}
+BRISK = {"nbsp": {"replay_every": 3}, "ancl": {"refresh": 5}, "ewc": {"critic": True}, "clonex": {"critic": True},
+         "redo": {"threshold": 0.6, "every": 5}, "cbp": {"maturity": 2, "rho": 0.06}, "ne": {"alpha": 0.5, "events": 20}}
 CASES = [pytest.param(check, name, id=f"{name}-{check.__name__}") for name in METHODS for check in CHECKS]
 
 

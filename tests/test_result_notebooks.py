@@ -50,7 +50,7 @@ def test_complete_and_incomplete_results(tmp_path):
     synthetic.write(tmp_path / "checkpoints", "window", "nbsp", seeds=(0, 1), finished={1: 2}, unscored=[(0, 1)])
     synthetic.write(tmp_path / "checkpoints", "window-close", "fine-tuning", seeds=(0,))
     said = everything(tmp_path)
-    assert "2 of 3 arms" in said["main_table"] and "indicative" in said["main_table"]
+    assert "2 of 18 arms" in said["main_table"] and "indicative" in said["main_table"]
     assert "replay-only: missing" in said["r_matrix"] and "**nbsp**" in said["learning_curves"]
     assert "window-close: 1 of 1" in said["training_gate"] and "nbsp: 3 networks unscored" in said["score_report"]
     neurons = pd.read_csv(tmp_path / "neurons.csv.gz")
@@ -71,5 +71,5 @@ def test_unscored_everywhere(tmp_path):
 
 def test_no_results_at_all(tmp_path):
     said = everything(tmp_path)
-    assert "0 of 3 arms" in said["main_table"] and "0 of 0" in said["evaluate"]
+    assert "0 of 18 arms" in said["main_table"] and "0 of 0" in said["evaluate"]
     assert all("No network could be scored" in said[page] for page in NEURON_PAGES)

@@ -10,9 +10,7 @@ from nbsp_lib.method import Method
 
 def put(tensor, dim, index, due, value):
     """Write `value` into the one row or column `index` [P, C, 1, 1] of each network along `dim`, where `due`."""
-    shape = list(tensor.shape)
-    shape[dim] = 1
-    index = index.expand(shape)
+    index = index.expand([1 if d == dim else n for d, n in enumerate(tensor.shape)])
     tensor.scatter_(dim, index, torch.where(due, value, tensor.gather(dim, index)))
 
 
@@ -25,10 +23,9 @@ class CBP(Method):
     lowest utility is made new: incoming weights drawn as at the start, uniform in ±1/sqrt(inputs), bias, outgoing weights,
     u and age 0, Adam's moments and clock of all of them as if never updated. rho 0 replaces nothing.
     The target network gets the same columns and rows, otherwise it would follow a unit that is gone.
-    Departures (ours): rho 1e-5 instead of 1e-4, because SAC makes about one update per environment step where the source's
-    PPO makes 0.08: the same turnover per step. At most one unit a layer and update, hence ValueError if rho · width > 1. Adam
-    is reset as the paper means it; the released RL code resets nothing. No mean activation is folded into the next
-    bias: in the released code that is without effect.
+    Departures (ours): rho 1e-5 instead of 1e-4, for the same turnover per step: SAC makes about one update per environment
+    step, the source's PPO 0.08. At most one unit a layer and update, hence ValueError if rho · width > 1. Adam is reset as the
+    paper means it (the RL code resets nothing). No mean activation goes into the next bias (there it has no effect).
     """
 
     forkable = False            # utilities are gathered from the first update on
@@ -52,8 +49,8 @@ class CBP(Method):
 
     def noise(self, agent):
         """Incoming weights of one unit of each layer."""
-        return {f"{net.name}.unit{i}": (*net.params[f"w{i}"].shape[1:3], 1) for net in agent.networks
-                for i in range(net.depth - 1)}                                              # [C, in, 1]
+        shape = lambda net, i: (*net.params[f"w{i}"].shape[1:3], 1)                         # [C, in, 1]
+        return {f"{net.name}.unit{i}": shape(net, i) for net in agent.networks for i in range(net.depth - 1)}
 
     def after_update(self, agent, batch, noise, hidden, blame):
         for net in agent.networks:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from nbsp_lib import nets
 from nbsp_lib.method import Method
 
-LEAST = 0.05                # of a layer's units are always on
-RARE = 1e-6                 # an atom whose sum of squared codes is below is not updated
+LEAST, RARE = 0.05, 1e-6        # share of a layer that is always on; sum of squared codes below which an atom stays as it is
 
 
 class CoTASP(Method):

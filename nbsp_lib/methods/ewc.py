@@ -4,10 +4,9 @@ from __future__ import annotations
 import torch
 
 from nbsp_lib.method import Method
-from nbsp_lib.sac import LOG_STD_MAX, LOG_STD_MIN
+from nbsp_lib.sac import LOG_STD_MAX, LOG_STD_MIN, probes_of
 
-ROWS = 2560                 # recent rows that a Fisher is estimated on: Continual World's 10 batches of 256
-FLOOR = 1e-5                # of the Fisher: no weight is quite free
+ROWS, FLOOR = 2560, 1e-5        # recent rows that a Fisher is estimated on, Continual World's 10 · 256; no weight is quite free
 
 
 class EWC(Method):
@@ -60,8 +59,8 @@ def fisher(method, net, batch):
     """
     actor = net.name == "actor"
     x = batch["obs"] if actor else torch.cat([batch["obs"], batch["action"]], -1)
-    found = diagonal_fisher(net, method.forward, x[:, None], of_gaussian if actor else torch.ones_like)
-    return {k: values.clamp_(min=FLOOR) for k, values in found.items()}
+    weigh = of_gaussian if actor else torch.ones_like
+    return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, x[:, None], weigh).items()}
 
 
 def of_gaussian(out):
@@ -75,10 +74,8 @@ def diagonal_fisher(net, forward, x, weigh):
     """Mean over the batch of Σ_k c_bk (∂out_bk/∂θ)², {parameter: like it}, for a multi-layer perceptron with ReLU.
 
     x [P, 1 or C, B, in]; forward as Method.forward; weigh(out [P, C, B, K]) -> c, the Fisher by the outputs themselves.
-    A sample's ∂out_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians.
-    """
-    wide = [b for k, b in net.params.items() if k.startswith("b")][:-1]
-    probe = [b.new_zeros(*b.shape[:2], x.shape[2], b.shape[3]).requires_grad_() for b in wide]
+    A sample's ∂out_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians."""
+    probe = [zeros.requires_grad_() for zeros in probes_of(net, x.shape[2])]
     with torch.enable_grad():
         out, hidden = forward(net, net.params, x, probe)
         outputs = [one.sum() for one in out.unbind(-1)]
@@ -87,7 +84,7 @@ def diagonal_fisher(net, forward, x, weigh):
     for k, output in enumerate(outputs):
         for square, h, blame in zip(squares, inputs[1:], torch.autograd.grad(output, probe, retain_graph=True)):
             square += (blame * (h > 0)) ** 2 * c[..., k:k + 1]
-    # One column is summed, not multiplied: such a product is not the same in the last bit whatever P is.
+    # one column is summed: such a product is not the same in the last bit whatever P is
     product = lambda h, s: (h ** 2).mT @ s if s.shape[-1] > 1 else (h ** 2 * s).sum(2)[..., None]
     return ({f"w{i}": product(h, s) / x.shape[2] for i, (h, s) in enumerate(zip(inputs, squares))}
             | {f"b{i}": s.mean(2, keepdim=True) for i, s in enumerate(squares)})

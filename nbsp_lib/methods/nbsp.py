@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from nbsp_lib import neurons
+from nbsp_lib import neurons, selectors
 from nbsp_lib.method import Method
 
 NEVER = 2 ** 62             # a replay period that no run reaches
@@ -64,29 +64,15 @@ class NBSP(Method):
             self.state["period"].fill_(self.replay_every)
         hidden, goal = world.rollout(task)                       # {network: [P, C, T, W] per layer}, [P, T]
         scored = (~neurons.constant_goal(goal)).nonzero().flatten()
-        ranks, report = self.ranks(agent, hidden, world), []
+        ranks, report = selectors.ranks(self.score, agent, hidden, world), []
         for net in agent.networks:
             for c in range(hidden[net.name][0].shape[1]):
                 activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)       # [P, T, all hidden neurons]
-                rank = ranks[net.name][:, c] if ranks else None                             # [P, N]
+                rank = None if ranks[net.name] is None else ranks[net.name][:, c]           # [P, N]
                 self.renew(net, c, task, activity, goal, rank, scored)
                 name = net.name if hidden[net.name][0].shape[1] == 1 else f"{net.name}{c}"
                 report += self.describe(net, c, name, activity, goal, rank, scored, world.seeds)
         return report
-
-    def ranks(self, agent, hidden, world):
-        """{network: what its neurons are chosen by, [P, C, N], N all its hidden neurons}; empty where that is their score."""
-        if self.score in neurons.SCORES:
-            return {}
-        blamed = world.blame(1024) if self.score == "importance" else ()
-        statistic = {                                                                       # of one layer, [P, C, W]
-            "random": lambda net, i: world.draw(torch.rand, *net.params[f"b{i}"].shape[1::2]),
-            "activation": lambda net, i: hidden[net.name][i].abs().mean(2),
-            "weight": lambda net, i: neurons.incoming_norm(net.params[f"w{i}"], net.params[f"b{i}"]),
-            "importance": lambda net, i: neurons.importance(*(layers[net.name][i] for layers in blamed)),
-            "dormant": lambda net, i: neurons.unit_activity(hidden[net.name][i]),
-        }[self.score]
-        return {net.name: torch.cat([statistic(net, i) for i in range(net.depth - 1)], -1) for net in agent.networks}
 
     def choose(self, activity, goal, rank, rows):
         """Scores [P', N] of the seeds `rows`, and which neurons are chosen, by `rank` if there is one."""
@@ -113,10 +99,6 @@ class NBSP(Method):
             if p in scored:
                 one = slice(p, p + 1)
                 scores, chosen = (found[0] for found in self.choose(activity, goal, rank, one))     # [N]
-                base = neurons.base_rate(goal[one]).item()
-                row |= {"status": "scored", "base_rate": base, "all_score": scores.mean().item(), "chosen": int(chosen.sum())}
-                if chosen.any():
-                    row |= {"chosen_score": scores[chosen].mean().item(),
-                            "chosen_not_above_base": (scores[chosen] <= base + 1e-6).float().mean().item()}
+                row |= {"status": "scored"} | neurons.choice(scores, chosen, neurons.base_rate(goal[one]).item())
             rows.append(row)
         return rows

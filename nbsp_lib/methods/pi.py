@@ -35,8 +35,6 @@ class PI(Method):
 
     def build(self, name, C, sizes, gens):
         """"w0", "b0" as ever; "w1", "b1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
-        if len(sizes) < 3:
-            raise ValueError("plasticity injection needs a hidden layer, to be the encoder")
         net = nets.mlp(name, C, sizes, gens)
         room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(1, 2)
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
@@ -48,20 +46,17 @@ class PI(Method):
         sign = self.state[f"{net.name}.sign"]
         H = self.heads if torch.compiler.is_compiling() else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
-        add = lambda x, i: x + used(probe[i]) if probe else x
-        features = F.relu(nets.linear(x, params["w0"], params["b0"]))                       # [P, C, B, W]
-        features = features + probe[0] if probe else features
-        hidden, x = [features], features.repeat_interleave(H, 1)                            # [P, C·H, B, W]
+        x = F.relu(nets.linear(x, params["w0"], params["b0"])) + (probe[0] if probe else 0)     # [P, C, B, W]
+        hidden, x = [x], x.repeat_interleave(H, 1)                                          # [P, C·H, B, W]
         for i in range(1, net.depth - 1):
-            x = add(F.relu(nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"]))), i)
+            x = F.relu(nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"]))) + (used(probe[i]) if probe else 0)
             hidden.append(x.unflatten(1, (-1, H)).transpose(2, 3).flatten(3))
         i = net.depth - 1
         out = nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"])).unflatten(1, (-1, H))     # [P, C, H, B, out]
         return (out * sign[:, None, :H, None, None]).sum(2), hidden
 
     def split(self, t):
-        """[P, C·H, …] -> [P, C, H, …]"""
-        return t.unflatten(1, (-1, self.heads))
+        return t.unflatten(1, (-1, self.heads))                                             # [P, C·H, …] -> [P, C, H, …]
 
     def start(self, agent, settings):
         for net in agent.networks:
