@@ -11,8 +11,8 @@ PLAIN, NEUTRAL = "sac", "fine-tuning"
 
 
 def contenders(profile):
-    """{name: (method, settings)}: plain SAC, the arms of the profile, and every method that no arm uses, as it comes."""
-    arms = {name: (arm.method, arm.settings) for name, arm in profile.arms.items()}
+    """{name: (method, settings)}: plain SAC, the arms that tables show, and every method that none of them uses, as it comes."""
+    arms = {name: (profile.arms[name].method, profile.arms[name].settings) for name in profile.grid.arms}
     return {PLAIN: ("sac", {})} | arms | {name: (name, {}) for name in METHODS if name not in {m for m, _ in arms.values()}}
 
 

@@ -85,11 +85,12 @@ class Cycle:
         for p, state in enumerate(states):
             mine, info, rows = state.load()
             for k, t in named.items():
-                if k in mine or not k.startswith(("method.", "stored")):    # a fork of plain SAC brings neither: neutral
-                    t[p].copy_(mine[k])
+                here = t[p, :, :mine[k].shape[1]] if k == "stored" else t[p]       # the method's columns are the last ones
+                if k in mine or not k.startswith("method."):       # a fork of plain SAC has neither them nor its state
+                    here.copy_(mine[k])
             for k, gens in self.streams.items():
                 gens[p].set_state(mine[f"stream.{k}"])
-            self.replay.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)       # nor the method's columns
+            self.replay.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.replay.seen, self.seconds = len(rows), info["seconds"]
             for name, kept in self.tables.items():

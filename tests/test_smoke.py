@@ -29,7 +29,7 @@ def test_the_smoke_profile_masks_and_replays(tmp_path, monkeypatch):
     monkeypatch.setattr(NBSP, "hold", watched_hold)
     train_run(profile, "window", "nbsp", (0,), positions=2, root=tmp_path / "state")
     ship(profile, "window", "nbsp", (0,), tmp_path / "out", root=tmp_path / "state")
-    updates = 2 * 900                                  # 2,000 steps less 200 random ones, one update for every second
+    updates = 2 * 400                                  # 1,000 steps less 200 random ones, one update for every second
     assert len(replayed) == updates // 2               # position 1 is shared and plain
     assert sum(replayed) == len(replayed) // profile.arms["nbsp"].settings["replay_every"]
     assert all(held)                                   # actor and critics, in every update of position 2

@@ -75,6 +75,28 @@ def test_position_one_may_be_forked_or_not(undisturbed, tmp_path):
     assert [path.parent.name[:11] for path in (tmp_path / "state").glob("*/seed*")] == ["window-nbsp"]
 
 
+@pytest.mark.parametrize("arm", ["ewc", "ancl", "clonex", "packnet"])
+def test_a_method_that_forks_position_one_would_have_learned_the_same(arm, tmp_path):
+    """State, columns of the replay, a second agent: what a fork does not bring is neutral, to the last byte."""
+    one, other = (tiny_run.train(tmp_path / str(fork), arm=arm, fork=fork) for fork in (True, False))
+    assert tiny_run.contents(one, 0) == tiny_run.contents(other, 0)
+    assert tiny_run.contents(one, 0)["position2.seed0.safetensors"] != tiny_run.contents(one, 0)["position1.seed0.safetensors"]
+
+
+@pytest.mark.parametrize("arm", ["clear", "cbp", "cotasp", "pi", "ne"])
+def test_a_method_stopped_in_any_position_goes_on_with_the_same_bytes(arm, tmp_path):
+    """Once between two positions, once in the middle of the second, as one process after another."""
+    whole = tiny_run.train(tmp_path / "whole", arm=arm)
+    tiny_run.train(tmp_path / "parts", arm=arm, positions=1)
+    run = Cycle.run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cycle, "run", lambda self, states, last, bar, stop, every, switch: run(
+            self, states, last, bar, lambda: (self.position, self.round) == (1, 2), every, switch))
+        with pytest.raises(runs.Stopped):
+            tiny_run.train(tmp_path / "parts", arm=arm)
+    assert tiny_run.contents(tiny_run.train(tmp_path / "parts", arm=arm), 0) == tiny_run.contents(whole, 0)
+
+
 def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbed, tmp_path, monkeypatch):
     """Each begins alone; from position 2 on they go on as one population."""
     for seed in (0, 1):
