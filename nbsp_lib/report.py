@@ -50,7 +50,7 @@ MathJax.Hub.Config({{tex2jax: {{inlineMath: [["$", "$"]], processEscapes: true}}
 </script>
 <script async src="{url}"></script>"""
 ORDER = ("main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
-         "silencing", "overlap", "training_gate", "evaluate", "neurons", "train-")
+         "silencing", "overlap", "plasticity", "training_gate", "evaluate", "neurons", "train-")
 FORMULA = re.compile(r"\$[^$\s][^$]*\$|\$\$|\\begin\{")
 
 

@@ -129,6 +129,14 @@ def wide(table):
     return pd.DataFrame(lines, columns=["arm", "seeds", *METRICS])
 
 
+def position_ends(rows):
+    """Of plasticity rows those of the last evaluation of each position, the two critics of a seed averaged as "critics"."""
+    last = rows[rows.step == rows.groupby(["arm", "seed", "position"]).step.transform("max")]
+    last = last.assign(network=last.network.where(last.network == "actor", "critics")).drop(columns=["sequence", "total_step"])
+    keys = ["arm", "seed", "position", "training_task", "step", "network"]
+    return last.groupby(keys, sort=False, as_index=False).mean()
+
+
 def gate(alone, column="success"):
     """Plain SAC on each task alone: columns task, seed, value, status, source; a row also where nothing was run.
 

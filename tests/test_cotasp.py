@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from sklearn import linear_model
 
 from nbsp_lib import nets, sac
 from nbsp_lib.evaluate import World
@@ -51,7 +52,6 @@ class Life:
 @pytest.mark.parametrize("weight", [1e-3, 3e-2])
 def test_codes_are_those_of_scikit_learn(n, E, weight):
     """Its Lasso divides the squared error by the number of samples, here E."""
-    linear_model = pytest.importorskip("sklearn.linear_model")
     D, e = dictionaries(2, n, E), embed("window-open", E)
     mine = codes(e, D, weight)
     for p in range(2):

@@ -32,13 +32,15 @@ def imitation(function, state, examples):
     return call
 
 
-def test_the_loop_bears_graphs(tmp_path, monkeypatch):
-    """Trained through the GPU's path with an imitation of its graphs, a run has the bytes of the plain one."""
-    plain = tiny_run.contents(tiny_run.train(tmp_path / "plain", seeds=(0, 1), population=2))
+@pytest.mark.parametrize("arm, graphs", [("nbsp", 4), ("packnet", 4), ("upgd", 2), ("cbp", 2)])
+def test_the_loop_bears_graphs(arm, graphs, tmp_path, monkeypatch):
+    """Trained through the GPU's path with an imitation of its graphs, a run has the bytes of the plain one. There are an
+    update and a choice of actions, of the shared position 1 (if there is one) and of the run."""
+    plain = tiny_run.contents(tiny_run.train(tmp_path / "plain", seeds=(0, 1), population=2, arm=arm))
     made = []
     monkeypatch.setattr(nbsp_lib.train, "captured", lambda *args: made.append(args) or imitation(*args))
-    assert tiny_run.contents(tiny_run.train(tmp_path / "graphs", seeds=(0, 1), population=2, device="cpu:0")) == plain
-    assert len(made) == 4                                # update and act, of the shared position 1 and of the run
+    assert tiny_run.contents(tiny_run.train(tmp_path / "graphs", seeds=(0, 1), population=2, device="cpu:0", arm=arm)) == plain
+    assert len(made) == graphs
 
 
 @cuda

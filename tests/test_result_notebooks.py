@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import synthetic
 
-PAGES = ("main_table", "learning_curves", "r_matrix", "score_report")
+PAGES = ("main_table", "learning_curves", "r_matrix", "score_report", "plasticity")
 NEURON_PAGES = ("score_distribution", "activation_split", "silencing", "overlap")
 
 

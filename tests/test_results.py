@@ -92,6 +92,14 @@ def test_missing_arms_and_seeds_show(tmp_path):
     assert "replay-only" in results.markdown(table.reset_index(), notes.split(". "))
 
 
+def test_an_arm_that_is_told_the_task_is_named(tmp_path):
+    synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0,), method="packnet")
+    synthetic.write(tmp_path, "window", "nbsp", seeds=(0,))
+    notes = results.footnotes(results.read_study(profile_at(tmp_path, seeds=(0,)), "window"))
+    said = "fine-tuning: told which task is played also when evaluated; no other arm is."
+    assert [note for note in notes if "told" in note] == [said]
+
+
 @pytest.mark.parametrize(("seeds", "said"), [
     ("aa", None), ("ab", "aaaaaaaa fine-tuning seed 0 1, nbsp seed 0; bbbbbbbb nbsp seed 1."),
     ("bb", "aaaaaaaa fine-tuning seed 0 1; bbbbbbbb nbsp seed 0 1.")])
@@ -158,3 +166,15 @@ def test_no_number_is_a_negative_zero(tmp_path):
     assert written == ["arm,value,n", "nbsp,0.0,1", "nbsp,-0.004,2", "nbsp,-0.1,3"]
     assert [line.split(" | ")[1] for line in results.markdown(frame).splitlines()[2:]] == ["0.00", "0.00", "-0.10"]
     assert frame.value[0] == -1e-9                                   # the frame itself stays as it was
+
+
+def test_ends_of_positions_are_the_last_evaluations_with_critics_averaged():
+    row = lambda position, step, network, dormant: {"sequence": "window", "arm": "nbsp", "seed": 0, "position": position,
+                                                    "training_task": "t", "step": step, "total_step": 9, "network": network,
+                                                    "dormant": dormant}
+    rows = pd.DataFrame([row(1, 5, "actor", 0.9), row(1, 10, "actor", 0.1), row(1, 10, "critic0", 0.2),
+                         row(1, 10, "critic1", 0.4), row(2, 10, "actor", 0.3), row(2, 10, "critic0", 0.5),
+                         row(2, 10, "critic1", 0.7)])
+    ends = tables.position_ends(rows)
+    assert ends[["position", "network"]].values.tolist() == [[1, "actor"], [1, "critics"], [2, "actor"], [2, "critics"]]
+    assert ends.dormant.tolist() == pytest.approx([0.1, 0.3, 0.3, 0.6])

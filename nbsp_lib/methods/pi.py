@@ -25,7 +25,7 @@ class PI(Method):
     injects once, in DQN), the encoder of one layer, an injection at each task end.
     """
     forkable = False                                    # its networks have other shapes
-    acts_from = ("actor.sign", "critic.sign")
+    acts_from = ("actor.sign", "actor.learns", "critic.sign", "critic.learns")
 
     def __init__(self, injections: int = 3):
         super().__init__()
@@ -40,17 +40,17 @@ class PI(Method):
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
 
     def forward(self, net, params, x, probe=None):
-        """hidden: [P, C, B, W] of the encoder, then for each layer the heads in use side by side, [P, C, B, H·W]. A probe is
-        shaped as sac.make_probes makes it: [P, C·H, B, W] for the heads. Eager code leaves out heads not in use, a graph,
-        which must serve every position, computes them for nothing."""
-        sign = self.state[f"{net.name}.sign"]
+        """hidden: [P, C, B, W] of the encoder, then of the layers of the head that learns. A probe is shaped as sac.make_probes
+        makes it: [P, C·H, B, W] for the heads. Eager code leaves out heads not in use, a graph, which must serve every
+        position, computes them for nothing."""
+        sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
         H = self.heads if torch.compiler.is_compiling() else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
         x = F.relu(nets.linear(x, params["w0"], params["b0"])) + (probe[0] if probe else 0)     # [P, C, B, W]
         hidden, x = [x], x.repeat_interleave(H, 1)                                          # [P, C·H, B, W]
         for i in range(1, net.depth - 1):
             x = F.relu(nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"]))) + (used(probe[i]) if probe else 0)
-            hidden.append(x.unflatten(1, (-1, H)).transpose(2, 3).flatten(3))
+            hidden.append((x.unflatten(1, (-1, H)) * learns[:, None, :H, None, None]).sum(2))
         i = net.depth - 1
         out = nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"])).unflatten(1, (-1, H))     # [P, C, H, B, out]
         return (out * sign[:, None, :H, None, None]).sum(2), hidden
