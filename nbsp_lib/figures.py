@@ -7,6 +7,7 @@ the caller, who knows the profile and the number of seeds (results.Study.title).
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ PALETTE = sns.color_palette("colorblind").as_hex()
 TASK_COLOURS = [PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 3, 7)]
 GREY, DARK = "#9a9a9a", "#333333"
 MISSING = "not run"
+FEW = 6  # arms that all get a panel or a line, run or not
 
 
 def panels(rows, columns, width, height, title, **grid):
@@ -55,6 +57,13 @@ def spans(curves):
     )
 
 
+def folded(arms, present, width):
+    """(arms to draw, a note): all of them if they are few, else those that are present, the others named in the note."""
+    drawn = [arm for arm in arms if arm in present or len(arms) <= FEW] or list(arms[:1])
+    rest = [arm for arm in arms if arm not in drawn]
+    return drawn, textwrap.fill(f"{MISSING}: {', '.join(rest)}", width) if rest else ""
+
+
 def learning_curves(curves, arms, tasks, title, column="success"):
     """Success on every task through the cycle: a panel an arm, a colour a task, a thin line a seed, a thick one the
     mean.
@@ -63,7 +72,8 @@ def learning_curves(curves, arms, tasks, title, column="success"):
     arms, tasks: names in the order wanted. The mean is over the seeds that got that far. The background carries the
     colour of the task that is being trained.
     """
-    columns = 1 if len(arms) <= 6 else 2
+    arms, missing = folded(arms, set(curves.arm), 120)
+    columns = 1 if len(arms) <= FEW else 2
     figure, axes = panels(math.ceil(len(arms) / columns), columns, 9.5 / columns, 1.2, title, sharex=True, sharey=True)
     colour = dict(zip(tasks, TASK_COLOURS, strict=False))
     positions = spans(curves)
@@ -76,7 +86,7 @@ def learning_curves(curves, arms, tasks, title, column="success"):
                     (span.start + span.end) / 2,
                     1.09,
                     f"{span.position}: {span.training_task}",
-                    fontsize=8,
+                    fontsize=8 if columns == 1 else 6.5,
                     ha="center",
                     va="bottom",
                     color=colour[span.training_task],
@@ -95,7 +105,7 @@ def learning_curves(curves, arms, tasks, title, column="success"):
     axes[0, 0].set_ylim(-0.05, 1.05)
     axes[0, 0].set_yticks([0, 0.5, 1])
     axes[0, 0].margins(x=0)
-    figure.supxlabel("environment steps of one seed, over all positions", fontsize=8)
+    figure.supxlabel(f"environment steps of one seed, over all positions\n{missing}".strip(), fontsize=8)
     figure.supylabel("success at the last step" if column == "success_last" else "success at any step", fontsize=8)
     return figure
 
@@ -107,6 +117,7 @@ def r_matrix(results, arms, tasks, order, title):
     of the task trained at each position. Cells are means over the seeds that got that far; grey = nothing there.
     """
     K, M = len(order), len(tasks)
+    arms, missing = folded(arms, results, 80)
     width = max(6.0, 1.6 + 0.62 * K * M)
     figure, axes = panels(1, 1, width, 1.6 + 0.42 * len(arms), title)
     ax = axes[0, 0]
@@ -140,6 +151,7 @@ def r_matrix(results, arms, tasks, order, title):
         ax.axvline(position * M, color="white", lw=4)
         for row in range(len(arms)):
             ax.add_patch(_outline(position * M + task, row))
+    figure.supxlabel(missing, fontsize=8)
     return figure
 
 
@@ -179,41 +191,6 @@ def metric_points(values, table, arms, title):
     counts = table.drop_duplicates("arm").set_index("arm")
     axes[0, 0].set_yticks(range(len(arms)), [f"{arm}  {counts.k[arm]}/{counts.n[arm]}" for arm in arms], fontsize=8)
     axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
-    return figure
-
-
-HEALTH = {
-    "dormant": "dormant units",
-    "fau": "active units (FAU)",
-    "srank": "srank",
-    "effective_rank": "effective rank",
-    "weight_norm": "weight norm",
-    "gradient_norm": "gradient norm",
-}
-
-
-def health_points(last, arms, title):
-    """Signs of plasticity: a row of panels for the actor, one for the critics, a panel a measure, a line an arm.
-
-    last: columns arm, seed, network (actor or critics) and those of HEALTH. A hollow point is a seed, the tick the mean.
-    """
-    networks = ("actor", "critics")
-    figure, axes = panels(2, len(HEALTH), 9.5 / len(HEALTH), 0.7 + 0.2 * len(arms), title, sharey=True, sharex="col")
-    for line, network in zip(axes, networks, strict=True):
-        for ax, (measure, name) in zip(line, HEALTH.items(), strict=True):
-            name_panel(ax, name if network == "actor" else "")
-            for y, arm in enumerate(arms):
-                points = last[(last.arm == arm) & (last.network == network)][measure]
-                ax.scatter(points, [y] * len(points), s=16, facecolor="none", edgecolor=PALETTE[0], lw=0.8, zorder=3)
-                ax.plot(points.mean(), y, "|", color=DARK, ms=9, mew=1.6)
-            ax.set_ylim(len(arms) - 0.5, -0.5)
-            ax.grid(axis="y", color="#eeeeee", lw=0.8)
-            ax.tick_params(axis="y", length=0)
-            if measure == "gradient_norm" and (last[measure] > 0).any():
-                ax.set_xscale("log")
-        recorded = set(last.arm)
-        line[0].set_yticks(range(len(arms)), [arm if arm in recorded else f"{arm}  ({MISSING})" for arm in arms], fontsize=8)
-        line[0].set_ylabel(network, fontsize=9, color=DARK)
     return figure
 
 

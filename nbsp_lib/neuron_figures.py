@@ -189,3 +189,39 @@ def base_rate_trap(scores, title):
     axes[0, 0].set_ylabel("mean score of the chosen", fontsize=8)
     axes[1, 0].set_ylabel("share not above base rate", fontsize=8)
     return figure
+
+
+HEALTH = {
+    "dormant": "dormant units",
+    "fau": "active units (FAU)",
+    "srank": "srank",
+    "effective_rank": "effective rank",
+    "weight_norm": "weight norm",
+    "gradient_norm": "gradient norm",
+}
+
+
+def health_points(last, arms, title):
+    """Signs of plasticity: a row of panels for the actor, one for the critics, a panel a measure, a line an arm.
+
+    last: columns arm, seed, network (actor or critics) and those of HEALTH. A hollow point is a seed, the tick the mean.
+    """
+    networks = ("actor", "critics")
+    figure, axes = panels(2, len(HEALTH), 9.5 / len(HEALTH), 0.7 + 0.2 * len(arms), title, sharey=True, sharex="col")
+    for line, network in zip(axes, networks, strict=True):
+        for ax, (measure, name) in zip(line, HEALTH.items(), strict=True):
+            name_panel(ax, name if network == "actor" else "")
+            for y, arm in enumerate(arms):
+                points = last[(last.arm == arm) & (last.network == network)][measure]
+                ax.scatter(points, [y] * len(points), s=16, facecolor="none", edgecolor=PALETTE[0], lw=0.8, zorder=3)
+                ax.plot(points.mean(), y, "|", color=DARK, ms=9, mew=1.6)
+            ax.set_ylim(len(arms) - 0.5, -0.5)
+            ax.grid(axis="y", color="#eeeeee", lw=0.8)
+            ax.tick_params(axis="y", length=0)
+            if measure == "gradient_norm" and (last[measure] > 0).any():
+                ax.set_xscale("log")
+        recorded = set(last.arm)
+        labels = [arm if arm in recorded else f"{arm}  (nothing recorded)" for arm in arms]
+        line[0].set_yticks(range(len(arms)), labels, fontsize=8)
+        line[0].set_ylabel(network, fontsize=9, color=DARK)
+    return figure

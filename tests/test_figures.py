@@ -59,6 +59,27 @@ def test_learning_curves_draw_the_recorded_numbers(study):
         assert part in words(figure)
 
 
+def test_of_many_arms_those_not_run_are_named_and_take_no_room(study):
+    many = (*study.arms, *"abcdef")
+    figure = figures.learning_curves(study.table("curves"), many, study.names, "t")
+    assert len([ax for ax in figure.get_axes() if ax.get_visible()]) == 2
+    assert "not run: replay-only, a, b, c, d, e, f" in words(figure)
+    matrix, order = results.performances(study)
+    figure = figures.r_matrix(matrix, many, study.names, order, "t")
+    assert "not run: replay-only, a, b, c, d, e, f" in words(figure) and "replay-only, not run" not in words(figure)
+
+
+def test_signs_of_plasticity_are_points_of_seeds_and_their_means():
+    rows = [{"arm": "a", "seed": seed, "network": network, **dict.fromkeys(neuron_figures.HEALTH, value + seed)}
+            for network, value in (("actor", 1.0), ("critics", 5.0)) for seed in (0, 1)]
+    figure = neuron_figures.health_points(pd.DataFrame(rows), ("a", "b"), "t")
+    first, below = figure.get_axes()[0], figure.get_axes()[len(neuron_figures.HEALTH)]
+    for ax, want in ((first, [1.0, 2.0]), (below, [5.0, 6.0])):
+        assert sorted(ax.collections[0].get_offsets()[:, 0]) == want
+        assert ax.lines[0].get_xdata()[0] == pytest.approx(np.mean(want))
+    assert [label.get_text() for label in first.get_yticklabels()] == ["a", "b  (nothing recorded)"]
+
+
 def test_spans_are_the_positions(study):
     spans = figures.spans(study.table("curves"))
     assert spans.start.tolist() == [0, 1000, 2000, 3000] and spans.end.tolist() == [1000, 2000, 3000, 4000]

@@ -35,7 +35,7 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib import figures, results, tables
+from nbsp_lib import neuron_figures, results, tables
 from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
 
@@ -55,7 +55,7 @@ print(f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; no
 # %%
 ends = tables.position_ends(rows)
 results.write_csv(ends, f"{out}/position_ends.csv")
-measures = list(figures.HEALTH)
+measures = list(neuron_figures.HEALTH)
 ends.groupby(["arm", "network", "position"], sort=False)[measures].mean().round(3)
 
 # %% [markdown]
@@ -66,7 +66,7 @@ ends.groupby(["arm", "network", "position"], sort=False)[measures].mean().round(
 
 # %%
 last = ends[ends.position == ends.groupby(["arm", "seed"]).position.transform("max")]
-figure = figures.health_points(last, study.arms, study.title("Signs of plasticity, at the end of the last finished position"))
+figure = neuron_figures.health_points(last, study.arms, study.title("Signs of plasticity, at the end of the last finished position"))
 Image(results.save_figure(figure, out, "plasticity"))
 
 # %% [markdown]
