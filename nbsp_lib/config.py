@@ -148,7 +148,9 @@ def arm_of(name, value, key) -> Arm:
     except ValueError as error:
         raise ConfigError(f"{key}.method: {' '.join(str(error).split())}") from None
     parameters = inspect.signature(method, eval_str=True).parameters.values()
-    known = {p.name: p for p in parameters if p.default is not p.empty}
+    if bare := [p.name for p in parameters if p.default is p.empty]:
+        raise ConfigError(f"{key}.method: {value['method']}: settings without a default: {', '.join(bare)}; give each one")
+    known = {p.name: p for p in parameters}
     mapping(value, ["method", *known], f"{key}.", required=False)
     settings = {}
     for setting, parameter in known.items():

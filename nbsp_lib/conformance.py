@@ -115,13 +115,6 @@ def named(names):
 
 
 # -- the checks: each returns None, or what is wrong and what to do about it --------------------------------------------------
-def settings_have_defaults(make):
-    """Settings are keyword arguments with defaults."""
-    parameters = inspect.signature(type(make())).parameters.values()
-    if bad := [p.name for p in parameters if p.default is p.empty]:
-        return f"settings without a default: {', '.join(bad)}; give each one, params.yaml may then leave it out"
-
-
 def state_is_per_seed(make):
     """State is tensors with one entry a seed."""
     state = Trial(make, (0, 1, 2)).method.state
@@ -208,7 +201,7 @@ def nothing_is_nan(make):
         return f"not finite after three short positions: {named(bad)}"
 
 
-CHECKS = (settings_have_defaults, state_is_per_seed, nothing_is_nan, seeds_are_independent, addresses_stay,
+CHECKS = (state_is_per_seed, nothing_is_nan, seeds_are_independent, addresses_stay,
           one_graph_serves_all, a_run_resumes_exactly, plain_until_the_first_task_end)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
 
@@ -220,6 +221,8 @@ def health_points(last, arms, title):
             ax.tick_params(axis="y", length=0)
             if measure == "gradient_norm" and (last[measure] > 0).any():
                 ax.set_xscale("log")
+                ax.xaxis.set_major_locator(LogLocator(numticks=4))
+                ax.xaxis.set_minor_formatter(NullFormatter())
         recorded = set(last.arm)
         labels = [arm if arm in recorded else f"{arm}  (nothing recorded)" for arm in arms]
         line[0].set_yticks(range(len(arms)), labels, fontsize=8)

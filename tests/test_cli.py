@@ -12,6 +12,7 @@ import nbsp_lib.runs
 from nbsp_lib import cli, doctor, evaluate, pace, planning
 from nbsp_lib.checkpoint import read_run
 from nbsp_lib.config import cell, load_profile
+from nbsp_lib.conformance import CHECKS
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.pace import Rates
@@ -248,3 +249,35 @@ def test_doctor_finds_a_damaged_file(tiny, monkeypatch, capsys):
 def test_doctor_finds_this_installation_whole(inside, capsys):
     assert doctor.examine()
     assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
+
+
+def test_check_method_says_what_is_wrong_in_plain_words(inside, tmp_path, capsys):
+    """The template passes; a file that is not there, a class that is not there, a bare setting and a wrong one cost one line."""
+    template = str(ROOT / "docs/my_method.py")
+    assert cli.main(["check-method", f"{template}:Anchor", "--set", "strength=10"]) == 0
+    said = capsys.readouterr().out
+    assert "with strength=10.0" in said and said.count("ok  ") == len(CHECKS) and "FAIL" not in said
+    (tmp_path / "mine.py").write_text("from nbsp_lib.method import Method\nclass Mine(Method):\n"
+                                      "    def __init__(self, k):\n        super().__init__()\n")
+    for path, words in ((f"{template}:Ancor", "no method class"), (f"{tmp_path}/gone.py:Mine", "cannot be imported"),
+                        (f"{tmp_path}/mine.py:Mine", "settings without a default: k"), ("ewcc", 'nearest valid name: "ewc"')):
+        assert cli.main(["check-method", path]) == 2
+        said = capsys.readouterr()
+        assert words in said.err and len(said.err.splitlines()) == 1
+    assert cli.main(["check-method", f"{template}:Anchor", "--set", "strenght=1"]) == 2
+    assert 'nearest valid name: "strength"' in capsys.readouterr().err
+
+
+def test_an_arm_by_import_path_trains_and_ships(inside, monkeypatch, capsys):
+    """Its file is part of the run's identity: a changed method has another state."""
+    path = Path("profiles/laptop/params.yaml")
+    Path("mine.py").write_text((ROOT / "docs/my_method.py").read_text())
+    document = read_yaml(path)
+    document["arms"]["mine"] = {"method": "mine.py:Anchor", "strength": 3.0}
+    with open(path, "w") as file:
+        YAML(typ="safe", pure=True).dump(document, file)
+    assert cli.main("run --sequence window --arm mine --seeds 0 --positions 2".split()) == 0
+    out = Path("runs/laptop/checkpoints/window/mine")
+    run = read_run(out)
+    assert run["config"]["method"] == "mine.py:Anchor" and run["config"]["settings"] == {"strength": 3.0}
+    assert run["finished"] == {"0": 2} and list(Path(".state").glob("window-mine-py-Anchor-*/seed0/state.json"))
