@@ -6,8 +6,9 @@ import torch
 
 from nbsp_lib.evaluate import measure, snapshot
 from nbsp_lib.plasticity import network_health
+from nbsp_lib.streams import generators
 
-TABLES = ("curves", "results", "scores", "plasticity")
+TABLES = ("curves", "R", "scores", "plasticity")
 HEALTH_ROWS = 2048          # of the recent rows, for what is measured on networks
 
 
@@ -45,7 +46,6 @@ def plasticity_rows(cycle):
 
     The batch is drawn afresh from the same stream each time: the same shares of what has been collected by then.
     """
-    from nbsp_lib.train import generators
     own = [generators(seed)["plasticity"] for seed in cycle.seeds]
     draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in own]).to(cycle.device)
     batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, HEALTH_ROWS)))

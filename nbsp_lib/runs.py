@@ -6,9 +6,9 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import inspect
 import re
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "train", "records",
-           "envs/metaworld")
+DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "streams", "train",
+           "records", "envs/metaworld")
 
 
 class Stopped(KeyboardInterrupt):
@@ -37,11 +37,15 @@ class Stopped(KeyboardInterrupt):
 def code_hash(method):
     """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings.
 
-    Of the method: the files of its class and of the classes that it is made of, wherever they are.
+    Of the method: the files of its class, of the classes it is made of, and of what these take from other methods.
     """
     digest = hashlib.sha256()
-    parts = [part for part in reversed(find(method).__mro__) if issubclass(part, Method) and part is not Method]
-    for path in (*(LIBRARY / f"{name}.py" for name in DECIDES), *map(Path, map(inspect.getfile, parts))):
+    made_of = [part for part in reversed(find(method).__mro__) if issubclass(part, Method) and part is not Method]
+    modules = [sys.modules[part.__module__] for part in made_of]
+    taken = [getattr(value, "__module__", None) or "" for module in modules for value in vars(module).values()]
+    modules += [sys.modules[name] for name in taken if name.startswith("nbsp_lib.methods.")]
+    files = dict.fromkeys([LIBRARY / f"{name}.py" for name in DECIDES] + [Path(module.__file__) for module in modules])
+    for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)

@@ -54,8 +54,7 @@ def record_of(state, code):
     updates = max((row["updates"] for row in whole("curves")), default=0)
     timing = {"seconds": round(seconds, 1), "updates_per_s": round(updates / max(seconds, 1e-9), 1),
               "hardware": f"{platform.machine()} {platform.system()}"}
-    rows = {name: whole({"R": "results"}.get(name, name)) for name in COLUMNS}
-    return Record(rows,
+    return Record({name: whole(name) for name in COLUMNS},
                   {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
                   bool(manifest.get("diverged")), timing, code)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import torch
 
 from nbsp_lib import checkpoint, records
@@ -18,9 +17,7 @@ from nbsp_lib.evaluate import World
 from nbsp_lib.graphs import captured
 from nbsp_lib.replay import Replay
 from nbsp_lib.sac import act, make_agent, update
-
-# Every use of chance has its own stream per seed, so that none shifts another, and none depends on the population.
-STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity")
+from nbsp_lib.streams import STREAMS, generators
 
 
 class Diverged(RuntimeError):
@@ -29,12 +26,6 @@ class Diverged(RuntimeError):
     def __init__(self, seeds):
         super().__init__(f"seeds {seeds} diverged")
         self.seeds = seeds
-
-
-def generators(seed):
-    """One torch.Generator per stream of a seed."""
-    words = {name: np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i, name in enumerate(STREAMS)}
-    return {name: torch.Generator().manual_seed(int(word) % 2 ** 63) for name, word in words.items()}
 
 
 def milestones(rounds, evaluations):
@@ -193,7 +184,7 @@ class Cycle:
         """The switch: score, measure, ship, store, forget; see docs/protocol.md for its order."""
         self.note("scores", self.method.after_task(self.agent, self.task, self.world) or [])
         self.evaluate(self.train.evaluations)
-        self.note("results", records.result_rows(self))
+        self.note("R", records.result_rows(self))
         for p, state in enumerate(states):
             data = checkpoint.network_bytes(self.agent, self.method, p)
             checkpoint.write_atomic(state.folder / f"position{self.position + 1}.seed{self.seeds[p]}.safetensors", data)

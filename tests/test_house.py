@@ -1,6 +1,7 @@
 """The files around the library: environments, lock, notebooks, profiles, what may be tracked."""
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nbsp_lib.run import defaults
+from nbsp_lib.runs import DECIDES
 from nbsp_lib.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,3 +112,17 @@ def test_a_method_is_short():
     longer = {"cotasp": 150, "ne": 150, "nbsp": 110}
     lengths = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib/methods").glob("*.py")}
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
+
+
+def test_training_depends_on_every_module_that_it_imports():
+    """In dvc.yaml, so that a change of one trains anew; of these, what decides a run's numbers is in its fingerprint."""
+    stage = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]
+    code = "import sys, nbsp_lib.runs, nbsp_lib.ship; print(*(m for m in sys.modules if m.startswith('nbsp_lib.')))"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = imported.stdout.split()
+    named = {Path(dep).with_suffix("").as_posix().replace("/", ".") for dep in stage["deps"]}
+    assert not {name for name in imported if not any(name == dep or name.startswith(f"{dep}.") for dep in named)}
+    around = {"strict", "config", "files", "checkpoint", "progress", "runs", "ship", "plasticity", "envs.workers"}   # no numbers
+    decides = {name.replace("/", ".") for name in DECIDES}
+    mine = {name.removeprefix("nbsp_lib.") for name in imported} - {"envs", "methods"}
+    assert {name for name in mine if not name.startswith("methods.")} - around == decides

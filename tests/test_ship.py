@@ -25,7 +25,7 @@ def finished(root, seed, positions, made=None, unscored=False):
     row = lambda k, **more: {"seed": seed, "position": k + 1, "task": "window-open", "training_task": "window-open", **more}
     info = {"seed": seed, "position": positions, "round": 0, "stored": [], "seconds": 2.0,
             "curves": [row(k, step=400, updates=150, success=1 / 3 + seed, episodes=2) for k in range(positions + 1)],
-            "results": [row(k, success=1 / 3 + seed, status="ok") for k in range(positions)],
+            "R": [row(k, success=1 / 3 + seed, status="ok") for k in range(positions)],
             "scores": [row(k, network="actor", status="unscored") | ({} if unscored else {"chosen": 6, "status": "scored"})
                        for k in range(positions)], "plasticity": []}
     with state.lock():

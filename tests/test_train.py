@@ -16,7 +16,8 @@ import nbsp_lib.evaluate
 import nbsp_lib.train
 from nbsp_lib import runs
 from nbsp_lib.config import cell
-from nbsp_lib.train import Cycle, generators, milestones
+from nbsp_lib.streams import generators
+from nbsp_lib.train import Cycle, milestones
 
 TESTS = Path(__file__).resolve().parent
 
@@ -186,6 +187,21 @@ def test_arms_share_position_one_and_other_settings_share_nothing(tmp_path):
     assert len(set(prints)) == 5
     renamed = replace(made, arms={"x": replace(made.arms["nbsp"], name="x")}, profile="y", seeds=(7,))
     assert runs.fingerprint(cell(renamed, "window", "x")) == prints[0]       # names and seeds train nothing
+
+
+def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
+    """A class it inherits from, a function it takes from another method; not the method next door."""
+    read, files = Path.read_text, {}
+
+    def noted(path, *args, **kwargs):
+        files.setdefault(now, set()).add(path.stem)
+        return read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", noted)
+    for now in ("sac", "nbsp", "ancl", "clear"):
+        runs.code_hash.__wrapped__(now)
+    extra = {name: found - files["sac"] for name, found in files.items()}
+    assert extra == {"sac": set(), "nbsp": {"nbsp"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
 
 
 def test_streams_of_seeds_and_purposes_differ():
