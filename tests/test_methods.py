@@ -1,4 +1,8 @@
 """Every method, held to what all of them must hold to (nbsp_lib/conformance.py), with settings that make it act at once."""
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -77,3 +81,24 @@ def test_a_hook_that_raises_is_named_with_its_line(capsys):
     assert not conformance.examine(Raises)
     out = capsys.readouterr().out
     assert "RuntimeError: boo" in out and "test_methods.py, line" in out and out.count("ok  ") >= 1
+
+
+def test_every_method_has_a_card_that_tells_its_settings_and_needs():
+    """docs/methods.md: the overview against the class, and each setting with its default on the card."""
+    text = (Path(__file__).parents[1] / "docs/methods.md").read_text()
+    overview = {name: line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 6
+                for name in re.findall(r"`([\w-]+)`", line.split("|")[1])}
+    cards = {block.split(":")[0]: block for block in text.split("\n## ")[1:]}
+    for name, method in METHODS.items():
+        if name == "sac":
+            continue
+        _, _, _, told, _, shares, _ = overview[name].split("|")
+        assert ("yes" in told) == method.needs_task and ("yes" in shares) == method.forkable, name
+        card = cards[name]
+        for part in ("Idea", "Formula", "Keeps", "At a task end", "Target network", "Decisive setting", "Departures", "Needs"):
+            assert f"**{part}.**" in card, (name, part)
+        for setting in inspect.signature(method).parameters.values():
+            rows = [line for line in card.splitlines() if line.startswith("|") and f"`{setting.name}`" in line.split("|")[1]]
+            assert rows, (name, setting.name)
+            if isinstance(setting.default, float) and name != "nbsp":
+                assert float(rows[0].split("|")[2]) == setting.default, (name, setting.name)
