@@ -30,7 +30,7 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 # \mathrm{srank} = \min \Big\{ k : \sum_{j \le k} \sigma_j \ge 0.99 \sum_j \sigma_j \Big\}$$
 #
 # and the norms of all weights and of the gradient of the network's own loss. Runs that were shipped before these
-# were recorded have none; they are listed below the table.
+# were recorded have none; they are named below.
 
 # %%
 from IPython.display import Image, Markdown
@@ -47,16 +47,16 @@ without = [arm for arm, result in study.results.items() if result.plasticity.emp
 print(f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; not run: {', '.join(study.missing) or 'no arm'}")
 
 # %% [markdown]
-# ## At the end of each position
+# ## At the end of the last finished position
 #
-# Means over the seeds that got that far; the two critics of a seed count as one. A share of units, a rank, a norm: none
+# Means over the seeds; the two critics of a seed count as one. All positions are in `position_ends.csv`. A share of units, a rank, a norm: none
 # of them can be compared between networks of another form (`crelu` fires with half of its units by construction).
 
 # %%
 ends = tables.position_ends(rows)
 results.write_csv(ends, f"{out}/position_ends.csv")
-measures = list(neuron_figures.HEALTH)
-ends.groupby(["arm", "network", "position"], sort=False)[measures].mean().round(3)
+last = ends[ends.position == ends.groupby(["arm", "seed"]).position.transform("max")]
+last.groupby(["arm", "network"], sort=False)[["position", *neuron_figures.HEALTH]].mean().round(3)
 
 # %% [markdown]
 # ## The picture
@@ -65,7 +65,6 @@ ends.groupby(["arm", "network", "position"], sort=False)[measures].mean().round(
 # units, more active ones and higher ranks are held to be signs of plasticity; a weight norm far above the others' is held to be one of its loss.
 
 # %%
-last = ends[ends.position == ends.groupby(["arm", "seed"]).position.transform("max")]
 figure = neuron_figures.health_points(last, study.arms, study.title("Signs of plasticity, at the end of the last finished position"))
 Image(results.save_figure(figure, out, "plasticity"))
 
