@@ -1,0 +1,184 @@
+"""Atari 2600 games of the Arcade Learning Environment as one batched step over seeds and environments.
+
+Axes: P population (seed), E environments of a seed. All environments run in this process, one after another, in one thread.
+
+Games end at different moments. An environment whose game has ended starts the next one within the same step ("same-step
+reset"): `Step.last` is what the action led to, `Step.observation` what the next action is chosen from. Both are one new
+frame; stacks of four are for whoever keeps the frames.
+
+Pairs of games (a departure: the paper's choice is not at hand, only that two pairs are related and two are not).
+The first two are given; of the others, one is related and one is not:
+  (bowling, pong)
+  (bank-heist, alien)             mazes: collect things, avoid pursuers, all 18 actions
+  (space-invaders, demon-attack)  related: a cannon at the bottom, moved left and right, fires at what comes from above; both
+                                  have the same six actions, so a skill can carry over and be overwritten
+  (boxing, freeway)               unrelated: a duel with frequent points of both signs and all 18 actions, against traffic to be
+                                  crossed by up and down alone, with few points and never a loss; both last a fixed time
+"""
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from nbsp_lib.envs.console import Console, Protocol
+
+SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
+
+
+@functools.cache
+def reference_scores():
+    """{game: (random, human)} points of a game, from data/atari_scores.csv, which names their source."""
+    with SCORES.open(encoding="utf-8", newline="") as file:
+        return {row["game"]: (float(row["random"]), float(row["human"])) for row in csv.DictReader(file)}
+
+
+def normalised(game, raw):
+    """(raw − random) / (human − random): 0 is random play, 1 a professional human tester. raw: points, a number or an array.
+
+    ValueError for a game without published scores in the table.
+    """
+    if game not in reference_scores():
+        raise ValueError(f"no reference scores of {game!r}: there are those of {', '.join(reference_scores())}")
+    random, human = reference_scores()[game]
+    return (np.asarray(raw) - random) / (human - random)
+
+
+class Step(NamedTuple):
+    """What a step gives: new arrays, [P, E] each, observations [P, E, *obs_shape]."""
+    observation: np.ndarray         # to choose the next action from; the first of a new game where `began`
+    reward: np.ndarray              # float32, for the learner
+    score: np.ndarray               # float32, points as the game counts them
+    terminated: np.ndarray          # bool: never bootstrap: game over, or a lost life if the protocol says so
+    truncated: np.ndarray           # bool: cut by the limit on frames; bootstrap from `last`
+    began: np.ndarray               # bool: a new game has begun, because the old one was over or cut
+    last: np.ndarray                # observation that the action led to: `observation` itself except where `began`
+
+
+class Atari:
+    """P x E environments of one game; a trajectory depends on (task, protocol, seed, start, actions since the reset) only:
+    not on P, E, the other environments or what was played before.
+
+    obs_shape, obs_dtype: of one observation. act_dim: number of actions, numbered as in ALE (0 no-op, 1 fire, 2 up …) unless
+    the protocol asks for the game's own. Of the 18, those a game does not have act like the one that is left without the
+    direction or the fire the game does not know (tests/test_atari.py); in "ram" a few bytes show which was pressed.
+    ValueError for an unknown game, an empty population, a negative seed.
+    """
+
+    goals = 2 ** 31     # how many different starts there are: the counterpart of Meta-World's goals
+
+    def __init__(self, task, seeds, envs, protocol=None):
+        self.protocol = protocol or Protocol()
+        if not len(seeds) or envs < 1 or min(seeds) < 0:
+            raise ValueError(f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}")
+        cv2.setNumThreads(1)                                        # one thread per training process
+        self.task, self.seeds, self.shape = task, tuple(int(seed) for seed in seeds), (len(seeds), envs)
+        self.games = [Console(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
+        self.running = False
+        ale = self.games[0].ale
+        self.actions = [action.value for action in (ale.getLegalActionSet() if self.protocol.full_actions else
+                                                    ale.getMinimalActionSet())]
+        self.act_dim = len(self.actions)
+        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else ((84, 84), np.uint8)
+
+    def stacked(self, observations):
+        return np.array(observations, self.obs_dtype).reshape(*self.shape, *self.obs_shape)
+
+    def reset(self, starts):
+        """First observation of new games everywhere.
+
+        starts [P, E] int in 0..goals-1: the chance that environment [p, e] meets, with seeds[p] -> [P, E, *obs_shape].
+        """
+        starts = np.asarray(starts)
+        if starts.shape != self.shape or starts.dtype.kind not in "iu":
+            raise ValueError(f"starts must be integers of shape {self.shape}, got {starts.dtype} {starts.shape}")
+        if starts.min() < 0 or starts.max() >= self.goals:
+            raise ValueError(f"starts must lie in 0..{self.goals - 1}, got {starts.min()}..{starts.max()}")
+        self.running = True
+        seeds = np.repeat(self.seeds, self.shape[1]).tolist()
+        return self.stacked([game.begin(seed, start, 0) for game, seed, start in zip(self.games, seeds, starts.ravel().tolist())])
+
+    def checked(self, action):
+        """action as a flat list of ALE's actions. Here, because ALE takes any number: 18 and more are a second player's
+        joystick and the console's switches."""
+        action = np.asarray(action)
+        if action.shape != self.shape or action.dtype.kind not in "iu":
+            raise ValueError(f"action must be integers of shape {self.shape}, got {action.dtype} {action.shape}")
+        if action.min() < 0 or action.max() >= self.act_dim:
+            raise ValueError(f"actions of {self.task} lie in 0..{self.act_dim - 1}, got {action.min()}..{action.max()}")
+        return [self.actions[a] for a in action.flat]
+
+    def step(self, action):
+        """`skip` frames everywhere. action [P, E] int in 0..act_dim-1 -> Step.
+
+        ValueError before anything moves for an action that does not exist; RuntimeError before the first reset.
+        """
+        if not self.running:
+            raise RuntimeError("no game is running: reset first")
+        played = [game.step(a) for game, a in zip(self.games, self.checked(action))]
+        score, lost, over, cut = (np.array(column).reshape(self.shape) for column in zip(*played))
+        last = self.stacked([game.observation for game in self.games])
+        began, observation, score = over | cut, last, score.astype(np.float32)
+        if began.any():
+            for game, new in zip(self.games, began.flat):
+                if new:
+                    game.begin(game.seed, game.start, game.game + 1)
+            observation = self.stacked([game.observation for game in self.games])
+        reward = np.sign(score) if self.protocol.clip_reward else score.copy()
+        return Step(observation, reward, score, over | lost if self.protocol.life_loss else over, cut, began, last)
+
+    def step_async(self, action):
+        """Ask for a step; `step_wait` takes and returns it. In one process nothing happens in between."""
+        self.asked = action
+
+    def step_wait(self):
+        return self.step(self.asked)
+
+    def state(self):
+        """What is needed to go on exactly: P bytes objects, one for each seed, so that seeds can be regrouped. No pickle.
+
+        A line of JSON, then ALE's state (14 kB) and the observation of each environment.
+        """
+        if not self.running:
+            raise RuntimeError("no game is running: reset first")
+        states, E = [], self.shape[1]
+        for first in range(0, len(self.games), E):
+            saved = [game.save() for game in self.games[first:first + E]]
+            games = [header | {"sizes": [len(part) for part in parts]} for header, *parts in saved]
+            head = {"task": self.task, "protocol": asdict(self.protocol), "games": games}
+            states.append(json.dumps(head).encode() + b"\n" + b"".join(part for _, *parts in saved for part in parts))
+        return states
+
+    def restore(self, states):
+        """Go on where `state` was called, in this object or another, in this process or another -> observation there.
+
+        ValueError, before anything changes, if the states are of another game, protocol, seed or number of environments.
+        """
+        loads = []
+        if len(states) != len(self.seeds):
+            raise ValueError(f"{len(self.seeds)} seeds need as many states, got {len(states)}")
+        for seed, state in zip(self.seeds, states):
+            line, _, rest = state.partition(b"\n")
+            head = json.loads(line)
+            games = head.pop("games")
+            sizes = [size for game in games for size in game.pop("sizes")]
+            wanted = {"task": self.task, "protocol": asdict(self.protocol)}
+            if head != wanted or [game["seed"] for game in games] != [seed] * self.shape[1] or len(rest) != sum(sizes):
+                raise ValueError(f"this is not the state of {self.shape[1]} environments of seed {seed} with {wanted}")
+            ends = np.cumsum([0, *sizes])
+            parts = [rest[a:b] for a, b in zip(ends[:-1], ends[1:])]
+            loads += zip(games, parts[::2], parts[1::2])
+        for game, load in zip(self.games, loads):
+            game.load(*load)
+        self.running = True
+        return self.stacked([game.observation for game in self.games])
+
+    def close(self):
+        """Ends the games."""
+        self.running = False
