@@ -43,6 +43,9 @@ def examine():
     return whole
 
 
+MODULES = {"ale-py": "ale_py", "opencv-python-headless": "cv2"}         # imported under another name
+
+
 def packages():
     """Python and every dependency are there, within their bounds, and can be imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -50,7 +53,7 @@ def packages():
     yield "ok" if wanted.contains(platform.python_version()) else "FAIL", f"Python {platform.python_version()}, wanted {wanted}"
     for wanted in map(Requirement, project["dependencies"]):
         try:
-            importlib.import_module(wanted.name)
+            importlib.import_module(MODULES.get(wanted.name, wanted.name))
             version = importlib.metadata.version(wanted.name)
         except Exception as error:
             yield "FAIL", f"{wanted.name}: {type(error).__name__}: {' '.join(str(error).split())}; {INSTALL}"

@@ -57,7 +57,8 @@ def test_complete_and_incomplete_results(tmp_path):
     assert set(neurons.groupby("arm").position.unique().map(tuple)["nbsp"]) == {1, 2, 3, 4}
     assert neurons[neurons.arm == "fine-tuning"].position.unique().tolist() == [4]
     table = pd.read_csv(tmp_path / "main_table" / "main_table.csv")
-    assert table[table.metric == "ASR"].set_index("arm").k.to_dict() == {"fine-tuning": 2, "nbsp": 1, "replay-only": 0}
+    counts = table[table.metric == "ASR"].set_index("arm").k
+    assert len(counts) == 18 and counts[counts > 0].to_dict() == {"fine-tuning": 2, "nbsp": 1}
 
 
 def test_unscored_everywhere(tmp_path):
