@@ -6,7 +6,6 @@ import torch
 from sklearn import linear_model
 
 from nbsp_lib import nets, sac
-from nbsp_lib.evaluate import World
 from nbsp_lib.methods import cotasp
 from nbsp_lib.methods.cotasp import CoTASP, embed, gate, lasso, renewed
 
@@ -20,21 +19,11 @@ def codes(e, D, weight):
     return torch.stack([lasso(e, one, weight) for one in D])
 
 
-class Life:
+class Life(tiny.Life):
     """Positions of a CoTASP in miniature."""
 
     def __init__(self, seeds=(0, 1), embedding=6, **settings):
-        self.method, self.seeds, self.position = CoTASP(embedding=embedding, **settings), seeds, 0
-        self.agent, self.replay = tiny.make(self.method, seeds)
-        self.world = World(self.agent, self.method, self.replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
-
-    def train(self, task, updates=8):
-        self.method.before_task(self.agent, task, "train")
-        tiny.learn(self.agent, self.replay, self.method, self.seeds, updates, purpose=10 + self.position)
-
-    def finish(self, task):
-        self.method.after_task(self.agent, task, self.world)
-        self.position += 1
+        super().__init__(CoTASP(embedding=embedding, **settings), seeds)
 
     def state(self, name):
         return self.method.state[f"actor.{name}"]

@@ -13,28 +13,18 @@ from nbsp_lib.methods.packnet import PackNet, prune
 SETTINGS = SimpleNamespace(**vars(tiny.SETTINGS), steps=100, random_steps=20, updates_per_step=0.5)     # 40 updates a position
 
 
-class Life:
+class Life(tiny.Life):
     """Positions of a PackNet in miniature; `retrained` collects how many updates it asked for."""
 
     def __init__(self, seeds=(0, 1), tasks=tiny.TASKS * 2, **settings):
-        self.method, self.seeds, self.retrained = PackNet(**settings), seeds, []
-        self.agent, self.replay = tiny.make(self.method, seeds, tasks=tasks)
-        self.world = World(self.agent, self.method, self.replay, tiny.generators(seeds, 9), seeds, SETTINGS, learn=self.retrain)
-        self.position = 0
+        super().__init__(PackNet(**settings), seeds, tasks, SETTINGS, self.retrain)
+        self.retrained = []
 
     def retrain(self, updates):
         self.retrained.append(updates)
         self.before = self.actor()
         self.clocks = [clock.clone() for clock, _ in self.agent.actor.clocks]
         tiny.learn(self.agent, self.replay, self.method, self.seeds, updates, purpose=30 + self.position)
-
-    def train(self, task, updates=8):
-        self.method.before_task(self.agent, task, "train")
-        tiny.learn(self.agent, self.replay, self.method, self.seeds, updates, purpose=10 + self.position)
-
-    def finish(self, task):
-        self.method.after_task(self.agent, task, self.world)
-        self.position += 1
 
     def actor(self):
         return {k: p.clone() for k, p in self.agent.actor.params.items()}

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import torch
 
 from nbsp_lib import sac
+from nbsp_lib.evaluate import World
 from nbsp_lib.replay import Replay
 
 OBS, ACT, LAYERS, BATCH, ROWS, PART, TASKS = 5, 2, (8, 6), 16, 60, 10, ("a", "b")
@@ -96,3 +97,26 @@ def random_world(agent, seeds, T=40, purpose=7):
                              * (torch.arange(W) % 3 > 0)).to(device) for C, W in shapes]
     goal = torch.stack([(torch.rand(T, generator=g) > 0.7).float() for g in generators(seeds, purpose + 5)])
     return StubWorld(seeds, hidden, goal.to(device))
+
+
+class Life:
+    """Positions of a method in miniature: a few updates, then its task end; `position` counts those that have ended."""
+
+    def __init__(self, method, seeds, tasks=TASKS, settings=SETTINGS, learn=None):
+        self.method, self.seeds, self.position = method, seeds, 0
+        self.agent, self.replay = make(method, seeds, tasks=tasks)
+        self.world = World(self.agent, method, self.replay, generators(seeds, 9), seeds, settings, learn=learn)
+
+    def train(self, task, updates=8):
+        self.method.before_task(self.agent, task, "train")
+        learn(self.agent, self.replay, self.method, self.seeds, updates, purpose=10 + self.position)
+
+    def finish(self, task):
+        self.method.after_task(self.agent, task, self.world)
+        self.position += 1
+
+
+def gradients_beside_cubes(net, method):
+    """Gradients by name of Σ θ³ and the method's penalty: 3 θ² and whatever the penalty adds."""
+    loss = lambda params, probe: (sum((p ** 3).flatten(1).sum(1) for p in params.values()), None)
+    return sac.gradients(net, loss, (), lambda params: method.penalty(net, params, None))[0]
