@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from nbsp_lib.neurons import unit_activity
-from nbsp_lib.sac import loss_gradients, q_values
+from nbsp_lib.sac import loss_gradients
 
 
 def dormant_share(layers, threshold):
@@ -52,17 +52,15 @@ def network_health(agent, batch, noise, method, settings):
     weight_norm; gradient_norm of that network's SAC loss on this batch. noise [2, P, B, A]; hidden activations of the actor
     are those of the rows' obs, of the critics those of (obs, action).
     """
-    hidden = {"actor": method.forward(agent.actor, agent.actor.params, batch["obs"][:, None])[1],
-              "critic": q_values(method, agent.critic, agent.critic.params, batch["obs"], batch["action"])[1]}
     losses, found = loss_gradients(agent, batch, noise, method, settings), {}
     for net in agent.networks:
-        layers = hidden[net.name]
+        grads, _, layers = losses[net.name]
         C = layers[0].shape[1]
         srank, effective = ranks(layers[-1])
         measures = {"dormant_0": dormant_share(layers, 0.0), "dormant": dormant_share(layers, 0.025),
                     "dormant_10": dormant_share(layers, 0.1), "fau": active_fraction(layers), "srank": srank,
                     "effective_rank": effective, "weight_norm": norm(net.params, C),
-                    "gradient_norm": norm(losses[net.name][0], C)}
+                    "gradient_norm": norm(grads, C)}
         for c in range(C):
             found[net.name if C == 1 else f"{net.name}{c}"] = {k: v[:, c] for k, v in measures.items()}
     return found
