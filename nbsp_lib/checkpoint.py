@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
+from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.methods import find
 from nbsp_lib.nets import Net
@@ -172,5 +173,6 @@ def load_agent(folder, position, seeds, run=None):
     method = find(config["method"])(**config["settings"])
     method.state = part("method")
     agent = Agent(nets["actor"], nets.get("critic"), {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
-                  torch.zeros(P, 1, dtype=torch.long), tuple(config["tasks"]))
+                  torch.zeros(P, 1, dtype=torch.long), tuple(config["tasks"]),
+                  benchmark(config["tasks"], config["train"]).head)
     return agent, method

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib import metrics
+from nbsp_lib.sequences import benchmark_of, tasks_of
 
 MARGIN = 0.05           # smallest mean difference that counts
 LEARNED = 0.5           # success on the first task below which a sequence tells nothing
@@ -29,12 +30,13 @@ class Claim:
     pairs: tuple[tuple[str, str], ...]          # (the arm said to be better, the other)
     measures: tuple[str, ...] = ("asr", "fm")
     sequences: int = 1                          # fewest sequences for "reproduced"
+    benchmark: str = "metaworld"                # whose sequences it is about
 
 
 CLAIMS = (
     Claim("C1", "NBSP has the highest ASR and the lowest FM of all methods on the Meta-World cycles",
           tuple(("nbsp", rival) for rival in RIVALS), sequences=2),
-    Claim("C2", "the same on Atari", ()),       # no Atari sequence here, so nothing to compare
+    Claim("C2", "the same on Atari", tuple(("nbsp", rival) for rival in RIVALS), sequences=2, benchmark="atari"),
     Claim("C3", "masking and replay are both needed", (("nbsp", "replay-only"), ("nbsp", "mask-only"))),
     Claim("C4", "the critic matters more than the actor, and both together most",
           (("critic-only", "actor-only"), ("nbsp", "critic-only"), ("nbsp", "actor-only"))),
@@ -160,15 +162,16 @@ def ledger(numbers, speeds, scores):
     scores: rows of scores.csv of the arm nbsp; speeds: see `cost`.
     """
     lines, comparisons = [], []
+    about = lambda rows, claim: rows[rows.sequence.map(lambda name: benchmark_of(tasks_of(name)[0])) == claim.benchmark]
     for claim in CLAIMS:
-        rows = [{"claim": claim.name} | compare(numbers, measure, *pair)
+        rows = [{"claim": claim.name} | compare(about(numbers, claim), measure, *pair)
                 for pair in claim.pairs for measure in claim.measures]
         found = verdict(rows, claim.sequences)
         if claim.name == "C5" and found == "reproduced" and uninformative(scores):
             found = "partly"
         lines.append(_line(claim, found, rows))
         comparisons += rows
-    row = cost(speeds)
+    row = cost(about(speeds, COSTS))
     lines.append(_line(COSTS, verdict([row]), [row]))
     return pd.DataFrame(lines), pd.DataFrame([*comparisons, row])
 

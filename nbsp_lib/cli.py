@@ -10,8 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from nbsp_lib.config import ConfigError, cell, check_seeds, load_profile, tasks_of
+from nbsp_lib.config import ConfigError, cell, check_seeds, load_profile
 from nbsp_lib.files import Corrupted
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.strict import nearest, one_of, scalar
 
 SHIPPED = "data/checkpoints"

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 MACHINE = "machine.json"
-ROLLED = ("evaluate", "neurons", "score_distribution", "activation_split", "silencing", "overlap")    # made by rolling out again
+ROLLED = ("evaluate", "neurons", "score_distribution", "activation_split", "silencing", "overlap",
+          "filters")            # made by rolling out again
 
 
 def difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[float, str]:

@@ -12,17 +12,8 @@ import typing
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from nbsp_lib.strict import ConfigError, convert, mapping, one_of, read_yaml
-
-# The cycling sequences. The pairs window and drawer are the paper's; button-window, four and the order are ours.
-SEQUENCES = {
-    "window": ("window-open", "window-close") * 2,
-    "drawer": ("drawer-open", "drawer-close") * 2,
-    "button-window": ("button-press-topdown", "window-open") * 2,
-    "four": ("window-open", "window-close", "drawer-open", "drawer-close") * 2,
-    "tuning": ("handle-press", "door-close"),          # ours: settings are chosen on it, no table reports it
-}
-_TASKS_USED = {task for tasks in SEQUENCES.values() for task in tasks}      # known without importing Meta-World
+from nbsp_lib.sequences import benchmark_of, tasks_of
+from nbsp_lib.strict import ConfigError, check_seeds, convert, mapping, one_of, read_yaml
 
 
 @dataclass(frozen=True)
@@ -32,6 +23,8 @@ class Grid:
     arms: tuple[str, ...]          # arms that tables and figures show
     references: tuple[str, ...]    # single tasks trained alone: the gate, and forward transfer
     alone: tuple[str, ...]         # arms that this profile trains on the references
+    neurons: tuple[str, ...]       # sequences whose single neurons are looked at
+    learn: tuple[str, ...]         # notebooks of notebooks/learn that are executed
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,21 @@ class Train:
 
 
 @dataclass(frozen=True)
+class AtariTrain(Train):
+    """Settings of Atari, see envs.console.Protocol. An episode is a game, whenever it ends; `episode`: steps of a round."""
+    goal: Literal["return"]
+    observation: Literal["ram", "pixels"]
+    sticky: float
+    noops: int
+    frames: int
+    clip_reward: bool
+    life_loss: bool
+    target_entropy: float          # as a multiple of log A, see sac_discrete.Categorical
+    temperature: float             # that a position begins with
+    moments: int                   # of the scoring games, spread evenly over them, that neurons are scored on
+
+
+@dataclass(frozen=True)
 class Analysis:
     rollout_episodes: int          # per network that a notebook rolls out again
     repeats: int                   # of the bootstrap over seeds
@@ -81,26 +89,32 @@ class Profile:
     checkpoints: str               # folder of training results
     grid: Grid
     seeds: tuple[int, ...]
-    train: Train
+    train: Train                   # of Meta-World
+    atari: AtariTrain              # in the file: what differs from `train`
+    dmc: Train                     # of the DeepMind Control Suite, likewise
     arms: dict[str, Arm]
     analysis: Analysis
 
+    def training(self, sequence):
+        """The Train of a sequence or task: that of its benchmark. ConfigError for an unknown name."""
+        return {"metaworld": self.train, "atari": self.atari, "dmc": self.dmc}[benchmark_of(tasks_of(sequence)[0])]
 
-_SHARE = ("in [0, 1]", lambda x: 0 <= x <= 1)
-_POSITIVE = ("> 0", lambda x: x > 0)
-_NOT_NEGATIVE = (">= 0", lambda x: x >= 0)
+
+_SHARE, _POSITIVE = ("in [0, 1]", lambda x: 0 <= x <= 1), ("> 0", lambda x: x > 0)
 # One name means one thing everywhere, so one table serves all sections and the settings of methods.
 _RULES = {
     **dict.fromkeys(("root", "here", "out", "checkpoints"), ("filled in", bool)),
     **dict.fromkeys(("steps", "random_steps", "envs", "batch", "repeats", "silence_draws"), _POSITIVE),
-    **dict.fromkeys(("actor_lr", "critic_lr", "alpha_lr", "updates_per_step"), _POSITIVE),
+    **dict.fromkeys(("actor_lr", "critic_lr", "alpha_lr", "updates_per_step", "frames", "temperature", "moments"), _POSITIVE),
     **dict.fromkeys(("episodes", "final_episodes", "scoring_episodes", "rollout_episodes"),
                     ("in 1..50, one per goal", lambda x: 1 <= x <= 50)),
-    **dict.fromkeys(("gamma", "store", "share"), _SHARE), **dict.fromkeys(("alpha", "replay_every"), _NOT_NEGATIVE),
+    **dict.fromkeys(("gamma", "store", "share", "target_entropy"), _SHARE),
+    **dict.fromkeys(("alpha", "replay_every", "noops"), (">= 0", lambda x: x >= 0)),
     "profile": ("made of a-z, 0-9 and -", lambda x: re.fullmatch("[a-z0-9-]+", x)),
     "arm": ("made of a-z, 0-9, - and .", lambda x: re.fullmatch("[a-z0-9][a-z0-9.-]*", x)),
     "layers": ("a list of widths > 0", lambda x: x and min(x) > 0),
-    "tau": ("in (0, 1]", lambda x: 0 < x <= 1), "episode": ("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500),
+    "tau": ("in (0, 1]", lambda x: 0 < x <= 1), "sticky": ("in [0, 1)", lambda x: 0 <= x < 1),
+    "episode": ("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500),
     "evaluations": (">= 3: R is the mean of the last three", lambda x: x >= 3),
 }
 
@@ -119,19 +133,33 @@ def _section(cls, value, prefix):
     return cls(**{name: _setting(value[name], hint, name, prefix + name) for name, hint in hints.items()})
 
 
-def _check_train(train: Train):
+def _differing(cls, value, base, section):
+    """A section that names only what differs from another one, `base`."""
+    mapping(value, typing.get_type_hints(cls), f"{section}.", required=False)
+    _check_train(made := _section(cls, base | value, f"{section}."), section)
+    return made
+
+
+def _check_train(train: Train, section="train"):
     """Ranges that need two settings."""
     rows = train.envs * train.episode
-    for name in ("steps", "random_steps"):
-        if getattr(train, name) % rows:
-            raise ConfigError(f"train.{name}: {getattr(train, name)} is no multiple of envs * episode = {rows}")
+    for name in [name for name in ("steps", "random_steps") if getattr(train, name) % rows]:
+        raise ConfigError(f"{section}.{name}: {getattr(train, name)} is no multiple of envs * episode = {rows}")
     if train.random_steps >= train.steps:
-        raise ConfigError(f"train.random_steps: {train.random_steps} leaves none of {train.steps} steps to learn in")
+        raise ConfigError(f"{section}.random_steps: {train.random_steps} leaves none of {train.steps} steps to learn in")
     updates = train.updates_per_step * train.envs
     if round(updates) < 1 or abs(updates - round(updates)) > 1e-9:
-        raise ConfigError(f"train.updates_per_step: times envs is {updates:g}, must be a whole number >= 1")
+        raise ConfigError(f"{section}.updates_per_step: times envs is {updates:g}, must be a whole number >= 1")
     if train.evaluations > train.steps // rows:
-        raise ConfigError(f"train.evaluations: {train.evaluations} do not fit into {train.steps // rows} rounds")
+        raise ConfigError(f"{section}.evaluations: {train.evaluations} do not fit into {train.steps // rows} rounds")
+
+
+def _check_atari(train: AtariTrain):
+    """What Atari needs besides: two games at a time, or the last bit of a product depends on the seeds beside."""
+    if few := [name for name in ("envs", "episodes", "final_episodes", "scoring_episodes") if getattr(train, name) < 2]:
+        raise ConfigError(f"atari.{few[0]}: 1 must be at least 2, so that a seed is the same alone")
+    if train.frames <= train.noops:
+        raise ConfigError(f"atari.frames: {train.frames} leaves none after {train.noops} noops")
 
 
 def arm_of(name, value, key) -> Arm:
@@ -163,37 +191,13 @@ def arm_of(name, value, key) -> Arm:
     return Arm(name, value["method"], settings)
 
 
-def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
-    """Task at each position [K]; a single Meta-World v3 task (without its suffix) is a sequence of one. ConfigError."""
-    if sequence in SEQUENCES:
-        return SEQUENCES[sequence]
-    if sequence not in _TASKS_USED:
-        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-        tasks = [name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS]
-        one_of(sequence, [*SEQUENCES, *tasks], "sequence or task", key)
-    return (sequence,)
-
-
-def distinct(tasks) -> tuple[str, ...]:
-    """The distinct tasks [M], in order of first visit."""
-    return tuple(dict.fromkeys(tasks))
-
-
-def check_seeds(seeds, key="seeds") -> tuple[int, ...]:
-    """The seeds [P]: at least one, distinct, non-negative integers. ConfigError."""
-    seeds = convert(list(seeds) if isinstance(seeds, tuple) else seeds, tuple[int, ...], key)
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{key}: {list(seeds)} must be distinct integers >= 0, at least one")
-    return seeds
-
-
 def _check_grid(grid: Grid, arms):
     for section, names in vars(grid).items():
         for i, name in enumerate(names):
             key = f"grid.{section}[{i}]"
             if section in ("train", "arms", "alone"):
                 one_of(name, arms, "arm", key)
-            elif tasks_of(name, key) != (name,) and section == "references":
+            elif section != "learn" and tasks_of(name, key) != (name,) and section == "references":
                 raise ConfigError(f'{key}: "{name}" is a sequence, expected a single task')
             if name in names[:i]:
                 raise ConfigError(f'{key}: "{name}" is named twice')
@@ -208,6 +212,9 @@ def load_profile(path) -> Profile:
         made = {name: _setting(document[name], str, name, name) for name, hint in hints.items() if hint is str}
         made |= {name: _section(hints[name], document[name], f"{name}.") for name in ("grid", "train", "analysis")}
         _check_train(made["train"])
+        for name, cls in (("atari", AtariTrain), ("dmc", Train)):
+            made[name] = _differing(cls, document[name], document["train"], name)
+        _check_atari(made["atari"])
         mapping(document["arms"], document["arms"], "arms.")               # any name: each is checked in arm_of
         arms = {name: arm_of(name, value, f"arms.{name}") for name, value in document["arms"].items()}
         _check_grid(made["grid"], arms)
@@ -220,13 +227,18 @@ def cell(profile: Profile, sequence: str, arm: str) -> dict:
     """What decides a run's training, as plain JSON: sequence, tasks, method, settings, train. No names, no seeds."""
     one_of(arm, profile.arms, "arm", "arm")
     chosen = profile.arms[arm]
+    train = profile.training(sequence)
+    if getattr(train, "observation", None) == "pixels":
+        from nbsp_lib.methods import find
+        if not find(chosen.method).images:
+            raise ConfigError(f"arm: {arm} has no form for images, see docs/methods.md; atari.observation: ram would do")
     made = {"sequence": sequence, "tasks": tasks_of(sequence), "method": chosen.method,
-            "settings": chosen.settings, "train": asdict(profile.train)}
-    if profile.train.matmul_precision == "highest":       # younger than the first shipped runs: named where it differs
+            "settings": chosen.settings, "train": asdict(train)}
+    if train.matmul_precision == "highest":       # younger than the first shipped runs: named where it differs
         del made["train"]["matmul_precision"]
     return json.loads(json.dumps(made))                   # tuples become lists, so it equals what run.json gives back
 
 
 def config_hash(cell: dict) -> str:
-    """First 16 hex digits of the sha256 of the cell, written with sorted keys."""
+    """First 16 hex digits of the sha256 of the cell, keys sorted."""
     return hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:16]

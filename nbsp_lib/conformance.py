@@ -1,6 +1,7 @@
 """What every method must hold to, checked on small networks and made-up experience: `nbsp check-method my_method.py:Mine`.
 
-A Trial is a run in miniature, with the hooks called in the order of train.Cycle, and nothing of Meta-World in it.
+A Trial is a run in miniature, with the hooks called in the order of train.Cycle, and no environment in it. Every check is made
+with continuous actions and with discrete ones.
 """
 from __future__ import annotations
 
@@ -9,12 +10,14 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib import sac
+from nbsp_lib import sac, sac_continuous
 from nbsp_lib.evaluate import World
 from nbsp_lib.method import Method
 from nbsp_lib.replay import Replay
+from nbsp_lib.sac_discrete import Categorical
 
 OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
+HEADS = (sac_continuous.Gaussian(ACT), Categorical(5, 0.6))
 SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3, batch=BATCH,
                            steps=2 * UPDATES, random_steps=4, updates_per_step=0.5, store=0.1, goal="success", episode=20,
                            scoring_episodes=2)
@@ -27,7 +30,7 @@ class MadeUpWorld(World):
         self.method.before_task(self.agent, task, "evaluate")
         batch, agent = self.sample(40), self.agent
         _, actor = self.method.forward(agent.actor, agent.actor.params, batch["obs"][:, None])
-        _, critic = sac.q_values(self.method, agent.critic, agent.critic.params, batch["obs"], batch["action"])
+        _, critic = agent.head.q_values(self.method, agent.critic, agent.critic.params, batch["obs"], batch["action"])
         self.method.before_task(self.agent, task, "resume")
         return {"actor": actor, "critic": critic}, (self.draw(torch.rand, 40) > 0.7).float()
 
@@ -35,10 +38,10 @@ class MadeUpWorld(World):
 class Trial:
     """A population of `seeds` under the method that make() returns. Whatever is drawn depends on the seed and the place only."""
 
-    def __init__(self, make, seeds=(0,), update=sac.update):
-        self.method, self.seeds, self.position, self.update = make(), tuple(seeds), 0, update
-        self.agent = sac.make_agent(self.method, self.gens("init"), OBS, ACT, TASKS * 2, SETTINGS)
-        self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, ACT, more=self.method.columns(ACT))
+    def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update):
+        self.method, self.seeds, self.head, self.position, self.update = make(), tuple(seeds), head, 0, update
+        self.agent = sac.make_agent(self.method, self.gens("init"), OBS, head, TASKS * 2, SETTINGS)
+        self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, head.action_width, more=self.method.columns(self.agent))
         self.begin()
 
     def gens(self, purpose):
@@ -50,8 +53,9 @@ class Trial:
         """The task is told, and the ring is full of experience of it."""
         self.method.before_task(self.agent, self.position % len(TASKS), "train")
         draw = lambda *shape: torch.stack([torch.randn(shape, generator=g) for g in self.gens(f"rows {len(shape)}{shape[-1]}")])
-        obs, action, reward = draw(ROWS, OBS), draw(ROWS, ACT).tanh(), draw(ROWS)
-        self.replay.add(obs, action, reward, obs.roll(1, 1), torch.zeros_like(reward), **self.method.collected(self.agent, obs))
+        obs, action, reward = draw(ROWS, OBS), self.head.explore(torch.special.ndtr(draw(ROWS, ACT))), draw(ROWS)
+        more = self.method.collected(self.agent, obs)
+        self.replay.add(obs, action.float(), reward, obs.roll(1, 1), torch.zeros_like(reward), **more)
         self.world = MadeUpWorld(self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS, learn=self.learn)
 
     def learn(self, updates=UPDATES, purpose="learn"):
@@ -60,7 +64,7 @@ class Trial:
         for _ in range(updates):
             recent = self.replay.recent(draw(torch.rand, BATCH))
             stored = self.replay.stored(draw(torch.rand, 1), draw(torch.rand, BATCH)) if self.replay.tasks else recent.clone()
-            noise = {"sac": draw(torch.randn, 2, BATCH, ACT).transpose(0, 1)}
+            noise = {"sac": draw(torch.randn, 2, BATCH, ACT).transpose(0, 1)} if self.head.noisy else {}
             noise |= {name: draw(torch.randn, *shape) for name, shape in wanted.items()}
             self.update(self.agent, self.replay, recent, stored, noise, self.method, SETTINGS)
 
@@ -69,7 +73,7 @@ class Trial:
         self.method.periodic(self.agent, self.world)
         for task in range(len(TASKS)):
             self.method.before_task(self.agent, task, "evaluate")
-            sac.act(self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None)
+            self.head.act(self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None)
         self.method.before_task(self.agent, self.position % len(TASKS), "resume")
 
     def finish(self):
@@ -115,39 +119,39 @@ def named(names):
 
 
 # -- the checks: each returns None, or what is wrong and what to do about it --------------------------------------------------
-def state_is_per_seed(make):
+def state_is_per_seed(make, head):
     """State is tensors with one entry a seed."""
-    state = Trial(make, (0, 1, 2)).method.state
+    state = Trial(make, (0, 1, 2), head).method.state
     if bad := [k for k, t in state.items() if not (isinstance(t, torch.Tensor) and t.dim() and len(t) == 3)]:
         return f"of a population of 3, state without a leading axis of 3: {named(bad)}; every seed needs an entry of its own"
 
 
-def seeds_are_independent(make):
+def seeds_are_independent(make, head):
     """A seed learns the same, to the last bit, whatever other seeds stand beside it."""
-    together = Trial(make, (0, 1, 2)).live().tensors()
+    together = Trial(make, (0, 1, 2), head).live().tensors()
     for p in range(3):
-        if bad := differing({k: t[p:p + 1] for k, t in together.items()}, Trial(make, (p,)).live().tensors()):
+        if bad := differing({k: t[p:p + 1] for k, t in together.items()}, Trial(make, (p,), head).live().tensors()):
             return (f"seed {p} differs alone and among three in {named(bad)}. Look for a mean, sum, max or top-k over axis 0, "
                     "for torch's global random numbers, or for one generator used by all seeds")
 
 
-def addresses_stay(make):
+def addresses_stay(make, head):
     """Tensors are changed in place, never replaced: a captured GPU graph holds on to their addresses."""
-    trial = Trial(make, (0, 1))
+    trial = Trial(make, (0, 1), head)
     places = {k: t.data_ptr() for k, t in trial.tensors().items()}
     after = {k: t.data_ptr() for k, t in trial.live().tensors().items()}
     if bad := [k for k in {**places, **after} if places.get(k) != after.get(k)]:
         return f"another tensor than at the start: {named(bad)}; write with copy_, fill_, add_, …, and allocate all in start()"
 
 
-def one_graph_serves_all(make):
+def one_graph_serves_all(make, head):
     """An update compiles as one graph, and a task end does not compile it again."""
     torch._dynamo.reset()
     try:                                                # in float64: rounding must not hide, or pretend, a difference
         torch.set_default_dtype(torch.float64)
-        eager = Trial(make, (0, 1)).live(2).tensors()
+        eager = Trial(make, (0, 1), head).live(2).tensors()
         with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
-            compiled = Trial(make, (0, 1), torch.compile(sac.update, backend="aot_eager", fullgraph=True)).live(2).tensors()
+            compiled = Trial(make, (0, 1), head, torch.compile(sac.update, backend="aot_eager", fullgraph=True)).live(2).tensors()
     except Exception as error:                          # whatever the compiler objects to is the answer
         lines = [line for line in str(error).splitlines() if line.strip()]
         return ("torch.compile refuses it: " + " / ".join(lines[:3]) + ". In hooks that are marked 'in graph': no .item(), no "
@@ -159,11 +163,11 @@ def one_graph_serves_all(make):
         return f"compiled and eager updates differ in {named(bad)}; a hook probably reads what is no tensor of its state"
 
 
-def a_run_resumes_exactly(make):
+def a_run_resumes_exactly(make, head):
     """A new process that is given the saved tensors goes on as if nothing had happened."""
     for positions in (0, 1, 3):
-        going = Trial(make, (0, 1)).live(positions)
-        new = Trial(make, (0, 1))
+        going = Trial(make, (0, 1), head).live(positions)
+        new = Trial(make, (0, 1), head)
         new.position, new.replay.tasks, new.replay.seen = going.position, list(going.replay.tasks), going.replay.seen
         new.world.gens = [torch.Generator() for _ in new.seeds]
         for mine, theirs in zip(new.world.gens, going.world.gens):
@@ -180,11 +184,11 @@ def a_run_resumes_exactly(make):
                     "self.state (a plain attribute is lost when a process ends)")
 
 
-def plain_until_the_first_task_end(make):
+def plain_until_the_first_task_end(make, head):
     """A forkable method is plain SAC, bit for bit, until its first task end: position 1 is then trained once for all of them."""
     if not make().forkable:
         return None
-    mine, plain = Trial(make, (0, 1)), Trial(Method, (0, 1))
+    mine, plain = Trial(make, (0, 1), head), Trial(Method, (0, 1), head)
     for trial in (mine, plain):
         trial.learn()
         trial.round()
@@ -194,9 +198,9 @@ def plain_until_the_first_task_end(make):
                 "`forkable = False` in the class")
 
 
-def nothing_is_nan(make):
+def nothing_is_nan(make, head):
     """Three positions of made-up experience leave finite networks."""
-    agent = Trial(make, (0, 1)).live().agent
+    agent = Trial(make, (0, 1), head).live().agent
     if bad := [k for k, t in agent.tensors().items() if not torch.isfinite(t.double()).all()]:
         return f"not finite after three short positions: {named(bad)}"
 
@@ -211,7 +215,7 @@ def examine(make, told=print):
     passed = True
     for check in CHECKS:
         try:
-            problem = check(make)
+            problem = next(filter(None, (check(make, head) for head in HEADS)), None)
         except Exception as error:                      # a hook that raises is a finding, not a crash of the check
             line = error.__traceback__
             while line.tb_next:

@@ -43,7 +43,7 @@ def examine():
     return whole
 
 
-MODULES = {"ale-py": "ale_py", "opencv-python-headless": "cv2"}         # imported under another name
+MODULES = {"ale-py": "ale_py", "dm-control": "dm_control", "opencv-python-headless": "cv2"}         # imported under another name
 
 
 def packages():
@@ -65,13 +65,16 @@ def packages():
 def environments():
     import numpy as np
 
-    from nbsp_lib.config import SEQUENCES, distinct
-    from nbsp_lib.envs.metaworld import MetaWorld
+    from nbsp_lib.config import load_profile
+    from nbsp_lib.envs.benchmarks import benchmark
+    from nbsp_lib.sequences import SEQUENCES, distinct
+    profile = load_profile(ROOT / "params.yaml")
     for sequence, tasks in SEQUENCES.items():
+        kind = benchmark(tasks, profile.training(sequence))
         for task in distinct(tasks):
-            env = MetaWorld(task, [0], 1, 1)
+            env = kind.make(task, (0,), 1, 1)
             env.reset(np.zeros((1, 1), int))
-            obs, reward, _ = env.step(np.zeros((1, 1, env.act_dim)))
+            obs, reward, *_ = env.step(np.zeros((1, 1), int) if kind.whole_games else np.zeros((1, 1, env.act_dim)))
             if not (np.isfinite(obs).all() and np.isfinite(reward).all()):
                 raise FloatingPointError(f"a step of {task} is not finite")
         yield "ok", f"environments of {sequence}: {', '.join(distinct(tasks))}"
@@ -112,9 +115,10 @@ def updated(seeds, device):
     from nbsp_lib.method import Method
     from nbsp_lib.replay import Replay
     from nbsp_lib.sac import make_agent, update
+    from nbsp_lib.sac_continuous import Gaussian
     torch.set_num_threads(1)
     settings = SimpleNamespace(layers=(32, 32), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
-    agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, 4, ("task",), settings, device)
+    agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, Gaussian(4), ("task",), settings, device)
     replay, batch = Replay(len(seeds), 64, 1, 1, 39, 4, device), 32
     drawn = [torch.rand(64, 84, generator=torch.Generator().manual_seed(s)) for s in seeds]
     replay.data[:, :64], replay.seen = torch.stack(drawn).to(device), 64

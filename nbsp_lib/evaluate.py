@@ -7,12 +7,14 @@ from __future__ import annotations
 import copy
 import functools
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 
+from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.method import Method
-from nbsp_lib.sac import act, loss_gradients, make_probes, q_values
+from nbsp_lib.sac import loss_gradients, make_probes
 
 WAVE = 10           # episodes stepped at once: fixed, because the size of a batch may change the last bit of a product
 
@@ -23,6 +25,19 @@ class Rollout:
     success: torch.Tensor
     reward: torch.Tensor
     hidden: dict | None
+
+    def goal(self, metric):
+        """The goal metric [P, E·T] of each moment: "success" or "reward"."""
+        return (self.success if metric == "success" else self.reward).flatten(1)
+
+    def outcome(self):
+        """Success at any step, success at the last step, mean return: three tensors [P]."""
+        return self.success.amax(2).mean(1), self.success[:, :, -1].mean(1), self.reward.sum(2).mean(1)
+
+    @property
+    def half(self):
+        """How many of the moments of a seed lie in the first half of the episodes."""
+        return self.success.shape[1] // 2 * self.success.shape[2]
 
 
 @functools.lru_cache(maxsize=4)
@@ -52,6 +67,12 @@ def silenced(net, silence):
     return params
 
 
+def announce(method, agent, task):
+    """Tell a method which task is going to be played, if the agent was made for it."""
+    if task in agent.tasks:
+        method.before_task(agent, agent.tasks.index(task), "evaluate")
+
+
 @torch.no_grad()
 def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None, make=MetaWorld):
     """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
@@ -61,6 +82,7 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
     """
     method = method or Method()
     goals = list(range(episodes)) if goals is None else list(goals)
+    announce(method, agent, task)
     P, wave, device = len(seeds), min(WAVE, episodes), agent.updates.device
     env = environments(make, task, tuple(seeds), wave, episode)
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
@@ -71,9 +93,10 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
         played = torch.tensor([goals[e % len(goals)] % env.goals for e in range(first, first + wave)]).expand(P, -1)
         obs = torch.from_numpy(env.reset(played.numpy())).to(device)                        # [P, wave, obs]
         for t in range(episode):
-            action, _, activity = act(method, agent.actor, actor, obs, None)                # [P, wave, A]
+            action, _, activity = agent.head.act(method, agent.actor, actor, obs, None)     # [P, wave, A]
             if hidden:
-                layers = {"actor": activity, "critic": q_values(method, agent.critic, agent.critic.params, obs, action)[1]}
+                values = agent.head.q_values(method, agent.critic, agent.critic.params, obs, action)
+                layers = {"actor": activity, "critic": values[1]}
                 kept = kept or {name: [h.new_empty(*h.shape[:2], episodes, episode, h.shape[3]) for h in hs]
                                 for name, hs in layers.items()}
                 for name, hs in layers.items():
@@ -87,26 +110,31 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
     return Rollout(success, reward, flat)
 
 
-def measure(agent, task, seeds, episodes, episode, method=None, make=MetaWorld):
-    """Success at any step, success at the last step, mean return, of `episodes` episodes: three tensors [P]."""
-    played = rollout(agent, task, seeds, episodes, episode, method=method, make=make)
-    return played.success.amax(2).mean(1), played.success[:, :, -1].mean(1), played.reward.sum(2).mean(1)
+def play(agent, task, seeds, episodes, train, make=None, **options):
+    """The Rollout, or games.Games, of `episodes` episodes of a task under the settings `train` (config.Train, or what that is
+    in run.json); options: hidden, silence, method. make: environments, by default those of the benchmark."""
+    from nbsp_lib import games  # here, because it takes from this module
+    train = SimpleNamespace(**train) if isinstance(train, dict) else train
+    kind = benchmark((task,), train)
+    make = make or kind.make
+    if kind.whole_games:
+        return games.rollout(agent, task, seeds, episodes, train, make=make, **options)
+    return rollout(agent, task, seeds, episodes, train.episode, make=make, **options)
 
 
 class World:
     """What a method's hook may ask for: the tasks, the seeds, rollouts, recent experience, chance, more updates."""
 
-    def __init__(self, agent, method, replay, gens, seeds, train, make=MetaWorld, learn=None):
+    def __init__(self, agent, method, replay, gens, seeds, train, make=None, learn=None):
         self.agent, self.method, self.replay, self.gens, self.make = agent, method, replay, gens, make
         self.seeds, self.tasks, self.settings, self.learn = seeds, agent.tasks, train, learn
 
     def rollout(self, task):
         """Hidden activations {network: [P, C, T, W] per layer} and goal metric [P, T] of the scoring rollout of `task`."""
-        played = rollout(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes,
-                         self.settings.episode, hidden=True, method=self.method, make=self.make)
+        played = play(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes, self.settings,
+                      self.make, hidden=True, method=self.method)
         self.method.before_task(self.agent, task, "resume")
-        goal = played.success if self.settings.goal == "success" else played.reward
-        return played.hidden, goal.flatten(1).to(self.agent.updates.device)
+        return played.hidden, played.goal(self.settings.goal).to(self.agent.updates.device)
 
     def draw(self, kind, *shape):
         """kind (torch.rand, torch.randn) of [P, *shape], from generators that training does not use."""

@@ -14,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from .performance import BOUNDED, SUCCESS
 from .results import reached
 
 PALETTE = sns.color_palette("colorblind").as_hex()
@@ -57,16 +58,16 @@ def spans(curves):
     )
 
 
-def folded(arms, present, width):
+def folded(arms, present, width, word=MISSING):
     """(arms to draw, a note): all of them if they are few, else those that are present, the others named in the note."""
     drawn = [arm for arm in arms if arm in present or len(arms) <= FEW] or list(arms[:1])
     rest = [arm for arm in arms if arm not in drawn]
-    return drawn, textwrap.fill(f"{MISSING}: {', '.join(rest)}", width) if rest else ""
+    return drawn, textwrap.fill(f"{word}: {', '.join(rest)}", width) if rest else ""
 
 
-def learning_curves(curves, arms, tasks, title, column="success"):
-    """Success on every task through the cycle: a panel an arm, a colour a task, a thin line a seed, a thick one the
-    mean.
+def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS):
+    """Success, or what else the `unit` of `column` is, on every task through the cycle: a panel an arm, a colour a task, a
+    thin line a seed, a thick one the mean.
 
     curves: columns arm, seed, position, training_task, step, total_step, task and `column` (share of episodes, 0..1);
     arms, tasks: names in the order wanted. The mean is over the seeds that got that far. The background carries the
@@ -84,8 +85,9 @@ def learning_curves(curves, arms, tasks, title, column="success"):
             if index < columns:
                 ax.text(
                     (span.start + span.end) / 2,
-                    1.09,
+                    1.02 if columns == 1 or span.position % 2 else 1.14,                    # narrow panels: on two lines
                     f"{span.position}: {span.training_task}",
+                    transform=ax.get_xaxis_transform(),
                     fontsize=8 if columns == 1 else 6.5,
                     ha="center",
                     va="bottom",
@@ -102,19 +104,22 @@ def learning_curves(curves, arms, tasks, title, column="success"):
             wide = here[here.task == task].pivot_table(index="total_step", columns="seed", values=column)
             ax.plot(wide.index, wide.to_numpy(), color=colour[task], lw=0.6, alpha=0.45)
             ax.plot(wide.index, wide.mean(axis=1), color=colour[task], lw=1.8, label=task)
-    axes[0, 0].set_ylim(-0.05, 1.05)
-    axes[0, 0].set_yticks([0, 0.5, 1])
+    if unit in BOUNDED:
+        axes[0, 0].set_ylim(-0.05, 1.05)
+        axes[0, 0].set_yticks([0, 0.5, 1])
     axes[0, 0].margins(x=0)
     figure.supxlabel(f"environment steps of one seed, over all positions\n{missing}".strip(), fontsize=8)
-    figure.supylabel("success at the last step" if column == "success_last" else "success at any step", fontsize=8)
+    step = f" at {'the last' if column == 'success_last' else 'any'} step" if unit == SUCCESS else ""
+    figure.supylabel(unit + step, fontsize=8)
     return figure
 
 
-def r_matrix(results, arms, tasks, order, title):
+def r_matrix(results, arms, tasks, order, title, unit=SUCCESS):
     """Heat map of R[i, task]: a row an arm, a column a (position, task); framed = the task just trained.
 
     results: {arm: R [P, K, M]} with NaN where a seed has not finished; tasks: the M distinct names; order [K]: the index
-    of the task trained at each position. Cells are means over the seeds that got that far; grey = nothing there.
+    of the task trained at each position. Cells are means over the seeds that got that far; grey = nothing there. unit: of R;
+    shades of what has no bounds run from 0 to the largest cell of its task.
     """
     K, M = len(order), len(tasks)
     arms, missing = folded(arms, results, 80)
@@ -126,13 +131,18 @@ def r_matrix(results, arms, tasks, order, title):
     got = {arm: reached(np.isfinite(R).all(2).sum(0), len(R)) for arm, R in results.items()}
     labels = [f"{arm}, {got.get(arm, MISSING)}" for arm in arms]
     table = pd.DataFrame(mean.reshape(len(arms), K * M), index=labels)
+    if unit in BOUNDED:
+        shade = table
+    else:  # one task's returns may be ten times another's
+        best = np.nanmax(np.where(np.isfinite(mean), mean, 0), axis=(0, 1))  # [M]
+        shade = table / np.tile(np.maximum(best, 1e-9), K)
     sns.heatmap(
-        table,
+        shade,
         ax=ax,
         vmin=0,
         vmax=1,
         cmap="Blues",
-        annot=True,
+        annot=table,
         fmt=".2f",
         annot_kws={"size": 8},
         cbar=False,
@@ -167,13 +177,14 @@ def _outline(x, y):
     return Rectangle((x + 0.07, y + 0.07), 0.86, 0.86, fill=False, lw=2, edgecolor=PALETTE[1], zorder=3)
 
 
-def metric_points(values, table, arms, title):
+def metric_points(values, table, arms, title, unit=SUCCESS):
     """Every metric of the main table as a picture: a panel a metric, a row an arm, a hollow point a seed.
 
     values: columns arm, metric, seed, value; table: columns arm, metric, k, n, mean, low, high, indicative.
     The bar is the mean with its 95 % interval, dashed where it is only indicative (fewer than five seeds).
     """
     metrics = list(dict.fromkeys(table.metric))
+    arms, missing = folded(arms, set(table[table.k > 0].arm), 120)
     figure, axes = panels(1, len(metrics), 9.5 / max(len(metrics), 1), 0.8 + 0.36 * len(arms), title, sharey=True)
     for ax, metric in zip(axes[0], metrics, strict=True):
         name_panel(ax, metric)
@@ -186,11 +197,12 @@ def metric_points(values, table, arms, title):
                 row = row.iloc[0]
                 ax.plot([row.low, row.high], [y, y], color=DARK, lw=1.4, ls=":" if row.indicative else "-")
                 ax.plot(row["mean"], y, "|", color=DARK, ms=13, mew=2)
-        if metric in ("ASR", "plasticity"):
+        if metric in ("ASR", "plasticity") and unit in BOUNDED:
             ax.set_xlim(-0.03, 1.03)
     counts = table.drop_duplicates("arm").set_index("arm")
     axes[0, 0].set_yticks(range(len(arms)), [f"{arm}  {counts.k[arm]}/{counts.n[arm]}" for arm in arms], fontsize=8)
     axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
+    figure.supxlabel(missing, fontsize=8)
     return figure
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nbsp_lib.config import Profile, cell, config_hash, tasks_of
+from nbsp_lib.config import Profile, cell, config_hash
 from nbsp_lib.files import Corrupted, write_atomic
 from nbsp_lib.methods import find
 from nbsp_lib.planning import shipped
 from nbsp_lib.progress import line
 from nbsp_lib.runs import fingerprint, place, states_of, trunk_of
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.ship import json_in
 
 ENGINE = Path(".state/engine")          # logs and notebooks of jobs, and a record of each that failed
@@ -72,7 +73,7 @@ class Job:
         new = [seed for seed, state in states_of(self.run, self.seeds).items() if not state.manifest]
         if not find(self.run["method"]).forkable:
             return []
-        train = self.profile.train
+        train = self.profile.training(self.sequence)
         return [state for state in states_of(trunk_of(self.run), new).values()
                 if not (state.manifest or {}).get("diverged") and place(state) < (0, train.steps // (train.envs * train.episode))]
 

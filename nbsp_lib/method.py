@@ -7,7 +7,7 @@ builds one step by step.
 """
 from __future__ import annotations
 
-from nbsp_lib import nets
+from nbsp_lib import conv, nets
 
 
 class Method:
@@ -19,6 +19,8 @@ class Method:
     needs_rollout = False
     # Does it ask which task is played when it is only evaluated? Tables say so: most methods do not know.
     needs_task = False
+    # Has it a form for convolutional networks? If not, it is refused where observations are images.
+    images = True
     # Names of the state that `forward` and before_task(…, "evaluate") read: it ships with the networks, as fp16.
     acts_from = ()
 
@@ -27,12 +29,15 @@ class Method:
 
     # network
     def build(self, name, C, sizes, gens):
-        """The Net called `name` (actor or critic), of C parallel networks; sizes = [in, W, …, out]; once, eager."""
-        return nets.mlp(name, C, sizes, gens)
+        """The Net called `name` (actor or critic), of C parallel networks; sizes = [in, W, …, out]; once, eager.
+
+        in: a number, or the (channels, H, W) of an image."""
+        return (conv.cnn if isinstance(sizes[0], tuple) else nets.mlp)(name, C, sizes, gens)
 
     def forward(self, net, params, x, probe=None):
-        """Output and hidden activations, as nets.mlp_forward; in graph."""
-        return nets.mlp_forward(net, params, x, probe)
+        """Output and hidden activations, as nets.mlp_forward, or conv.cnn_forward of images [P, 1 or C, B, channels, H, W];
+        in graph."""
+        return (conv.cnn_forward if x.dim() == 6 else nets.mlp_forward)(net, params, x, probe)
 
     def start(self, agent, settings):
         """Allocate `self.state` for this agent at the neutral value; once, eager. settings: config.Train."""
@@ -42,8 +47,8 @@ class Method:
         return {}
 
     # data
-    def columns(self, act_dim):
-        """{name: width} of columns that every row of the replay has besides obs, action, reward, next_obs, done."""
+    def columns(self, agent):
+        """{name: width} of columns that a row of the replay has besides obs, action, reward, next_obs, done; after `start`."""
         return {}
 
     def collected(self, agent, obs):

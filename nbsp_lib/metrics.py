@@ -86,14 +86,15 @@ def chaudhry_forgetting(R, order):
     return (R[:, :-1, others].max(1) - R[:, -1, others]).mean(-1)               # [P]
 
 
-def forward_transfer(steps, curves, reference):
+def forward_transfer(steps, curves, reference, bounded=True):
     """Continual World's forward transfer: mean_τ (AUC_τ − AUC_ref_τ) / (1 − AUC_ref_τ) -> [P], at most 1.
 
     AUC = (1/Δ) ∫_0^Δ success d(step), trapezoids. steps [T] environment steps inside the position, from 0 (the value
     there: the last evaluation of the position before) to Δ; curves [P, M, T] success on each task handed in, during its
     first visit; reference, the same task trained alone: [M, T] its mean over seeds (as in Continual World's tables; a
     NaN makes every seed NaN), or [P, M, T] paired by seed. AUC_ref = 1 leaves nothing to gain: undefined, NaN.
-    ValueError outside [0, 1]. Source: Wołczyk et al. 2021; their code takes the plain mean of evaluations as AUC.
+    ValueError outside [0, 1]. bounded False: of a performance without an upper bound, mean_τ (AUC_τ − AUC_ref_τ), ours.
+    Source: Wołczyk et al. 2021; their code takes the plain mean of evaluations as AUC.
     """
     steps, curves, reference = (np.asarray(x, dtype=float) for x in (steps, curves, reference))
     if steps.ndim != 1 or len(steps) < 2 or steps[0] != 0 or not (np.diff(steps) > 0).all():
@@ -101,11 +102,12 @@ def forward_transfer(steps, curves, reference):
     fits = curves.ndim == 3 and 0 not in curves.shape and curves.shape[2] == len(steps)
     if not fits or reference.shape not in (curves.shape, curves.shape[1:]):
         raise ValueError(f"need curves [P, M, {len(steps)}] and reference alike, got {curves.shape}, {reference.shape}")
-    if any((x < 0).any() or (x > 1).any() for x in (curves, reference)):
+    if bounded and any((x < 0).any() or (x > 1).any() for x in (curves, reference)):
         raise ValueError("success must lie in [0, 1]")
     weight = np.diff(steps) / steps[-1]                                         # [T-1]
     auc, base = (((x[..., 1:] + x[..., :-1]) / 2 * weight).sum(-1) for x in (curves, reference))     # [P, M] or [M]
-    room = np.where(1 - base > 1e-12, 1 - base, np.nan)                         # the weights sum to 1 only to rounding
+    # the weights sum to 1 only to rounding
+    room = np.where(1 - base > 1e-12, 1 - base, np.nan) if bounded else 1.0
     return ((auc - base) / room).mean(-1)                                       # [P]
 
 

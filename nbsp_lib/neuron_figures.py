@@ -7,7 +7,8 @@ import math
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
+from .figures import DARK, GREY, MISSING, PALETTE, folded, name_panel, panels, say
+from .performance import BOUNDED, SUCCESS
 
 NETWORK_COLOURS = {"actor": PALETTE[0], "critic0": PALETTE[1], "critic1": PALETTE[4]}
 
@@ -70,7 +71,7 @@ def activation_split(best, title):
     return figure
 
 
-def silencing(results, title):
+def silencing(results, title, unit=SUCCESS):
     """Success after silencing the chosen actor neurons, as many random ones (of all, of those that fire), the lowest-scored.
 
     results: columns arm, seed, position, choice (nothing, chosen, random, random firing, lowest), draw, success; a panel an
@@ -94,9 +95,10 @@ def silencing(results, title):
         ax.plot(x, wide.to_numpy().T, color=GREY, lw=0.7, marker="o", ms=4, mfc="white", zorder=2)
         ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, PALETTE[3], PALETTE[0], PALETTE[0], PALETTE[2]], lw=4, zorder=3)
         ax.set_xticks(x, ["nothing", "chosen", "random,\nfiring", "random", "lowest\nscored"], fontsize=8)
-        ax.set_ylim(-0.04, 1.04)
+        if unit in BOUNDED:
+            ax.set_ylim(-0.04, 1.04)
     figure.supxlabel("actor neurons silenced (the same number each time)", fontsize=8)
-    figure.supylabel("success on the task just trained", fontsize=8)
+    figure.supylabel(f"{unit} on the task just trained", fontsize=8)
     return figure
 
 
@@ -207,7 +209,8 @@ def health_points(last, arms, title):
 
     last: columns arm, seed, network (actor or critics) and those of HEALTH. A hollow point is a seed, the tick the mean.
     """
-    networks = ("actor", "critics")
+    networks, recorded = ("actor", "critics"), set(last.arm)
+    arms, missing = folded(arms, recorded, 120, "nothing recorded")
     figure, axes = panels(2, len(HEALTH), 9.5 / len(HEALTH), 0.7 + 0.2 * len(arms), title, sharey=True, sharex="col")
     for line, network in zip(axes, networks, strict=True):
         for ax, (measure, name) in zip(line, HEALTH.items(), strict=True):
@@ -223,8 +226,8 @@ def health_points(last, arms, title):
                 ax.set_xscale("log")
                 ax.xaxis.set_major_locator(LogLocator(numticks=4))
                 ax.xaxis.set_minor_formatter(NullFormatter())
-        recorded = set(last.arm)
         labels = [arm if arm in recorded else f"{arm}  (nothing recorded)" for arm in arms]
         line[0].set_yticks(range(len(arms)), labels, fontsize=8)
         line[0].set_ylabel(network, fontsize=9, color=DARK)
+    figure.supxlabel(missing, fontsize=8)
     return figure

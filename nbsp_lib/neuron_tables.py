@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .evaluate import rollout
+from .evaluate import play
 from .neurons import base_rate, constant_goal, skill_scores, top_neurons
+from .performance import performance
 
 NEURON_COLUMNS = [
     "seed",
@@ -68,12 +69,11 @@ def held_out_scores(hidden, goal, other_hidden, other_goal):
 def neuron_rows(played, metric, share):
     """One row a neuron of one seed's rollout: the columns of NEURON_COLUMNS from `network` on.
 
-    played: a Rollout of one seed with hidden activations; metric: "success" or "reward", the goal metric q(t); share:
+    played: what evaluate.play gives for one seed, with hidden activations; metric: the goal metric q(t); share:
     of the neurons of a network that are chosen. score_first, score_second: Eq. 4 on the first and the second half of the
     episodes; score_held_out: the second half with the thresholds of the first. NaN = the goal metric was constant.
     """
-    goal = (played.success if metric == "success" else played.reward).flatten(1)  # [1, T]
-    half = played.success.shape[1] // 2 * played.success.shape[2]
+    goal, half = played.goal(metric), played.half  # [1, T]
     good, rate, frames = goal > goal.mean(1, keepdim=True), float(base_rate(goal)), []
     for name, a, widths in networks(played.hidden):
         paper, balanced = _scores(a, goal), _scores(a, goal, "balanced")  # [1, N]
@@ -121,11 +121,12 @@ def silence_sets(actor, draws, key):
     return sets
 
 
-def silence_rows(agent, method, task, seed, episodes, episode, actor, draws):
+def silence_rows(agent, method, task, seed, episodes, train, actor, draws):
     """Success of one agent on a task with nothing silenced and with each set of silence_sets.
 
-    Columns choice, draw, neurons (how many are silenced), success (share of `episodes` episodes with success at any
-    step), return (mean, undiscounted). Empty if no neuron was chosen (unscored).
+    train: as in run.json. Columns choice, draw, neurons (how many are silenced), success (share of `episodes` episodes
+    with success at any step; of games, see performance.py), return (mean, undiscounted). Empty if no neuron was
+    chosen (unscored).
     """
     rows, widths = [], actor.groupby("layer").size().tolist()
     if not actor.chosen.any():
@@ -134,14 +135,16 @@ def silence_rows(agent, method, task, seed, episodes, episode, actor, draws):
         masks = (
             None if off is None else {"actor": [m[None, None, None] for m in torch.tensor(off).split(widths)]}
         )  # [1, 1, 1, W]
-        played = rollout(agent, task, [seed], episodes, episode, silence=masks, method=method)
+        success, _, gained = (
+            float(found) for found in play(agent, task, [seed], episodes, train, silence=masks, method=method).outcome()
+        )
         rows.append(
             {
                 "choice": choice,
                 "draw": draw,
                 "neurons": 0 if off is None else int(off.sum()),
-                "success": float(played.success.amax(2).mean()),
-                "return": float(played.reward.sum(2).mean()),
+                "success": performance(task, success, gained, train["episode"]),
+                "return": gained,
             }
         )
     return pd.DataFrame(rows)

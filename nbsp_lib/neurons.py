@@ -8,6 +8,12 @@ from __future__ import annotations
 import torch
 
 
+def activation(hidden):
+    """One number a neuron, [P, C, B, W], of a layer's hidden activations: the spatial mean of a convolution's map
+    [P, C, B, W, H, W'], whose channels are its neurons (ours, see docs/protocol.md); of other layers, these as they are."""
+    return hidden.flatten(4).mean(4) if hidden.dim() == 6 else hidden
+
+
 def constant_goal(goal):
     """Whether the goal metric [P, T] never changes in a seed's rollout, [P] bool: then no neuron can be scored."""
     return goal.amax(1) == goal.amin(1)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from nbsp_lib.checkpoint import network_bytes
-from nbsp_lib.config import tasks_of
+from nbsp_lib.collect import make_replay
+from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
-from nbsp_lib.evaluate import WAVE, rollout, snapshot
+from nbsp_lib.evaluate import WAVE, play, rollout, snapshot
 from nbsp_lib.runs import keep_memory
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.train import Cycle
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
@@ -51,7 +53,7 @@ def timed(action, seconds):
 
 
 def readiness(task, seed=0, tried=5):
-    """CPU seconds for the simulator of a task, the goals of a seed, and the starts of all of them."""
+    """CPU seconds for the simulator of a Meta-World task, the goals of a seed, and the starts of all of them."""
     before = time.process_time()
     simulator(task), goal_table(task, seed)
     built = time.process_time()
@@ -60,10 +62,20 @@ def readiness(task, seed=0, tried=5):
     return built - before + (time.process_time() - built) * MetaWorld.goals / tried
 
 
-def replay_bytes(train, tasks, method):
-    """Bytes of one seed's replay on a sequence with so many distinct tasks (replay.Replay: float32 rows)."""
-    width = 2 * MetaWorld.obs_dim + MetaWorld.act_dim + 2 + sum(method.columns(MetaWorld.act_dim).values())    # reward, done
-    return 4 * width * (train.steps + tasks * int(train.store * train.steps))
+def replay_bytes(train, tasks, method, agent):
+    """Bytes of one seed's replay on a sequence of these tasks."""
+    replay = make_replay(benchmark(tasks, train), train, len(set(tasks)), 1, method.columns(agent), "meta")
+    return sum(t.nbytes for name, t in vars(replay).items() if name in ("data", "frames"))
+
+
+def evaluation(train, player, task, agent, method):
+    """A function that plays a short evaluation, and how many steps of a seed that takes, over all seeds."""
+    if player.kind.whole_games:
+        short, size = replace(train, frames=train.noops + 4 * PLAYED), len(player.seeds)
+        return (lambda: play(agent, task, player.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
+    episodes = min(WAVE, train.final_episodes)
+    run = lambda: rollout(agent, task, player.seeds, episodes, train.episode, method=method, goals=[0], make=player.make)
+    return run, len(player.seeds) * episodes * train.episode
 
 
 def measure(train, sequence, method, size, seconds):
@@ -74,25 +86,25 @@ def measure(train, sequence, method, size, seconds):
     short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0,
                     episode=min(train.episode, max(PLAYED // size, 5)))
     player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
-    ready = readiness(task)
-    rows, agent, episodes = player.replay, snapshot(player.agent), min(WAVE, train.final_episodes)
+    ready = readiness(task) if player.make is MetaWorld else 0.0
+    rows, agent = player.replay, snapshot(player.agent)
+    evaluated, count = evaluation(short, player, task, agent, method)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     rows.seen, rows.tasks = rows.capacity, [0] if rows.part else []
-    env = MetaWorld(task, player.seeds, short.envs, short.episode)
+    env = player.make(task, player.seeds, short.envs, short.episode)
 
-    def play():
+    def round_():
         for generator in player.streams["goals"]:
             generator.manual_seed(0)                         # always the same goals: their starts are computed once
         player.play_round(env)
 
     calls = {"update": (lambda: Cycle.learn(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
-             "play": (play, size * short.envs * short.episode, 0.25),
-             "evaluate": (lambda: rollout(agent, task, player.seeds, episodes, short.episode, method=method, goals=[0]),
-                          size * episodes * short.episode, 0.25)}
+             "play": (round_, size * short.envs * short.episode, 0.25),
+             "evaluate": (evaluated, count, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
     state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
     network = len(network_bytes(agent, method, 0))
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 replay=replay_bytes(train, len(player.tasks), method),
+                 replay=replay_bytes(train, player.tasks, method, player.agent),
                  state=state, network=network, start=ready)

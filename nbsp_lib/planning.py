@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import torch
 
-from nbsp_lib.config import cell, config_hash, distinct, tasks_of
-from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.config import cell, config_hash
+from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import WAVE
 from nbsp_lib.methods import find
 from nbsp_lib.pace import measure, replay_bytes
 from nbsp_lib.runs import STATE, place, states_of, trunk_of
 from nbsp_lib.sac import make_agent
+from nbsp_lib.sequences import benchmark_of, distinct, tasks_of
 from nbsp_lib.ship import json_in
 from nbsp_lib.train import milestones
 
@@ -57,14 +58,22 @@ class Job:
         return (work.updates * rates.update + n * work.played * rates.play + n * work.measured * rates.evaluate) / 3600
 
 
+def steps_of(train, episodes):
+    """Steps of a seed in a rollout of so many episodes, of which waves are filled up; games at most: up to their limit."""
+    if hasattr(train, "frames"):
+        return episodes * (train.frames // 4)
+    wave = min(WAVE, episodes)
+    return -(-episodes // wave) * wave * train.episode
+
+
 def work_from(train, tasks, scores, start, positions, switch=True):
     """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`, by the
     rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
     a shared position 1, which stops before what is measured at its end."""
-    rows, full = train.envs * train.episode, lambda n: -(-n // min(WAVE, n)) * min(WAVE, n)     # waves are filled up
+    rows = train.envs * train.episode
     rounds = train.steps // rows
-    evaluation = lambda j: tasks * full(train.final_episodes if j > train.evaluations - 3 else train.episodes) * train.episode
-    scoring = full(train.scoring_episodes) * train.episode if scores else 0
+    evaluation = lambda j: tasks * steps_of(train, train.final_episodes if j > train.evaluations - 3 else train.episodes)
+    scoring = steps_of(train, train.scoring_episodes) if scores else 0
     total = Work(measured=evaluation(0) if start[1] < 0 else 0)
     for position in range(start[0], positions):
         done = max(start[1], 0) if position == start[0] else 0
@@ -88,8 +97,9 @@ def shipped(profile, sequence, arm):
 
 def jobs(profile, grid, seeds, population, keep=True, root=STATE):
     """[Job] of what runs.train_run would do. keep: but not for a seed whose whole run is in a result folder."""
-    train, made, trunks = profile.train, [], {}
+    made, trunks = [], {}
     for sequence, arm in dict.fromkeys(grid):
+        train = profile.training(sequence)
         run, chosen, positions = cell(profile, sequence, arm), profile.arms[arm], tasks_of(sequence)
         method, K, M = find(chosen.method)(**chosen.settings), len(positions), len(distinct(positions))
         mine, trunk = states_of(run, seeds, root), states_of(trunk_of(run), seeds, root)
@@ -104,7 +114,7 @@ def jobs(profile, grid, seeds, population, keep=True, root=STATE):
                 starts[seed] = at
         made += [Job(sequence, arm, chosen.method, group, work_from(train, M, method.needs_rollout, at, K))
                  for at, group in groups(starts, population)]
-    return [Job(sequence, SHARED, "sac", group, work_from(train, M, False, at, 1, switch=False))
+    return [Job(sequence, SHARED, "sac", group, work_from(profile.training(sequence), M, False, at, 1, switch=False))
             for (sequence, M), starts in trunks.items() for at, group in groups(starts, population)] + made
 
 
@@ -142,19 +152,20 @@ def libraries():
 
 def memory(train, tasks, method, size):
     """The Memory of `size` seeds of a method (a Method) on the distinct `tasks`, in a process that begins like this one."""
+    kind = benchmark(tasks, train)
     base = libraries() + WORKSPACE + FIRST_TASK + (len(tasks) - 1) * FURTHER_TASK
-    agent = make_agent(method, [torch.Generator()], MetaWorld.obs_dim, MetaWorld.act_dim, tasks, train)
-    replay = replay_bytes(train, len(tasks), method)
+    agent = make_agent(method, [torch.Generator()], kind.obs, kind.head, tasks, train)
+    replay = replay_bytes(train, tasks, method, agent)
     state = sum(t.nbytes for t in (*agent.tensors().values(), *method.state.values()))
     each = SCORING.get(getattr(method, "score", None), 29) if method.needs_rollout else 0
-    scored = each * sum(train.layers) * train.scoring_episodes * train.episode
+    scored = each * sum(train.layers) * (train.moments if kind.whole_games else train.scoring_episodes * train.episode)
     return Memory(base, size * replay, 2 * size * state, max(size * scored, 2 * (replay + state)))    # a seed saves alone, twice
 
 
 def footprint(profile, sequence, arm, population):
     """One line for who is about to train: how many seeds at once, and the memory that takes."""
     chosen = profile.arms[arm]
-    needed = memory(profile.train, distinct(tasks_of(sequence)), find(chosen.method)(**chosen.settings), population)
+    needed = memory(profile.training(sequence), distinct(tasks_of(sequence)), find(chosen.method)(**chosen.settings), population)
     return f"{sequence} {arm}: seeds together {population}, {needed.text()}"
 
 
@@ -164,13 +175,15 @@ def estimate(profile, grid, seeds, population, processes=1):
     imported = time.process_time()                           # CPU seconds that this process took to get here
     todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
     settings = lambda job: profile.arms[job.arm].settings if job.arm != SHARED else {}
-    largest = max((memory(profile.train, distinct(tasks_of(job.sequence)), find(job.method)(**settings(job)), len(job.seeds))
-                   for job in every), key=lambda needed: needed.peak, default=None)          # before the measuring needs any
+    size = lambda job: memory(profile.training(job.sequence), distinct(tasks_of(job.sequence)),
+                              find(job.method)(**settings(job)), len(job.seeds))
+    largest = max(map(size, every), key=lambda needed: needed.peak, default=None)         # before the measuring needs any
     most_tasks = sorted(every, key=lambda job: len(distinct(tasks_of(job.sequence))))        # is timed, being the last
-    needed = {(job.method, len(job.seeds)): job for job in most_tasks}
-    rates = {(method, size): measure(profile.train, job.sequence, find(method)(), size, SECONDS / len(needed))
-             for (method, size), job in needed.items()}
-    hours = lambda job: job.hours(rates[job.method, len(job.seeds)])
+    of = lambda job: (benchmark_of(tasks_of(job.sequence)[0]), job.method, len(job.seeds))
+    needed = {of(job): job for job in most_tasks}
+    rates = {key: measure(profile.training(job.sequence), job.sequence, find(key[1])(), key[2], SECONDS / len(needed))
+             for key, job in needed.items()}
+    hours = lambda job: job.hours(rates[of(job)])
     amount = lambda some, name: sum(len(job.seeds) * getattr(job.work, name) for job in some)
     lines = ["sequence        arm             seeds positions     updates   env steps groups h/group   hours"]
 
@@ -197,7 +210,7 @@ def needs(every, rates, largest, processes):
     core = sum(rate.core for rate in rates.values()) / len(rates)
     yield ("hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
            f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long")
-    for (method, size), rate in rates.items():
+    for (_, method, size), rate in rates.items():
         yield (f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
                f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
     replay, state, network = (max(getattr(r, name) for r in rates.values()) / 1e6 for name in ("replay", "state", "network"))

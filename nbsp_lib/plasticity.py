@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.neurons import unit_activity
+from nbsp_lib.neurons import activation, unit_activity
 from nbsp_lib.sac import loss_gradients
 
 
@@ -54,7 +54,8 @@ def network_health(agent, batch, noise, method, settings):
     """
     losses, found = loss_gradients(agent, batch, noise, method, settings), {}
     for net in agent.networks:
-        grads, _, layers = losses[net.name]
+        grads, _, hidden = losses[net.name]
+        layers = [activation(h) for h in hidden]
         C = layers[0].shape[1]
         srank, effective = ranks(layers[-1])
         measures = {"dormant_0": dormant_share(layers, 0.0), "dormant": dormant_share(layers, 0.025),

@@ -33,7 +33,7 @@ class Bar:
     def __exit__(self, *error):
         self.tqdm.close()
 
-    def __call__(self, cycle, success):
+    def __call__(self, cycle):
         done, spent = self.done(cycle), time.monotonic() - self.began
         rate = (int(cycle.agent.updates[0]) - self.updates) / spent
         left = spent / max(done - self.first, 1) * (self.total - done)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from nbsp_lib.compare import MACHINE, accept
-from nbsp_lib.config import cell, load_profile, tasks_of
+from nbsp_lib.config import cell, load_profile
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.ship import ship, suits
 from nbsp_lib.strict import ConfigError
 
@@ -46,8 +47,10 @@ def shown_with(profile):
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: not in this folder; nbsp promote belongs into the root of the repository")
     shown = load_profile("params.yaml")
-    if shown.train != profile.train:
-        names = [name for name, value in vars(shown.train).items() if value != getattr(profile.train, name)]
+    sections = (("", shown.train, profile.train), ("atari.", shown.atari, profile.atari), ("dmc.", shown.dmc, profile.dmc))
+    if any(here != there for _, here, there in sections):
+        names = [prefix + name for prefix, here, there in sections for name, value in vars(here).items()
+                 if value != getattr(there, name)]
         raise ConfigError(f'--profile: "{profile.profile}" trains with other settings than params.yaml ({", ".join(names)}); '
                           "runs of both are not shown side by side")
     return shown
@@ -76,4 +79,4 @@ def say(before, after, results):
     for image in sorted(Path("docs/images").glob("*.png")):
         made = [path for path in Path(results).rglob(image.name) if path.read_bytes() != image.read_bytes()]
         print(*(f"{image} shows an older figure: cp {path} {image}\n" for path in made), sep="", end="")
-    print(f"to commit: git add {SHIPPED} {EXPECTED} dvc.lock")
+    print(f"to commit: git add {SHIPPED} {EXPECTED} docs/images dvc.lock")

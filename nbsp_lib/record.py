@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbsp_lib.config import Profile, cell, config_hash, tasks_of
+from nbsp_lib.config import Profile, cell, config_hash
 from nbsp_lib.files import Corrupted
 from nbsp_lib.jobs import ENGINE, diverged, last_lines
 from nbsp_lib.runs import place, states_of
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.ship import json_in
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nbsp_lib.evaluate import measure, snapshot
+from nbsp_lib.evaluate import play, snapshot
 from nbsp_lib.plasticity import network_health
 from nbsp_lib.streams import generators
 
 TABLES = ("curves", "R", "scores", "plasticity")
-HEALTH_ROWS = 2048          # of the recent rows, for what is measured on networks
+HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
 
 
 def clock(cycle):
@@ -23,7 +23,8 @@ def curve_rows(cycle, number):
     train, shipped, made = cycle.train, snapshot(cycle.agent), []
     episodes = train.final_episodes if number > train.evaluations - 3 else train.episodes
     for task in cycle.tasks:
-        success, last, total = measure(shipped, task, cycle.seeds, episodes, train.episode, cycle.method, cycle.make)
+        played = play(shipped, task, cycle.seeds, episodes, train, cycle.make, method=cycle.method)
+        success, last, total = played.outcome()
         made += [{"seed": seed, **clock(cycle), "updates": int(cycle.agent.updates[p]), "task": task,
                   "success": success[p].item(), "success_last": last[p].item(), "return": total[p].item(),
                   "alpha": cycle.agent.alpha[p].item(), "episodes": episodes} for p, seed in enumerate(cycle.seeds)]
@@ -48,8 +49,9 @@ def plasticity_rows(cycle):
     """
     own = [generators(seed)["plasticity"] for seed in cycle.seeds]
     draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in own]).to(cycle.device)
-    batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, HEALTH_ROWS)))
-    noise = draw(torch.randn, 2, HEALTH_ROWS, batch["action"].shape[-1]).transpose(0, 1)            # [2, P, B, A]
+    rows = HEALTH_IMAGES if isinstance(cycle.kind.obs, tuple) else HEALTH_ROWS
+    batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, rows)))
+    noise = draw(torch.randn, 2, rows, batch["action"].shape[-1]).transpose(0, 1)            # [2, P, B, A]
     found = network_health(cycle.agent, batch, noise, cycle.method, cycle.train)
     return [{"seed": seed, **clock(cycle), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
             for name, numbers in found.items() for p, seed in enumerate(cycle.seeds)]

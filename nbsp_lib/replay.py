@@ -25,6 +25,18 @@ class Replay:
         self.seen = 0            # rows ever added in this position, per seed
         self.tasks = []          # distinct tasks with a stored part, in order of storing
 
+    def tensors(self):
+        """What must be saved besides `log`, by name, with a leading P."""
+        return {"stored": self.data[:, self.capacity:]}
+
+    def log(self, p):
+        """The recent rows of a seed so far, [filled, D], an array that only grows until the ring is full."""
+        return self.data[p, :self.filled].cpu().numpy()
+
+    def unlog(self, p, rows):
+        """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
+        self.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)
+
     @property
     def filled(self):
         return min(self.seen, self.capacity)

@@ -1,7 +1,7 @@
 """Executed notebooks as a small HTML site: `python -m nbsp_lib.report out_dir notebook.ipynb ...`.
 
 One page a notebook in the order given, index.html with titles and first sentences, one style sheet. Pages are
-byte-stable and need no network; only where a page holds formulas it asks for MathJax, and shows their source without.
+byte-stable and need neither network nor script: formulas become MathML, which browsers draw themselves.
 """
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ a { color: #0b5394; }
 .anchor-link { visibility: hidden; text-decoration: none; }
 :hover > .anchor-link { visibility: visible; }
 pre, code { font: 13px/1.45 monospace; }
-.input_area pre { margin: .4rem 0; padding: .6rem; background: #f6f7f9; overflow-x: auto; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+math[display="block"] { margin: .8rem 0; overflow-x: auto; }
+.input_area pre { margin: .4rem 0; padding: .6rem; background: #f6f7f9; }
 .output { margin: .2rem 0 .8rem .8rem; overflow-x: auto; }
 .prompt { display: none; }
 img, svg { max-width: 100%; height: auto; }
@@ -37,21 +39,15 @@ PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<link rel="stylesheet" href="style.css">{head}
+<link rel="stylesheet" href="style.css">
 </head>
 <body>
 {body}
 </body>
 </html>
 """
-MATHJAX = """
-<script type="text/x-mathjax-config">
-MathJax.Hub.Config({{tex2jax: {{inlineMath: [["$", "$"]], processEscapes: true}}}});
-</script>
-<script async src="{url}"></script>"""
-ORDER = ("main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
-         "silencing", "overlap", "plasticity", "training_gate", "evaluate", "neurons", "train-")
-FORMULA = re.compile(r"\$[^$\s][^$]*\$|\$\$|\\begin\{")
+ORDER = ("0", "main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
+         "silencing", "overlap", "filters", "plasticity", "training_gate", "evaluate", "neurons", "train-")
 
 
 def summary(nb, stem) -> tuple[str, str]:
@@ -83,29 +79,48 @@ def _local_links(html, stems) -> str:
     return re.sub(r'href="(?:[^":]*/)?([^"/:]+)\.(?:ipynb|py)"', page, html)
 
 
+def _exporter():
+    """nbconvert's own, but for the formulas."""
+    from jinja2 import pass_context
+    from latex2mathml.converter import convert
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def inline_math(self, body):
+            return convert(body)
+
+        def block_math(self, body):
+            return convert(body, display="block")
+
+    class Exporter(HTMLExporter):
+        @pass_context
+        def markdown2html(self, context, source):
+            return MarkdownWithMath(renderer=Renderer(escape=False, anchor_link_text=self.anchor_link_text)).render(source)
+
+    return Exporter(template_name="basic")
+
+
 def report(out, notebooks, title="Executed notebooks"):
     """Writes the site into the folder out; notebooks = paths of executed files, no two of one name. ValueError."""
     import nbformat
-    from nbconvert import HTMLExporter
     from pygments.formatters import HtmlFormatter
     stems = [Path(path).stem for path in notebooks]
     if len(set(stems)) < len(stems):
         raise ValueError(f"two notebooks of one name: {sorted(stem for stem in set(stems) if stems.count(stem) > 1)}")
-    exporter = HTMLExporter(template_name="basic")
+    exporter = _exporter()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     entries = []
     for i, (path, stem) in enumerate(zip(notebooks, stems, strict=True)):
         nb = nbformat.read(path, as_version=4)
         name, sentence = summary(nb, stem)
-        maths = any(cell.cell_type == "markdown" and FORMULA.search(cell.source) for cell in nb.cells)
-        head = MATHJAX.format(url=escape(exporter.mathjax_url)) if maths else ""
         body = _local_links(exporter.from_notebook_node(nb)[0], stems)
         body = "\n".join([_navigation(stems, i), body, _navigation(stems, i)])
-        _write(out / f"{stem}.html", PAGE.format(title=escape(name), head=head, body=body))
+        _write(out / f"{stem}.html", PAGE.format(title=escape(name), body=body))
         entries.append(f'<dt><a href="{stem}.html">{escape(name)}</a> <small>{stem}</small></dt><dd>{escape(sentence)}</dd>')
     index = "\n".join([f"<h1>{escape(title)}</h1>", "<dl>", *entries, "</dl>"])
-    _write(out / "index.html", PAGE.format(title=escape(title), head="", body=index))
+    _write(out / "index.html", PAGE.format(title=escape(title), body=index))
     _write(out / "style.css", CSS.lstrip() + HtmlFormatter().get_style_defs(".highlight") + "\n")
 
 

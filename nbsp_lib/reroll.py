@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from .checkpoint import load_agent
-from .config import distinct
-from .evaluate import rollout
+from .evaluate import play
 from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
+from .performance import performance
+from .sequences import distinct
 
 REROLL_COLUMNS = [
     "sequence",
@@ -40,8 +41,9 @@ def reroll_rows(result):
             row = {"sequence": config["sequence"], "arm": result.arm, "seed": seed, "position": position, "task": task}
             if agent:
                 was = at[(at.task == task) & (at.step == at.step.max())].iloc[0]
-                played = rollout(agent, task, [seed], int(was.episodes), config["train"]["episode"], method=method)
-                success, gained = float(played.success.amax(2).mean()), float(played.reward.sum(2).mean())
+                played = play(agent, task, [seed], int(was.episodes), config["train"], method=method)
+                success, _, gained = (float(found) for found in played.outcome())
+                success = performance(task, success, gained, config["train"]["episode"])
                 row |= {
                     "episodes": int(was.episodes),
                     "recorded": was.success,
@@ -66,11 +68,13 @@ def agents(result):
 def score_neurons(result, episodes, share):
     """Every neuron of every shipped network of a result, scored on the task just trained: NEURON_COLUMNS, maybe empty.
 
-    episodes: of the rollout, goal e in episode e; share: of the neurons chosen. The goal metric is that of training.
+    episodes: of the rollout, goal e in episode e; of games, as many as in training instead. share: of the neurons chosen.
+    The goal metric is that of training.
     """
     train, frames = result.run["config"]["train"], []
     for seed, position, task, agent, method in agents(result):
-        played = rollout(agent, task, [seed], episodes, train["episode"], hidden=True, method=method)
+        count = train["scoring_episodes"] if train["goal"] == "return" else episodes
+        played = play(agent, task, [seed], count, train, hidden=True, method=method)
         frames.append(
             neuron_rows(played, train["goal"], share).assign(seed=seed, arm=result.arm, position=position, task=task)
         )
@@ -86,8 +90,8 @@ def silence_neurons(result, neurons, episodes, draws):
     for seed, position, task, agent, method in agents(result):
         here = neurons[(neurons.arm == result.arm) & (neurons.seed == seed) & (neurons.position == position)]
         actor = here[here.network == "actor"].sort_values(["layer", "neuron"])
-        rows = silence_rows(
-            agent, method, task, seed, episodes, result.run["config"]["train"]["episode"], actor, draws
-        )
+        train = result.run["config"]["train"]
+        count = train["scoring_episodes"] if train["goal"] == "return" else episodes
+        rows = silence_rows(agent, method, task, seed, count, train, actor, draws)
         frames += [rows.assign(arm=result.arm, seed=seed, position=position, task=task)] if len(rows) else []
     return pd.concat(frames, ignore_index=True)[SILENCE_COLUMNS] if frames else pd.DataFrame(columns=SILENCE_COLUMNS)

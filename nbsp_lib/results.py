@@ -16,8 +16,9 @@ import pandas as pd
 
 from . import metrics
 from .checkpoint import read_run
-from .config import distinct, tasks_of
 from .methods import find
+from .performance import NOTES, performed, unit
+from .sequences import distinct, tasks_of
 from .ship import COLUMNS as RECORDED
 from .ship import codes
 
@@ -61,6 +62,7 @@ class Study:
     results: dict         # {arm: Result}
     references: dict      # {task: Result}: that task trained alone, see read_alone
     trained: str          # the profile the runs were trained under
+    unit = property(lambda study: unit(study.tasks[0]), doc="What the column `success` of its tables is, see performance.py.")
 
     @property
     def names(self):
@@ -86,7 +88,8 @@ class Study:
 
 
 def read_result(folder, sequence, arm):
-    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
+    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json.
+    """
     folder = Path(folder)
     if not (folder / "run.json").exists():
         return None
@@ -94,7 +97,7 @@ def read_result(folder, sequence, arm):
     for name in COLUMNS:
         path = folder / f"{name}.csv"
         frame = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[name][2:])
-        tables[name] = frame.assign(sequence=sequence, arm=arm)[COLUMNS[name]]
+        tables[name] = performed(frame, run["config"]["train"]["episode"]).assign(sequence=sequence, arm=arm)[COLUMNS[name]]
     return Result(arm, folder, run, **tables)
 
 
@@ -128,13 +131,14 @@ def read_study(profile, sequence, arms=None):
 
 
 def trained_profile(results):
-    """The one profile that all runs were trained under, "none" if there are no runs; ValueError if there are two."""
+    """The profile all runs were trained under, "none" without runs; ValueError for two, or two settings of a benchmark."""
     kinds = {}
     for result in results:
         settings = json.dumps(result.run["config"]["train"], sort_keys=True)
-        kinds.setdefault((result.run["profile"], settings), []).append(f"{result.folder.parent.name}/{result.arm}")
-    if len(kinds) > 1:
-        listed = "; ".join(f"{profile}: {', '.join(names)}" for (profile, _), names in kinds.items())
+        kind = (result.run["profile"], unit(result.run["config"]["tasks"][0]), settings)
+        kinds.setdefault(kind, []).append(f"{result.folder.parent.name}/{result.arm}")
+    if len(kinds) > len({measured for _, measured, _ in kinds}) or len({profile for profile, *_ in kinds}) > 1:
+        listed = "; ".join(f"{profile}: {', '.join(names)}" for (profile, *_), names in kinds.items())
         raise ValueError(f"runs trained under different profiles or settings are not mixed: {listed}")
     return next(iter(kinds))[0] if kinds else "none"
 
@@ -184,7 +188,8 @@ def footnotes(study):
     if told:
         notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
     alone = [task for task in study.names if task not in study.references]
-    return notes + [f"{task}: no run on this task alone, so no forward transfer." for task in alone] + code_notes(study)
+    notes += [f"{task}: no run on this task alone, so no forward transfer." for task in alone]
+    return notes + NOTES.get(study.unit, []) + code_notes(study)
 
 
 def code_notes(study):

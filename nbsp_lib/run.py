@@ -106,6 +106,25 @@ def stoppable():
             signal.signal(each, handler)
 
 
+def engine():
+    """papermill's engine, except that a kernel whose cells are done gets seconds to end, not PATIENCE: it has nothing to save.
+    About one kernel in a hundred does not heed the request."""
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine
+
+    class Client(PapermillNotebookClient):
+        def papermill_execute_cells(self):
+            super().papermill_execute_cells()
+            self.km.shutdown_wait_time = 10                         # half of it before SIGTERM, half before SIGKILL
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, **others):
+            return Client(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, config=config).execute()
+
+    return Engine
+
+
 def execute(source, target, pairs=()):
     """Runs source (its .py pair) with the parameters (name, YAML text) and writes target, or raises: ConfigError before
     any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind."""
@@ -130,9 +149,12 @@ def execute(source, target, pairs=()):
     with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch:
         os.environ.update(QUIET, IPYTHONDIR=scratch)                # no start-up files of the user
         # The default socket path is shared by all kernels of a folder: parallel notebooks would answer each other.
-        settings = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k", "shutdown_wait_time": 2 * PATIENCE}})
-        nb = papermill.execute_notebook(nb, str(failed), parameters, kernel_name=KERNEL["name"], progress_bar=False,
-                                        record_timing=False, start_timeout=300, config=settings)
+        settings = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k", "shutdown_wait_time": 2 * PATIENCE},
+                           # a kernel is shut down with an interrupt, which it logs as an error
+                           "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]}})
+        papermill.engines.papermill_engines.register("patient", engine())
+        nb = papermill.execute_notebook(nb, str(failed), parameters, engine_name="patient", kernel_name=KERNEL["name"],
+                                        progress_bar=False, record_timing=False, start_timeout=300, config=settings)
     part.write_text(nbformat.writes(canonical(nb)) + "\n", encoding="utf-8")
     os.replace(part, target)
     failed.unlink(missing_ok=True)

@@ -15,18 +15,19 @@ from pathlib import Path
 import torch
 
 from nbsp_lib.checkpoint import SeedState
-from nbsp_lib.config import cell, config_hash, tasks_of
-from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.config import cell, config_hash
 from nbsp_lib.envs.workers import Pool
 from nbsp_lib.method import Method
 from nbsp_lib.methods import find
 from nbsp_lib.progress import Bar
+from nbsp_lib.sequences import benchmark_of, tasks_of
 from nbsp_lib.train import Cycle, Diverged
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
 DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "streams", "train",
-           "records", "envs/metaworld")
+           "records", "collect", "games", "frames", "conv", "sac_continuous", "sac_discrete", "sequences", "envs/benchmarks",
+           "envs/metaworld", "envs/atari", "envs/console", "envs/dmc")
 
 
 class Stopped(KeyboardInterrupt):
@@ -90,23 +91,25 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
     keep_memory()
     run, chosen = cell(profile, sequence, arm), profile.arms[arm]
     last = min(positions or len(tasks_of(sequence)), len(tasks_of(sequence)))
-    make = lambda: find(chosen.method)(**chosen.settings)
+    make, train = lambda: find(chosen.method)(**chosen.settings), profile.training(sequence)
+    if workers and benchmark_of(tasks_of(sequence)[0]) != "metaworld":
+        raise ValueError("workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine")
     states = states_of(run, seeds, root)
     with stop_signals() as stop, contextlib.ExitStack() as held:
         for state in states.values():
             held.enter_context(state.lock())
-        make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else MetaWorld
+        make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else None
         new = [seed for seed in seeds if not states[seed].manifest]
         if fork and find(chosen.method).forkable and new:
             trunk = states_of(trunk_of(run), new, root)
             with contextlib.ExitStack() as shared:
                 for state in trunk.values():
                     shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
-                advance(profile.train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
+                advance(train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
                         "position 1", make_env)
                 for seed in new:
                     states[seed].fork(trunk[seed])
-        advance(profile.train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env)
+        advance(train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env)
         if stop():                           # it came during the last switch: whoever loops over runs must not go on
             raise Stopped("stopped; everything is saved")
     return states
@@ -120,7 +123,7 @@ def keep_memory():
         mallopt(trim_threshold, 2 ** 31 - 1)
 
 
-def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=MetaWorld):
+def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=None):
     """Bring every state to `last` positions, the least advanced seeds first, those at the same place together."""
     end = train.steps // (train.envs * train.episode)
     arrived = lambda s: (s.manifest or {}).get("diverged") or place(s) >= ((last, 0) if switch else (0, end))

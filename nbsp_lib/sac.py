@@ -1,7 +1,8 @@
 """Soft actor-critic for a population of seeds as one tensor program: agent, Adam, one descent, one update.
 
-Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P population, C critics (2), B batch, E
-environments, A action dimensions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient.
+Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P population, C critics (2), B batch, A action
+dimensions, or number of actions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient.
+What depends on the kind of actions is the agent's head: sac_continuous.Gaussian or sac_discrete.Categorical.
 """
 from __future__ import annotations
 
@@ -9,13 +10,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from nbsp_lib import fused
+from nbsp_lib.conv import map_sizes
 from nbsp_lib.method import overrides
 from nbsp_lib.nets import Net
-
-LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0        # CleanRL
 
 
 @dataclass(eq=False)
@@ -27,6 +26,7 @@ class Agent:
     temperature: Net
     updates: torch.Tensor        # [P, 1] updates so far, over all positions
     positions: tuple             # the task of each position of the sequence
+    head: object                 # what depends on the kind of actions: sac_continuous.Gaussian or sac_discrete.Categorical
 
     @property
     def tasks(self):
@@ -48,19 +48,23 @@ class Agent:
         return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
 
 
-def make_agent(method, gens, obs_dim, act_dim, positions, settings, device="cpu"):
+def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
 
-    positions: the task of each position; settings: layers, and whatever else a method asks for (config.Train).
+    obs: numbers of an observation, or the (channels, H, W) of an image; head: see Agent; positions: the task of each position;
+    settings: layers, and whatever else a method asks for (config.Train).
+    ValueError for images and a method that has no form for convolutions.
     """
-    actor = method.build("actor", 1, [obs_dim, *settings.layers, 2 * act_dim], gens)
-    critic = method.build("critic", 2, [obs_dim + act_dim, *settings.layers, 1], gens)
+    if isinstance(obs, tuple) and not method.images:
+        raise ValueError(f"{type(method).__name__} is not defined here for convolutional networks, see docs/methods.md")
+    actor_sizes, critic_sizes = head.sizes(obs, settings.layers)
+    actor, critic = method.build("actor", 1, actor_sizes, gens), method.build("critic", 2, critic_sizes, gens)
     P = len(gens)
-    temperature = {"log_alpha": torch.zeros(P, 1, 1, 1)}
+    temperature = {"log_alpha": torch.full((P, 1, 1, 1), head.log_alpha)}
     move = lambda net: Net(net.name, {k: p.to(device) for k, p in net.params.items()})
     agent = Agent(move(actor), move(critic), {k: p.to(device, copy=True) for k, p in critic.params.items()},
                   move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device),
-                  tuple(positions))
+                  tuple(positions), head)
     method.start(agent, settings)
     return agent
 
@@ -113,57 +117,6 @@ def descend(net, loss_fn, old, method, lr, noise, probe=()):
     return aux, blame
 
 
-def policy(method, net, params, obs, probe=None):
-    """Mean and log standard deviation [P, B, A] of the Gaussian before tanh, and hidden activations. obs [P, B, obs_dim]."""
-    out, hidden = method.forward(net, params, obs[:, None], probe)
-    mean, raw = out[:, 0].chunk(2, -1)
-    return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1), hidden
-
-
-def act(method, net, params, obs, noise, probe=None):
-    """Action [P, B, A] in (−1, 1), its log-probability [P, B, 1], hidden activations.
-
-    obs [P, B, obs_dim]; noise [P, B, A] standard normal, or None for the mean action. u = μ + σ·noise, a = tanh(u), and
-    log π = log N(u) − Σ 2(log 2 − u − softplus(−2u)): the change of variables in the form that cannot overflow.
-    """
-    mean, log_std, hidden = policy(method, net, params, obs, probe)
-    if noise is None:
-        return torch.tanh(mean), None, hidden
-    u = mean + log_std.exp() * noise
-    log_p = (-0.5 * noise ** 2 - log_std - 0.5 * math.log(2 * math.pi)
-             - 2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1, keepdim=True)
-    return torch.tanh(u), log_p, hidden
-
-
-def q_values(method, net, params, obs, action, probe=None):
-    """Q [P, C, B, 1] of both critics, and their hidden activations, lists of [P, C, B, W]."""
-    return method.forward(net, params, torch.cat([obs, action], -1)[:, None], probe)
-
-
-def critic_loss(agent, batch, noise, method, settings):
-    """Loss of both critics: the squared distance to y = r + γ (1 − done) (min_c Q̄_c(s', a') − α log π(a'|s')), as `gradients`
-    takes it, with the hidden activations as aux. noise [P, B, A] for a'."""
-    next_action, next_log_p, _ = act(method, agent.actor, agent.actor.params, batch["next_obs"], noise)
-    next_q = q_values(method, agent.critic, agent.target, batch["next_obs"], next_action)[0].amin(1)
-    y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - agent.alpha * next_log_p)      # [P, B, 1]
-
-    def loss(params, probe):
-        q, hidden = q_values(method, agent.critic, params, batch["obs"], batch["action"], probe)
-        return (q - y[:, None]).pow(2).mean((2, 3)).sum(1), hidden
-
-    return loss
-
-
-def actor_loss(agent, batch, noise, method):
-    """Loss of the actor: α log π(a|s) − min_c Q_c(s, a), as `gradients` takes it, with (log π, hidden activations) as aux."""
-    def loss(params, probe):
-        action, log_p, hidden = act(method, agent.actor, params, batch["obs"], noise, probe)
-        q = q_values(method, agent.critic, agent.critic.params, batch["obs"], action)[0].amin(1)
-        return (agent.alpha * log_p - q).mean((1, 2)), (log_p, hidden)
-
-    return loss
-
-
 @torch.no_grad()
 def update(agent, replay, recent, stored, noise, method, settings):
     """One SAC update of every seed, in place, from candidate rows recent and stored, [P, B], of the replay; see `learn`."""
@@ -175,17 +128,17 @@ def update(agent, replay, recent, stored, noise, method, settings):
 def learn(agent, batch, old, noise, method, settings):
     """Critics, actor, temperature, target: one update from `batch`, a dict of [P, B, width]; old: stored experience or None.
 
-    noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, and what Method.noise
-    asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
+    noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, which a head that draws
+    none does without, and what Method.noise asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
     """
-    actor, critic, normal = agent.actor, agent.critic, noise["sac"]
-    probes = make_probes(agent, batch["obs"].shape[1]) if method.needs_blame else {}
-    h_critic, b_critic = descend(critic, critic_loss(agent, batch, normal[0], method, settings), old, method,
+    actor, critic, head, normal = agent.actor, agent.critic, agent.head, noise.get("sac", (None, None))
+    probes = make_probes(agent, *batch["obs"].shape[1:]) if method.needs_blame else {}
+    h_critic, b_critic = descend(critic, head.critic_loss(agent, batch, normal[0], method, settings), old, method,
                                  settings.critic_lr, noise, probes.get("critic", ()))
-    (log_p, h_actor), b_actor = descend(actor, actor_loss(agent, batch, normal[1], method), old, method,
-                                        settings.actor_lr, noise, probes.get("actor", ()))
-    # L(α) = α (H(π) + A) with target entropy −A, so dL/d(log α) = α (H(π) + A), H estimated by −log π of the actor's loss.
-    entropy_gap = agent.alpha * (batch["action"].shape[-1] - log_p.mean((1, 2), keepdim=True))         # [P, 1, 1]
+    (surplus, h_actor), b_actor = descend(actor, head.actor_loss(agent, batch, normal[1], method), old, method,
+                                          settings.actor_lr, noise, probes.get("actor", ()))
+    # L(α) = α (H(π) − target), so dL/d(log α) is the same, with the entropy of the actor's loss.
+    entropy_gap = agent.alpha * surplus                                                                # [P, 1, 1]
     step = adam_steps(agent.temperature, {"log_alpha": entropy_gap[:, None]}, settings.alpha_lr)["log_alpha"]
     agent.temperature.params["log_alpha"].add_(step)
     method.after_update(agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor})
@@ -197,16 +150,20 @@ def learn(agent, batch, old, noise, method, settings):
 def loss_gradients(agent, batch, noise, method, settings, probes=None):
     """{network: (gradients, blame, hidden)} of both losses on a batch. Changes nothing. noise [2, P, B, A]; see make_probes."""
     probes = probes or {}
-    critic = gradients(agent.critic, critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ()))
-    grads, blame, (_, hidden) = gradients(agent.actor, actor_loss(agent, batch, noise[1], method), probes.get("actor", ()))
+    head = agent.head
+    critic = gradients(agent.critic, head.critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ()))
+    grads, blame, (_, hidden) = gradients(agent.actor, head.actor_loss(agent, batch, noise[1], method), probes.get("actor", ()))
     return {"actor": (grads, blame, hidden), "critic": critic}
 
 
-def make_probes(agent, B):
-    """{network: probes_of it} for a batch of B rows."""
-    return {net.name: probes_of(net, B) for net in agent.networks}
+def make_probes(agent, B, *obs):
+    """{network: probes_of it} for a batch of B rows whose observations have the shape `obs`."""
+    return {net.name: probes_of(net, B, *obs) for net in agent.networks}
 
 
-def probes_of(net, B):
-    """Zeros shaped like the hidden activations of a multi-layer perceptron, a list of [P, C, B, W]: see nets.mlp_forward."""
-    return [b.new_zeros(*b.shape[:2], B, b.shape[3]) for k, b in net.params.items() if k.startswith("b")][:-1]
+def probes_of(net, B, *obs):
+    """Zeros shaped like the hidden activations: a list of [P, C, B, W], or of maps where `obs` is that of an image
+    (channels, H, W); see nets.mlp_forward and conv.cnn_forward."""
+    biases = [b for k, b in net.params.items() if k.startswith("b")][:-1]
+    sides = map_sizes(obs) + ((),) * len(biases)
+    return [b.new_zeros(*b.shape[:2], B, b.shape[3], *side) for b, side in zip(biases, sides)]

@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from nbsp_lib.checkpoint import actor_bytes, read_run
-from nbsp_lib.config import cell, config_hash, tasks_of
+from nbsp_lib.config import cell, config_hash
 from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.runs import STATE, code_hash, states_of
+from nbsp_lib.sequences import tasks_of
 from nbsp_lib.strict import ConfigError
 
 COLUMNS = {
@@ -30,7 +31,7 @@ COLUMNS = {
                    "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
 }
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
-VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium")
+VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-control")
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nbsp_lib.config import cell, tasks_of
+from nbsp_lib.config import cell
 from nbsp_lib.files import Corrupted
 from nbsp_lib.jobs import busy, diverged, failures, why
 from nbsp_lib.planning import shipped
 from nbsp_lib.progress import line
 from nbsp_lib.runs import fingerprint, place, states_of, trunk_of
+from nbsp_lib.sequences import tasks_of
 
 STALLED = 600.0     # seconds without a sign of life
 KINDS = ("done", "diverged", "running", "stalled", "failed", "stopped", "missing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity")
+STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity", "evaluation")
 
 
 def generators(seed):

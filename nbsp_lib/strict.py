@@ -85,3 +85,11 @@ def mapping(value, names, prefix, required=True):
     for name in names if required else ():
         if name not in value:
             raise ConfigError(f"{prefix}{name}: missing")
+
+
+def check_seeds(seeds, key="seeds") -> tuple[int, ...]:
+    """The seeds [P]: at least one, distinct, non-negative integers. ConfigError."""
+    seeds = convert(list(seeds) if isinstance(seeds, tuple) else seeds, tuple[int, ...], key)
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{key}: {list(seeds)} must be distinct integers >= 0, at least one")
+    return seeds

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import metrics
+from .performance import BOUNDED
 from .results import performances
 
 METRICS = ("ASR", "FM", "plasticity", "CW forward transfer", "Chaudhry FM")
@@ -54,7 +55,9 @@ def transfer(study, arm, column="success"):
     result = nothing.copy()
     whole = np.isfinite(np.stack(curves, axis=1)).all((1, 2))
     if whole.any() and np.isfinite(references).all():
-        result[whole] = metrics.forward_transfer(steps, np.stack(curves, axis=1)[whole], np.stack(references))
+        result[whole] = metrics.forward_transfer(
+            steps, np.stack(curves, axis=1)[whole], np.stack(references), bounded=study.unit in BOUNDED
+        )
     return result
 
 

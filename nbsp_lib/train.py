@@ -1,8 +1,8 @@
 """The task cycle: one loop for every method, sequence and device, resumable at every round of episodes.
 
 P population (seed), E environments per seed, A action dimensions, M distinct tasks. A position (one place in a sequence) is
-trained in rounds: the E environments of every seed play one episode in lock-step, so all of them stand at a boundary
-when a round ends, and there the state is saved.
+trained in rounds of as many steps in all environments, and at the end of a round the state is saved. Where all episodes have
+one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
 """
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import time
 
 import torch
 
-from nbsp_lib import checkpoint, records
-from nbsp_lib.config import distinct, tasks_of
-from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib import checkpoint, collect, records
+from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import World
 from nbsp_lib.graphs import captured
-from nbsp_lib.replay import Replay
-from nbsp_lib.sac import act, make_agent, update
+from nbsp_lib.sac import make_agent, update
+from nbsp_lib.sequences import distinct, tasks_of
 from nbsp_lib.streams import STREAMS, generators
 
 
@@ -36,20 +35,21 @@ def milestones(rounds, evaluations):
 class Cycle:
     """A population of seeds on its way through a sequence. All of them stand at the same place."""
 
-    def __init__(self, train, sequence, method, seeds, device="cpu", make=MetaWorld):
-        self.train, self.method, self.seeds, self.device, self.make = train, method, tuple(seeds), device, make
+    def __init__(self, train, sequence, method, seeds, device="cpu", make=None):
+        self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
+        self.kind = kind = benchmark(self.tasks, train)
+        self.make, self.head = make or kind.make, kind.head
         self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
-        self.agent = make_agent(method, self.streams["init"], MetaWorld.obs_dim, MetaWorld.act_dim, self.positions, train, device)
-        part = int(train.store * train.steps)
-        self.replay = Replay(len(seeds), train.steps, len(self.tasks), part, MetaWorld.obs_dim, MetaWorld.act_dim, device,
-                             method.columns(MetaWorld.act_dim))
+        self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
+        self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
+        self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
         self.rounds = train.steps // (train.envs * train.episode)
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.position = self.round = 0
         self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
         self.seconds = 0.0
-        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, make,
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.make,
                            lambda updates: self.learn(self.draws(updates)))
 
     @property
@@ -60,30 +60,34 @@ class Cycle:
     # -- saving --------------------------------------------------------------------------------------------------------
     def tensors(self):
         named = self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()}
-        return named | {"stored": self.replay.data[:, self.replay.capacity:]}
+        return named | self.replay.tensors()
 
     def save(self, states):
         """Each seed's own part of everything, so that seeds can be regrouped when they go on."""
-        named = self.tensors()
+        named, games = self.tensors(), self.collector.states()
         for p, state in enumerate(states):
             mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
+            if games:
+                mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "seconds": self.seconds, **{name: rows[p] for name, rows in self.tables.items()}}
-            state.save(mine, info, self.replay.data[p, :self.replay.filled].cpu().numpy())
+            state.save(mine, info, self.replay.log(p))
 
     def load(self, states):
+        loaded = [state.load() for state in states]
+        self.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
         named = self.tensors()
-        for p, state in enumerate(states):
-            mine, info, rows = state.load()
+        self.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
+        for p, (mine, info, rows) in enumerate(loaded):
             for k, t in named.items():
                 here = t[p, :, :mine[k].shape[1]] if k == "stored" else t[p]       # the method's columns are the last ones
                 if k in mine or not k.startswith("method."):       # a fork of plain SAC has neither them nor its state
                     here.copy_(mine[k])
             for k, gens in self.streams.items():
                 gens[p].set_state(mine[f"stream.{k}"])
-            self.replay.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)
+            self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
-            self.replay.seen, self.seconds = len(rows), info["seconds"]
+            self.seconds = info["seconds"]
             for name, kept in self.tables.items():
                 kept[p] = info[name]
 
@@ -94,9 +98,9 @@ class Cycle:
 
     def draws(self, updates):
         """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,
-        or None; noise [U, 2, P, B, A]."""
-        B, A = self.train.batch, MetaWorld.act_dim
-        noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2)
+        or None; noise [U, 2, P, B, A], or None for a head that needs none."""
+        B = self.train.batch
+        noise = self.draw(torch.randn, "update", updates, 2, B, self.head.act_dim, axis=2) if self.head.noisy else None
         u = self.draw(torch.rand, "update", updates, B, axis=1)
         if not self.replay.tasks:
             return u, None, noise
@@ -104,51 +108,48 @@ class Cycle:
         return u, self.replay.stored(which, self.draw(torch.rand, "stored", updates, B, axis=1)), noise
 
     def play_round(self, env):
-        """One episode in every environment, with its updates: whether each ended in success, [P, E] 0 or 1.
+        """`episode` steps of every environment, with their updates.
 
         The updates of a step are made while the environments take it, from what was stored before.
         """
         train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
         exploring = self.replay.seen < train.random_steps
-        goals = torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]])
-        obs = torch.from_numpy(env.reset(goals.numpy())).to(self.device)                    # [P, E, obs]
-        shape = (T, E, MetaWorld.act_dim)
+        starts = lambda: torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]).numpy()
+        obs = self.collector.first(env, starts)                                             # [P, E, obs]
+        shape = (T, E, self.head.act_dim)
         if exploring:
-            actions = self.draw(torch.rand, "explore", *shape, axis=1).mul_(2).sub_(1)      # [T, P, E, A]
+            actions = self.head.explore(self.draw(torch.rand, "explore", *shape, axis=1))   # [T, P, E, A]
         else:
             noise, draws = self.draw(torch.randn, "act", *shape, axis=1), self.draws(T * per_step)
         for t in range(T):
             action = actions[t] if exploring else self.act(obs, noise[t])
             more = self.method.collected(self.agent, obs)
-            env.step_async(torch.nan_to_num(action).cpu().numpy())
+            self.collector.ask(env, action)
             if not exploring:
                 self.learn([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
-            next_obs, reward, success = env.step_wait()
-            next_obs, reward = torch.from_numpy(next_obs).to(self.device), torch.from_numpy(reward).to(self.device)
-            self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward), **more)    # truncation: not the end
-            obs = next_obs
+            obs = self.collector.keep(obs, action, env.step_wait(), more)
         self.round += 1
-        return success
 
     @torch.no_grad()
     def act(self, obs, noise):
         """Exploring actions [P, E, A]."""
-        choose = lambda obs, noise: act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
+        choose = lambda obs, noise: self.head.act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
         return self.prepared("act", choose, obs, noise).clone()
 
     def learn(self, draws):
         """The updates of `draws`."""
         u, stored, noise = draws
-        wanted = self.method.noise(self.agent)
-        more = {name: self.draw(torch.randn, "method", len(u), *shape, axis=1) for name, shape in wanted.items()}
+        drawn = {} if noise is None else {"sac": noise}
+        for name, shape in self.method.noise(self.agent).items():
+            drawn[name] = self.draw(torch.randn, "method", len(u), *shape, axis=1)
 
-        def learn(recent, stored, sac, *others):
-            update(self.agent, self.replay, recent, stored, {"sac": sac} | dict(zip(more, others)), self.method, self.train)
+        def learn(recent, stored, *normal):
+            update(self.agent, self.replay, recent, stored, dict(zip(drawn, normal)), self.method, self.train)
 
         recent = self.replay.recent(u)                                                      # [U, P, B]
         torch.set_float32_matmul_precision(self.train.matmul_precision)
-        for drawn in zip(recent, recent if stored is None else stored, noise, *more.values()):
-            self.prepared("update", learn, *drawn)
+        for one in zip(recent, recent if stored is None else stored, *drawn.values()):
+            self.prepared("update", learn, *one)
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):
@@ -195,7 +196,8 @@ class Cycle:
         self.replay.clear()
         for net in [self.agent.temperature] + (self.agent.networks if self.train.reset_adam else []):
             net.reset_adam()
-        self.agent.temperature.params["log_alpha"].zero_()
+        self.agent.temperature.params["log_alpha"].fill_(self.head.log_alpha)
+        self.collector.forget()
         self.position, self.round = self.position + 1, 0
         if self.position < len(self.positions):
             self.method.before_task(self.agent, self.task, "train")
@@ -217,14 +219,14 @@ class Cycle:
             while self.round < self.rounds:
                 env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
                               time.monotonic())
-                success = self.play_round(env)
+                self.play_round(env)
                 if bad := self.diverged():
                     raise Diverged(bad)
                 self.method.periodic(self.agent, self.world)
                 if self.round in due and self.round < self.rounds:
                     self.evaluate(due[self.round])
                 self.seconds += time.monotonic() - began
-                bar(self, success)
+                bar(self)
                 halt = stop()
                 if halt or self.round == self.rounds or time.monotonic() - saved > save_every:
                     self.save(states)
@@ -237,5 +239,5 @@ class Cycle:
             self.finish_position(states)
             self.seconds += time.monotonic() - began
             self.save(states)
-            bar(self, None)
+            bar(self)
         return True

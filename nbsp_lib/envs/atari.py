@@ -12,8 +12,9 @@ The first two are given; of the others, one is related and one is not:
   (bank-heist, alien)             mazes: collect things, avoid pursuers, all 18 actions
   (space-invaders, demon-attack)  related: a cannon at the bottom, moved left and right, fires at what comes from above; both
                                   have the same six actions, so a skill can carry over and be overwritten
-  (boxing, freeway)               unrelated: a duel with frequent points of both signs and all 18 actions, against traffic to be
-                                  crossed by up and down alone, with few points and never a loss; both last a fixed time
+  (boxing, road-runner)           unrelated: a duel on one screen with frequent points of both signs, against a flight along a
+                                  road that scrolls, with food, pits and a pursuer. Both are learned within 60,000 steps from
+                                  memory bytes, which most games are not (docs/protocol.md), so this one is the laptop's
 """
 from __future__ import annotations
 
@@ -114,14 +115,21 @@ class Atari:
             raise ValueError(f"actions of {self.task} lie in 0..{self.act_dim - 1}, got {action.min()}..{action.max()}")
         return [self.actions[a] for a in action.flat]
 
-    def step(self, action):
-        """`skip` frames everywhere. action [P, E] int in 0..act_dim-1 -> Step.
+    @property
+    def fresh(self):
+        """Whether nothing has been done in a game yet, bool [P, E]."""
+        return np.array([game.steps == 0 for game in self.games]).reshape(self.shape)
+
+    def step(self, action, alive=None):
+        """`skip` frames everywhere, or where `alive`, a bool [P, E], is true. action [P, E] int in 0..act_dim-1 -> Step.
 
         ValueError before anything moves for an action that does not exist; RuntimeError before the first reset.
         """
         if not self.running:
             raise RuntimeError("no game is running: reset first")
-        played = [game.step(a) for game, a in zip(self.games, self.checked(action))]
+        moves = np.ones(self.shape, bool) if alive is None else alive
+        played = [game.step(a) if on else (0, False, False, False)
+                  for game, a, on in zip(self.games, self.checked(action), moves.flat)]
         score, lost, over, cut = (np.array(column).reshape(self.shape) for column in zip(*played))
         last = self.stacked([game.observation for game in self.games])
         began, observation, score = over | cut, last, score.astype(np.float32)

@@ -27,6 +27,8 @@ class ANCL(Method):
     moments are copied with the networks, so that the auxiliary agent is what fine-tuning makes of the main one; actor only.
     """
 
+    images = False              # see EWC
+
     def __init__(self, weight: float = 1e4, weight_aux: float = 10.0, refresh: int = 10000, critic: bool = False):
         super().__init__()
         if min(weight, weight_aux) < 0 or refresh < 1:
@@ -83,4 +85,5 @@ class ANCL(Method):
     def fishers(self, agent, world):
         """(network, parameter, its Fisher) for every pulled parameter, on recent rows."""
         batch = world.sample(ROWS)
-        return [(name, k, new) for name in self.pulled for k, new in fisher(self, getattr(agent, name), batch).items()]
+        of = lambda net: fisher(self, net, batch, agent.head).items()
+        return [(name, k, new) for name in self.pulled for k, new in of(getattr(agent, name))]

@@ -29,6 +29,7 @@ class CBP(Method):
     """
 
     forkable = False            # utilities are gathered from the first update on
+    images = False              # a unit's outgoing weights are one row of the next layer
 
     def __init__(self, rho: float = 1e-5, maturity: int = 10_000, eta: float = 0.99):
         super().__init__()

@@ -30,10 +30,11 @@ class CLEAR(ER):
         self.weights = {"actor": policy_weight, "critic": value_weight}
 
     def start(self, agent, settings):
+        self.head = agent.head
         self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)           # [P]
 
-    def columns(self, act_dim):
-        return {"policy_mean": act_dim, "policy_log_std": act_dim, "q": 2}
+    def columns(self, agent):
+        return agent.head.recorded | {"q": 2}
 
     def collected(self, agent, obs):
         return policy_columns(self, agent, obs)
@@ -43,7 +44,7 @@ class CLEAR(ER):
 
     def penalty(self, net, params, old):
         distance = policy_distance if net.name == "actor" else value_distance
-        return self.weights[net.name] * self.state["on"] * distance(self, net, params, old)
+        return self.weights[net.name] * self.state["on"] * distance(self.head, self, net, params, old)
 
     def after_task(self, agent, task, world):
         self.state["on"].fill_(1.0)

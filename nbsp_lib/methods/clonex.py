@@ -4,41 +4,40 @@ from __future__ import annotations
 import torch
 
 from nbsp_lib.method import Method
-from nbsp_lib.sac import policy, q_values
 
 PIECE = 4096            # rows cloned at once: the activations of a whole stored part may not fit in memory
 
 
-def gaussian_kl(mean, log_std, other_mean, other_log_std):
-    """KL(N(mean, std) ‖ N(other_mean, other_std)) of diagonal Gaussians [..., A], summed over A: [...]."""
-    square = (2 * log_std).exp() + (mean - other_mean).pow(2)
-    return (other_log_std - log_std + 0.5 * square * (-2 * other_log_std).exp() - 0.5).sum(-1)
-
-
 def policy_columns(method, agent, obs):
-    """{column: [P, n, A]} of the policy's Gaussian before tanh at obs [P, n, obs_dim], as it is now."""
-    pieces = [policy(method, agent.actor, agent.actor.params, part)[:2] for part in obs.split(PIECE, 1)]
-    mean, log_std = (torch.cat(parts, 1) for parts in zip(*pieces))
-    return {"policy_mean": mean, "policy_log_std": log_std}
+    """{column: [P, n, A]} of the policy at obs [P, n, …] as it is now, see the `record` of a head, sac_continuous.Gaussian."""
+    pieces = [agent.head.record(method, agent.actor.params, agent.actor, part) for part in obs.split(PIECE, 1)]
+    return {k: torch.cat([piece[k] for piece in pieces], 1) for k in agent.head.recorded}
+
+
+def values(head, method, net, params, batch):
+    """Both critics' values of a batch's obs and action, [P, n, 2]."""
+    q = head.q_values(method, net, params, batch["obs"], batch["action"])[0]                      # [P, 2, n, 1 or A]
+    if q.shape[-1] > 1:
+        q = q.gather(-1, batch["action"].long()[:, None].expand(-1, q.shape[1], -1, -1))
+    return q.squeeze(-1).mT
 
 
 def value_columns(method, agent, batch):
     """{"q": [P, n, 2]}: both critics' values of the rows' obs and action, as they are now."""
     pairs = zip(batch["obs"].split(PIECE, 1), batch["action"].split(PIECE, 1))
-    pieces = [q_values(method, agent.critic, agent.critic.params, *pair)[0] for pair in pairs]   # [P, 2, piece, 1]
-    return {"q": torch.cat(pieces, 2).squeeze(-1).mT}
+    pieces = [values(agent.head, method, agent.critic, agent.critic.params, {"obs": obs, "action": action})
+              for obs, action in pairs]
+    return {"q": torch.cat(pieces, 1)}
 
 
-def policy_distance(method, net, params, old):
+def policy_distance(head, method, net, params, old):
     """KL(recorded ‖ π) of a batch with policy_columns, averaged over it, [P]. net: the actor."""
-    mean, log_std, _ = policy(method, net, params, old["obs"])
-    return gaussian_kl(old["policy_mean"], old["policy_log_std"], mean, log_std).mean(1)
+    return head.divergence(old, head.record(method, params, net, old["obs"])).mean(1)
 
 
-def value_distance(method, net, params, old):
+def value_distance(head, method, net, params, old):
     """Σ_j (Q_j − recorded Q_j)² of a batch with value_columns, averaged over it, [P]. net: the critic."""
-    q = q_values(method, net, params, old["obs"], old["action"])[0].squeeze(-1).mT                # [P, B, 2]
-    return (q - old["q"]).pow(2).sum(2).mean(1)
+    return (values(head, method, net, params, old) - old["q"]).pow(2).sum(2).mean(1)
 
 
 class ClonEx(Method):
@@ -60,18 +59,19 @@ class ClonEx(Method):
         self.weight, self.critic = weight, critic
 
     def start(self, agent, settings):
+        self.head = agent.head
         self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)           # [P]
 
-    def columns(self, act_dim):
-        return {"policy_mean": act_dim, "policy_log_std": act_dim} | ({"q": 2} if self.critic else {})
+    def columns(self, agent):
+        return agent.head.recorded | ({"q": 2} if self.critic else {})
 
     def kept(self, agent, batch):
         return policy_columns(self, agent, batch["obs"]) | (value_columns(self, agent, batch) if self.critic else {})
 
     def penalty(self, net, params, old):
         if net.name == "actor":
-            return self.weight * self.state["on"] * policy_distance(self, net, params, old)
-        return self.weight * self.state["on"] * value_distance(self, net, params, old) if self.critic else 0.0
+            return self.weight * self.state["on"] * policy_distance(self.head, self, net, params, old)
+        return self.weight * self.state["on"] * value_distance(self.head, self, net, params, old) if self.critic else 0.0
 
     def after_task(self, agent, task, world):
         self.state["on"].fill_(1.0)

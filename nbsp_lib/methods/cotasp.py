@@ -20,7 +20,8 @@ class CoTASP(Method):
         α = argmin ½‖e − αD‖² + λ‖α‖₁,  φ = 1[α > 0],  h = φ · ReLU(W h' + b): units that are off put out 0.
     M, the units of all earlier tasks, freezes what those read: steps of W between two layers times 1 − M' ⊗ M, of the first
     layer and of biases times 1 − M, of the means' output weights times 1 − M by row. Means have no bias, log standard
-    deviations are not masked, as in the source: an earlier task's mean action stays bit for bit.
+    deviations are not masked, as in the source: an earlier task's mean action stays bit for bit. Of discrete actions, the logits
+    are the means: an earlier policy stays.
     α is computed when a task begins, anew at a revisit: the old units mostly, not exactly, as D has moved. At a task end
     M takes in φ, and D learns: A += αᵀα, B += eᵀα, then d_j += (B_j − A_j D) / A_jj, ‖d_j‖ <= 1, atom after atom. When the
     next position begins, critics are drawn afresh, the target network is their copy, and Adam starts anew.
@@ -32,7 +33,7 @@ class CoTASP(Method):
     gradients. Left out: updates of α by gradient (10 of 1000), exploring with earlier tasks' policies, distillation to
     N(0, 1) between tasks.
     """
-    forkable = False                                    # units are off from the start
+    forkable = images = False                           # units of dense layers are off from the start
     needs_task = True
 
     def __init__(self, sparsity: float = 1e-3, embedding: int = 96):
@@ -43,16 +44,15 @@ class CoTASP(Method):
 
     def build(self, name, C, sizes, gens):
         net = nets.mlp(name, C, sizes, gens)
-        if name == "actor":
-            net.params[f"b{net.depth - 1}"].chunk(2, -1)[0].zero_()                         # of the means
-        else:                                           # after all networks, so that those begin as in other methods
+        if name == "critic":                            # after all networks, so that those begin as in other methods
             self.drawn = [torch.stack([torch.randn(n, self.embedding, generator=g) for g in gens]) for n in sizes[1:-1]]
         return net
 
     def start(self, agent, settings):
-        actor, M = agent.actor, len(agent.tasks)
+        actor, M, self.means = agent.actor, len(agent.tasks), agent.head.means
+        self.means(actor.params[f"b{actor.depth - 1}"]).zero_()
         self.state |= {f"actor.free.{k}": torch.ones_like(p) for k, p in actor.params.items()}
-        self.state[f"actor.free.b{actor.depth - 1}"].chunk(2, -1)[0].zero_()
+        self.means(self.state[f"actor.free.b{actor.depth - 1}"]).zero_()
         for i, drawn in enumerate(self.drawn):
             atoms = drawn.to(agent.updates.device)
             P, n, E = atoms.shape
@@ -103,7 +103,7 @@ class CoTASP(Method):
             free[f"w{i}"].copy_(1 - (1 - free[f"b{i - 1}"]).mT * (1 - free[f"b{i}"]) if i else free["b0"])
             D, code, A, B = (self.state[f"actor.{name}{i}"] for name in ("dictionary", "code", "A", "B"))
             D.copy_(renewed(D, A.add_(code[:, :, None] * code[:, None]), B.add_(e[:, None] * code[:, None])))
-        free[f"w{last}"].chunk(2, -1)[0].copy_(free[f"b{last - 1}"].mT)
+        self.means(free[f"w{last}"]).copy_(free[f"b{last - 1}"].mT)
         for k, p in agent.critic.params.items():        # as nets.uniform_linear
             bound = 1 / math.sqrt(agent.critic.params[k.replace("b", "w")].shape[2])
             self.state[f"critic.fresh.{k}"].copy_(world.draw(torch.rand, *p.shape[1:]).mul_(2).sub_(1).mul_(bound))

@@ -21,6 +21,7 @@ class CReLU(Method):
     """
 
     forkable = False            # another network from the start
+    images = False              # a multi-layer perceptron
 
     def __init__(self, double: bool = False):
         super().__init__()

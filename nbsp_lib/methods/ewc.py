@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 
 from nbsp_lib.method import Method
-from nbsp_lib.sac import LOG_STD_MAX, LOG_STD_MIN, probes_of
+from nbsp_lib.sac import probes_of
 
 ROWS, FLOOR = 2560, 1e-5        # recent rows that a Fisher is estimated on, Continual World's 10 · 256; no weight is quite free
 
@@ -19,6 +19,8 @@ class EWC(Method):
     Ours: the mean is taken before tanh, as σ is (the source takes it after); FLOOR on the mean over rows, not on each row;
     no 1e-6 beside σ², which is at least e⁻¹⁰ here; one output head for all tasks.
     """
+
+    images = False              # the products below are those of dense layers
 
     def __init__(self, weight: float = 1e4, critic: bool = False):
         super().__init__()
@@ -41,7 +43,7 @@ class EWC(Method):
         batch = world.sample(ROWS)
         for name in self.pulled:
             net = getattr(agent, name)
-            for k, values in fisher(self, net, batch).items():
+            for k, values in fisher(self, net, batch, agent.head).items():
                 self.state[f"{name}.fisher.{k}"].add_(values)
                 self.state[f"{name}.anchor.{k}"].copy_(net.params[k])
 
@@ -51,37 +53,29 @@ def pull(params, state, fisher, anchor):
     return sum((state[f"{fisher}.{k}"] * (p - state[f"{anchor}.{k}"]) ** 2).flatten(1).sum(1) for k, p in params.items())
 
 
-def fisher(method, net, batch):
+def fisher(method, net, batch, head):
     """Diagonal Fisher {parameter: like it} of an actor or of critics, mean over the rows of a batch, at least FLOOR.
 
-    Actor: of the Gaussian before tanh, E Σ_a [(∂μ_a)² + 2 (∂σ_a)²] / σ_a² with ∂σ/σ = ∂ log σ; tanh, the same whatever θ
-    is, changes no Fisher. Critics: of a Gaussian of width 1 around Q(s, a), E (∂Q)², for executed actions.
+    Of a policy's distribution (a Gaussian before tanh, which, the same whatever θ is, changes no Fisher; or all actions), and
+    of a Gaussian of width 1 around Q(s, a) for executed actions: see the `fisher` of a head, sac_continuous.Gaussian.
     """
-    actor = net.name == "actor"
-    x = batch["obs"] if actor else torch.cat([batch["obs"], batch["action"]], -1)
-    weigh = of_gaussian if actor else torch.ones_like
-    return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, x[:, None], weigh).items()}
-
-
-def of_gaussian(out):
-    """Fisher of N(μ, σ²) by the actor's raw outputs [P, C, B, 2A]: 1/σ² by μ and 2 (∂ log σ/∂ raw)², see sac.policy."""
-    bent, half = torch.tanh(out.chunk(2, -1)[1]), 0.5 * (LOG_STD_MAX - LOG_STD_MIN)
-    log_std = LOG_STD_MIN + half * (bent + 1)
-    return torch.cat([(-2 * log_std).exp(), 2 * (half * (1 - bent ** 2)) ** 2], -1)
+    weigh = lambda out: head.fisher(net.name, out, batch)
+    return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, head.inputs(batch)[net.name], weigh).items()}
 
 
 def diagonal_fisher(net, forward, x, weigh):
-    """Mean over the batch of Σ_k c_bk (∂out_bk/∂θ)², {parameter: like it}, for a multi-layer perceptron with ReLU.
+    """Mean over the batch of Σ_k c_bk (∂outputs_bk/∂θ)², {parameter: like it}, for a multi-layer perceptron with ReLU.
 
-    x [P, 1 or C, B, in]; forward as Method.forward; weigh(out [P, C, B, K]) -> c, the Fisher by the outputs themselves.
-    A sample's ∂out_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians."""
+    x [P, 1 or C, B, in]; forward as Method.forward; weigh(out [P, C, B, K]) -> (outputs, c, last), as a head's `fisher`.
+    A sample's ∂outputs_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians."""
     probe = [zeros.requires_grad_() for zeros in probes_of(net, x.shape[2])]
     with torch.enable_grad():
         out, hidden = forward(net, net.params, x, probe)
-        outputs = [one.sum() for one in out.unbind(-1)]
-    c, inputs = weigh(out.detach()), [x, *(h.detach() for h in hidden)]
-    squares = [*map(torch.zeros_like, inputs[1:]), c]                                       # Σ_k c_k δ_k² of each layer
-    for k, output in enumerate(outputs):
+        outputs, c, last = weigh(out)
+        sums = [one.sum() for one in outputs.unbind(-1)]
+    inputs = [x, *(h.detach() for h in hidden)]
+    squares = [*map(torch.zeros_like, inputs[1:]), last.detach()]                           # Σ_k c_k δ_k² of each layer
+    for k, output in enumerate(sums):
         for square, h, blame in zip(squares, inputs[1:], torch.autograd.grad(output, probe, retain_graph=True)):
             square += (blame * (h > 0)) ** 2 * c[..., k:k + 1]
     # one column is summed: such a product is not the same in the last bit whatever P is

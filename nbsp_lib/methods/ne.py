@@ -53,6 +53,7 @@ class NE(Method):
     """
 
     forkable = False            # sparse from the start
+    images = False              # rows and columns of dense layers are grown and pruned
 
     def __init__(self, sparsity: float = 0.8, final_sparsity: float = 0.25, alpha: float = 0.01, omega: float = 0.4,
                  events: int = 190):
@@ -115,9 +116,9 @@ class NE(Method):
         self.state["events"].fill_(number)
         share = self.alpha / 2 * (1 + math.cos(math.pi * min(t / end, 1)))
         batch = world.sample(ROWS)
-        inputs = {"actor": batch["obs"], "critic": torch.cat([batch["obs"], batch["action"]], -1)}
+        inputs = agent.head.inputs(batch)
         for net in agent.networks:
-            hidden = self.forward(net, net.params, inputs[net.name][:, None])[1]
+            hidden = self.forward(net, net.params, inputs[net.name])[1]
             silent = [(h == 0).all(2, keepdim=True) for h in hidden]                        # [P, C, 1, W]
             for k, count in first_counts(self.inner(net), self.sparsity).items():
                 i, limit = int(k[1:]), round((1 - self.final_sparsity) * math.prod(self.inner(net)[k]))

@@ -24,6 +24,7 @@ class NPC(Method):
     """
     forkable = False
     needs_blame = True
+    images = False              # importance is that of one number a unit
 
     def __init__(self, strength: float = 100.0, delta: float = 0.999):
         super().__init__()

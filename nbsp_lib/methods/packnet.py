@@ -25,6 +25,7 @@ class PackNet(Method):
     ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
     """
     needs_task = True
+    images = False              # owners are those of a multi-layer perceptron's weights
 
     def __init__(self, retrain: float = 0.1):
         super().__init__()

@@ -24,7 +24,7 @@ class PI(Method):
     Adam: a new head begins with zero moments and its own count; the encoder keeps both. Ours: the port to SAC (the source
     injects once, in DQN), the encoder of one layer, an injection at each task end.
     """
-    forkable = False                                    # its networks have other shapes
+    forkable = images = False                           # its networks have other shapes; the encoder is one dense layer
     acts_from = ("actor.sign", "actor.learns", "critic.sign", "critic.learns")
 
     def __init__(self, injections: int = 3):

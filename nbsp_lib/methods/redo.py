@@ -24,6 +24,7 @@ class ReDo(Method):
     """
 
     forkable = False            # recycles during the first task too
+    images = False              # a unit's outgoing weights are one row of the next layer
 
     def __init__(self, threshold: float = 0.025, every: int = 1000):
         super().__init__()
@@ -41,9 +42,9 @@ class ReDo(Method):
             return
         self.state["last"].copy_(agent.updates)
         batch = world.sample(ROWS)
-        inputs = {"actor": batch["obs"], "critic": torch.cat([batch["obs"], batch["action"]], -1)}
+        inputs = agent.head.inputs(batch)
         for net in agent.networks:
-            hidden = self.forward(net, net.params, inputs[net.name][:, None])[1]
+            hidden = self.forward(net, net.params, inputs[net.name])[1]
             # From the last layer to the first: a weight between two recycled units ends as an outgoing one, 0.
             for i, h in reversed(list(enumerate(hidden))):
                 size = h.abs().mean(2, keepdim=True)                                        # [P, C, 1, W]

@@ -1,0 +1,1 @@
+"""What only the learn notebooks need: checks of answers, training that is watched, pictures, films."""

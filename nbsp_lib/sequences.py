@@ -1,0 +1,62 @@
+"""Which tasks a sequence has, and which benchmark they belong to: known without importing a simulator."""
+from __future__ import annotations
+
+import functools
+
+from nbsp_lib.strict import one_of
+
+# The cycling sequences. Of Meta-World, the pairs window and drawer are the paper's, of Atari bowling-pong and
+# bank-heist-alien; the others and the order are ours. Why these games: nbsp_lib/envs/atari.py, why these of the DeepMind
+# Control Suite: nbsp_lib/envs/dmc.py.
+_OF = {
+    "metaworld": {
+        "window": ("window-open", "window-close") * 2,
+        "drawer": ("drawer-open", "drawer-close") * 2,
+        "button-window": ("button-press-topdown", "window-open") * 2,
+        "four": ("window-open", "window-close", "drawer-open", "drawer-close") * 2,
+        "tuning": ("handle-press", "door-close"),          # ours: settings are chosen on it, no table reports it
+    },
+    "atari": {
+        "boxing-road-runner": ("boxing", "road-runner") * 2,
+        "bowling-pong": ("bowling", "pong") * 2,
+        "bank-heist-alien": ("bank-heist", "alien") * 2,
+        "space-invaders-demon-attack": ("space-invaders", "demon-attack") * 2,
+    },
+    "dmc": {
+        "cartpole": ("cartpole-balance", "cartpole-swingup") * 2,
+        "reacher": ("reacher-easy", "reacher-hard") * 2,
+        "walker": ("walker-stand", "walker-walk") * 2,
+    },
+}
+SEQUENCES = {name: tasks for sequences in _OF.values() for name, tasks in sequences.items()}
+
+
+def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
+    """Task at each position [K]; a single task is a sequence of one: of Meta-World v3 (without that suffix), an Atari game
+    ("bank-heist"), or of the DeepMind Control Suite ("cartpole-balance"). ConfigError."""
+    if sequence in SEQUENCES:
+        return SEQUENCES[sequence]
+    benchmark_of(sequence, key)
+    return (sequence,)
+
+
+@functools.cache
+def benchmark_of(task, key="task"):
+    """The benchmark that a task belongs to: "metaworld", "atari" or "dmc". ConfigError with the nearest name."""
+    for benchmark, sequences in _OF.items():                    # known without importing a simulator
+        if any(task in tasks for tasks in sequences.values()):
+            return benchmark
+    import ale_py
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    from nbsp_lib.envs.dmc import TASKS
+    tasks = {name.removesuffix("-v3"): "metaworld" for name in ALL_V3_ENVIRONMENTS}
+    tasks |= {name.replace("_", "-"): "atari" for name in ale_py.roms.get_all_rom_ids()}
+    tasks |= dict.fromkeys(TASKS, "dmc")
+    one_of(task, [*SEQUENCES, *tasks], "sequence or task", key)
+    return tasks[task]
+
+
+def distinct(tasks) -> tuple[str, ...]:
+    """The distinct tasks [M], in order of first visit."""
+    return tuple(dict.fromkeys(tasks))
