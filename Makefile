@@ -28,11 +28,11 @@ reproduce: setup ## regenerate every table and figure from the shipped runs, com
 	$(DVC) repro dvc.yaml
 	$(PY) -m nbsp_lib.compare results data/expected
 
-test: setup     ## run the tests
-	$(PY) -m pytest
+test: setup     ## run the tests, in two processes
+	$(PY) -m pytest -n 2 --dist loadfile
 
-lab: setup      ## open the notebooks in JupyterLab
-	$(PY) -m jupyter lab notebooks
+lab: setup      ## open the first of the notebooks that teach, in JupyterLab
+	$(PY) -m jupyter lab notebooks/learn/01_why_does_an_agent_forget.ipynb
 
 train: setup    ## train from scratch, hours (nbsp plan says how many): PROFILE=laptop (default) or paper
 	$(DVC) repro profiles/$(PROFILE)/dvc.yaml

@@ -135,7 +135,7 @@ def test_when_the_auxiliary_fisher_is_refreshed():
         if refreshed[-1]:
             batch = world(agent, method, replay, seeds, purpose).sample(ewc.ROWS)
             for name in ("actor", "critic"):
-                for k, want in ewc.fisher(Method(), getattr(method.aux, name), batch).items():
+                for k, want in ewc.fisher(Method(), getattr(method.aux, name), batch, method.aux.head).items():
                     assert torch.equal(new[f"{name}.fisher_aux.{k}"], want)
         tiny.learn(agent, replay, method, seeds, 3, purpose=purpose)
     assert refreshed == [True, False, True, False, True]
@@ -149,7 +149,7 @@ def test_the_old_fisher_is_the_first_one_and_then_half_of_each():
         method.before_task(agent, task, "train")
         tiny.learn(agent, replay, method, seeds, 3, purpose=4 + task)
         batch = world(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
-        found.append(ewc.fisher(Method(), agent.actor, batch))
+        found.append(ewc.fisher(Method(), agent.actor, batch, agent.head))
         method.after_task(agent, task, world(agent, method, replay, seeds, 20 + task))
         want = found[0]
         for new in found[1:]:

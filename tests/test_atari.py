@@ -345,7 +345,7 @@ def test_normalised_by_hand():
     with pytest.raises(ValueError, match="no reference scores of 'chess'"):
         normalised("chess", 1.0)
     rows = SCORES.read_text(encoding="utf-8").splitlines()
-    assert [row.split(",")[0] for row in rows[1:]] == list(GAMES)
+    assert {*GAMES, "road-runner"} < {row.split(",")[0] for row in rows[1:]} and len(rows) == 58
     assert all("1511.06581" in row for row in rows[1:])
 
 

@@ -20,7 +20,7 @@ from benchmarks import common, loop, methods, plain_sac, report, updates  # noqa
 from nbsp_lib import sac  # noqa: E402
 from nbsp_lib.method import Method  # noqa: E402
 
-NAMES = ("updates", "environments", "methods", "loop", "scoring")
+NAMES = ("updates", "environments", "methods", "loop", "scoring", "atari")
 README = (ROOT / "benchmarks/README.md").read_text()
 # All of them in one process, because importing torch and Meta-World five times would cost more than the measuring.
 DRIVER = """
@@ -60,6 +60,10 @@ def test_every_benchmark_writes_the_rows_it_promises(ran):
             "plain script", "ours, 1 seed", "ours, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
     assert {r["arm"] for r in rows["methods"][0]} == set(methods.contenders(common.profile("laptop")))
     assert [r["arm"] for r in rows["scoring"][0]] == ["nbsp", "nbsp-balanced"]
+    assert [{(r["observation"], r["what"]) for r in table} for table in rows["atari"]] == [
+        {(seen, who) for seen in ("ram", "pixels") for who in whos} for whos in (
+            ("plain modules, 1 seed", "ours, 1 seed", "ours, 4 seeds"),
+            ("gymnasium, 1 environment", "ours, 1 environment", "ours, 4 environments"))]
     for name, record in records.items():
         assert record["quick"] and record["command"].startswith(f"python -m benchmarks.{name} --quick")
         assert record["machine"]["cores"] >= 1 and record["machine"]["processor"] and 0 < record["core"] < 1.5

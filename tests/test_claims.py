@@ -158,8 +158,11 @@ def test_c1_needs_every_rival_on_two_sequences():
     assert of("C1", numbers(arms | {"pi": (0.95, 0.0, 0.8)}, ["window", "drawer"])).verdict == "not"
 
 
-def test_c2_is_not_run():
-    assert of("C2", numbers({"nbsp": (0.8, 0.1, 0.8)})).verdict == "not run"
+def test_c2_is_about_atari_sequences_and_the_others_are_not():
+    arms = {"nbsp": (0.8, 0.1, 0.8)} | dict.fromkeys(claims.RIVALS, (0.5, 0.4, 0.8))
+    games = numbers(arms, ("boxing-road-runner", "bowling-pong"))
+    assert (of("C1", games).verdict, of("C2", games).verdict) == ("not run", "reproduced")
+    assert (of("C1", numbers(arms, ("window", "drawer"))).verdict, of("C2", numbers(arms)).verdict) == ("reproduced", "not run")
 
 
 def test_c3_both_parts_are_needed():

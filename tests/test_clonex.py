@@ -4,15 +4,25 @@ import tiny
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from nbsp_lib import sac
+from nbsp_lib import sac_continuous
 from nbsp_lib.method import Method
 from nbsp_lib.methods import clonex
-from nbsp_lib.methods.clonex import ClonEx, gaussian_kl
+from nbsp_lib.methods.clonex import ClonEx
+from nbsp_lib.sac_continuous import Gaussian
+from nbsp_lib.sac_discrete import Categorical
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}
 
 
-def test_gaussian_kl_is_that_of_torch_distributions():
+def test_divergences_are_those_of_torch_distributions():
+    """Of Gaussians, and of policies over actions, one of which never takes an action."""
+    logits = torch.randn(2, 4, 7, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    logits[1, ..., 0] = -800
+    one, two = ({"log_policy": part.log_softmax(-1)} for part in logits.flip(0))
+    distributions = (torch.distributions.Categorical(logits=part["log_policy"]) for part in (one, two))
+    torch.testing.assert_close(Categorical(3).divergence(one, two), kl_divergence(*distributions), rtol=1e-10, atol=1e-12)
+    recorded = lambda mean, log_std: {"policy_mean": mean, "policy_log_std": log_std}
+    gaussian_kl = lambda *p: Gaussian(3).divergence(recorded(*p[:2]), recorded(*p[2:]))
     g = torch.Generator().manual_seed(0)
     mean, other = (3 * torch.randn(4, 7, 3, generator=g, dtype=torch.float64) for _ in range(2))
     log_std, other_log_std = (torch.rand(4, 7, 3, generator=g, dtype=torch.float64) * 7 - 5 for _ in range(2))
@@ -48,15 +58,15 @@ def test_recorded_is_what_the_networks_were_at_the_task_end(critic, monkeypatch)
     part, other = replay.kept(0), replay.kept(1)
     assert set(part) - {"obs", "action", "reward", "next_obs", "done"} == \
         {"policy_mean", "policy_log_std"} | ({"q"} if critic else set())
-    mean, log_std, _ = sac.policy(Method(), then.actor, then.actor.params, part["obs"])
+    mean, log_std, _ = sac_continuous.policy(Method(), then.actor, then.actor.params, part["obs"])
     torch.testing.assert_close(part["policy_mean"], mean, **CLOSE)
     torch.testing.assert_close(part["policy_log_std"], log_std, **CLOSE)
-    assert not torch.allclose(sac.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE)
+    assert not torch.allclose(sac_continuous.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE)
     assert (other["policy_mean"] == 0).all() and (replay.data[:, :replay.capacity, replay.columns["policy_mean"]] == 0).all()
     if critic:
         for j in range(2):                                           # column j is critic j
             one = {k: p[:, j:j + 1] for k, p in then.critic.params.items()}
-            q = sac.q_values(Method(), then.critic, one, part["obs"], part["action"])[0]
+            q = sac_continuous.q_values(Method(), then.critic, one, part["obs"], part["action"])[0]
             torch.testing.assert_close(part["q"][..., j], q[:, 0, :, 0], **CLOSE)
 
 
@@ -66,7 +76,7 @@ def test_a_revisit_replaces_what_was_recorded():
     part = replay.kept(0)
     for name, values in method.kept(agent, part).items():
         part[name].copy_(values)
-    now = sac.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0]
+    now = sac_continuous.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0]
     torch.testing.assert_close(part["policy_mean"], now, **CLOSE)
     assert not torch.allclose(part["policy_mean"], old, **CLOSE) and replay.tasks == [0, 1]
 
@@ -99,7 +109,7 @@ def test_penalty_is_the_mean_divergence_seed_by_seed():
 def test_the_critics_are_cloned_only_if_asked():
     method, agent, _, replay = ended(weight=3.0, critic=True)
     old = stored_batch(replay)
-    q = sac.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
+    q = sac_continuous.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
     want = 3 * sum((q[:, j, :, 0] - old["q"][..., j]).pow(2).mean(1) for j in range(2))
     torch.testing.assert_close(method.penalty(agent.critic, agent.critic.params, old), want, **CLOSE)
     assert (want > 0).all()
@@ -124,7 +134,7 @@ def test_cloning_holds_the_policy_near_what_it_was():
         method, agent, _, replay = ended(weight=weight)
         tiny.learn(agent, replay, method, (0, 1), 40, purpose=5)
         with torch.no_grad():
-            drift.append(clonex.policy_distance(method, agent.actor, agent.actor.params, stored_batch(replay)))
+            drift.append(clonex.policy_distance(agent.head, method, agent.actor, agent.actor.params, stored_batch(replay)))
     assert (drift[0] > drift[1]).all() and (drift[1] > drift[2]).all()
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from pathlib import Path
@@ -10,19 +11,18 @@ import pytest
 from ruamel.yaml import YAML
 
 from nbsp_lib.config import (
-    SEQUENCES,
     Arm,
+    AtariTrain,
     ConfigError,
     Profile,
     Train,
     cell,
     check_seeds,
     config_hash,
-    distinct,
     load_profile,
     read_yaml,
-    tasks_of,
 )
+from nbsp_lib.sequences import SEQUENCES, benchmark_of, distinct, tasks_of
 
 ROOT = Path(__file__).parents[1]
 FILES = {"shipped": ROOT / "params.yaml"} | {name: ROOT / f"profiles/{name}/params.yaml"
@@ -76,6 +76,18 @@ BAD = [
     ({"train.random_steps": 5000}, "train.random_steps: 5000 is no multiple of envs * episode = 800"),
     ({"train.random_steps": 160000}, "train.random_steps: 160000 leaves none of 160000 steps to learn in"),
     ({"train.updates_per_step": 0.3}, "train.updates_per_step: times envs is 1.2, must be a whole number >= 1"),
+    ({"atari.stepz": 1}, 'atari.stepz: unknown key "stepz", nearest valid name: "steps"'),
+    ({"atari.sticky": ...}, "atari.sticky: missing"),
+    ({"atari.sticky": 1.0}, "atari.sticky: 1.0 must be in [0, 1)"),
+    ({"atari.goal": "success"}, 'atari.goal: unknown value "success", nearest valid name: "return"'),
+    ({"atari.observation": "ramm"}, 'atari.observation: unknown value "ramm", nearest valid name: "ram"'),
+    ({"atari.target_entropy": 1.1}, "atari.target_entropy: 1.1 must be in [0, 1]"),
+    ({"atari.temperature": 0}, "atari.temperature: 0.0 must be > 0"),
+    ({"atari.steps": 60001}, "atari.steps: 60001 is no multiple of envs * episode = 1000"),
+    ({"atari.episodes": 1}, "atari.episodes: 1 must be at least 2, so that a seed is the same alone"),
+    ({"atari.frames": 30}, "atari.frames: 30 leaves none after 30 noops"),
+    ({"dmc.goal": "return"}, 'dmc.goal: unknown value "return", nearest valid name: "reward"'),
+    ({"dmc.episode": 300}, "dmc.steps: 20000 is no multiple of envs * episode = 1200"),
     ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers >= 0, at least one"),
     ({"seeds": [-1]}, "seeds: [-1] must be distinct integers >= 0, at least one"),
     ({"arms": ["nbsp"]}, "arms: ['nbsp'] is a list, expected a mapping"),
@@ -152,19 +164,20 @@ def test_profiles_have_the_same_keys_and_arms():
 
 def test_every_number_names_its_source():
     for path in FILES.values():
-        train = path.read_text().split("train:\n")[1].split("\narms:")[0]
-        lines = [line for line in train.splitlines() if line.strip()]
-        assert len(lines) == len(dataclasses.fields(Train))
-        assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World)", line) for line in lines)
+        train, *others = re.split("\natari:|\ndmc:", path.read_text().split("\ntrain:")[1].split("\narms:")[0])
+        lines = [line for section in (train, *others) for line in section.splitlines()[1:] if line.strip()]
+        assert len(train.splitlines()) - 1 == len(dataclasses.fields(Train))
+        assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World|Machado|Mnih)", line) for line in lines)
 
 
 def test_shipped_is_laptop_but_trains_nothing(profiles):
     shipped, laptop = profiles["shipped"], profiles["laptop"]
-    assert shipped.train == laptop.train and shipped.seeds == laptop.seeds and shipped.analysis == laptop.analysis
-    assert shipped.grid == dataclasses.replace(laptop.grid, train=(), alone=())
+    assert (shipped.train, shipped.atari, shipped.dmc) == (laptop.train, laptop.atari, laptop.dmc)
+    assert shipped.seeds == laptop.seeds and shipped.analysis == laptop.analysis
+    assert shipped.grid == dataclasses.replace(laptop.grid, train=(), alone=(), learn=shipped.grid.learn)
     assert laptop.grid.train == laptop.grid.arms
-    for arm in laptop.arms:
-        assert cell(shipped, "window", arm) == cell(laptop, "window", arm)
+    for arm, name in itertools.product(laptop.arms, ("window", "boxing-road-runner", "cartpole")):
+        assert cell(shipped, name, arm) == cell(laptop, name, arm)
 
 
 def test_arms_carry_every_setting(profiles):
@@ -200,6 +213,22 @@ def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
     assert all(re.fullmatch("[0-9a-f]{16}", found) for found in hashes)
 
 
+def test_atari_has_settings_of_its_own(tmp_path):
+    """They decide the cells of games and of nothing else; a method without a form for images is refused where there are any."""
+    laptop = load_profile(FILES["laptop"])
+    assert isinstance(laptop.training("boxing-road-runner"), AtariTrain) and laptop.training("window") is laptop.train
+    assert laptop.atari.gamma == laptop.train.gamma and laptop.atari.steps != laptop.train.steps
+    game, arm = (config_hash(cell(laptop, name, "ewc")) for name in ("boxing-road-runner", "window"))
+    for name, value in {"sticky": 0.0, "noops": 0, "frames": 7200, "clip_reward": False, "life_loss": True, "moments": 7,
+                        "target_entropy": 0.9, "temperature": 0.5, "steps": 20000}.items():
+        other = load_profile(edited(tmp_path, {f"atari.{name}": value}))
+        assert config_hash(cell(other, "boxing-road-runner", "ewc")) != game and config_hash(cell(other, "window", "ewc")) == arm
+    pixels = load_profile(edited(tmp_path, {"atari.observation": "pixels"}))
+    assert cell(pixels, "boxing-road-runner", "nbsp")["train"]["observation"] == "pixels"
+    with pytest.raises(ConfigError, match=r"^arm: ewc has no form for images"):
+        cell(pixels, "boxing-road-runner", "ewc")
+
+
 def test_the_hash_ignores_names_seeds_and_spelling(tmp_path):
     laptop = load_profile(FILES["laptop"])
     same = {"profile": "other", "out": "o", "checkpoints": "c", "seeds": [7], "analysis.repeats": 1, "grid.train": [],
@@ -224,6 +253,9 @@ def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
     assert tasks_of("window") == ("window-open", "window-close", "window-open", "window-close")
     assert tasks_of("window-close") == ("window-close",)
     assert tasks_of("reach") == ("reach",)                                  # asks Meta-World
+    assert tasks_of("ms-pacman") == ("ms-pacman",)                          # asks ALE
+    asked = ("reach", "window-open", "ms-pacman", "boxing", "walker-run", "cartpole-balance")
+    assert [benchmark_of(task) for task in asked] == ["metaworld", "metaworld", "atari", "atari", "dmc", "dmc"]
     assert distinct(("b", "a", "b")) == ("b", "a")
     with pytest.raises(ConfigError, match=r'^sequence: unknown .* "window-clos", nearest .* "window-close"$'):
         tasks_of("window-clos")

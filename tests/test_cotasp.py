@@ -5,7 +5,7 @@ import tiny
 import torch
 from sklearn import linear_model
 
-from nbsp_lib import nets, sac
+from nbsp_lib import nets, sac_continuous
 from nbsp_lib.methods import cotasp
 from nbsp_lib.methods.cotasp import CoTASP, embed, gate, lasso, renewed
 
@@ -33,7 +33,7 @@ class Life(tiny.Life):
         method = method or self.method
         method.before_task(self.agent, task, "evaluate")
         obs = self.replay.gather(torch.arange(20).expand(len(self.seeds), -1))["obs"]
-        return sac.policy(method, self.agent.actor, self.agent.actor.params, obs)
+        return sac_continuous.policy(method, self.agent.actor, self.agent.actor.params, obs)
 
 
 # -- sparse codes ------------------------------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib import nets, sac
+from nbsp_lib import nets, sac_continuous
 from nbsp_lib.evaluate import World
 from nbsp_lib.method import Method
 from nbsp_lib.methods import ewc
 from nbsp_lib.methods.ewc import EWC
+from nbsp_lib.sac_discrete import Categorical
+
+HEAD = sac_continuous.Gaussian(tiny.ACT)
 
 
 def world(agent, method, replay, seeds, purpose=9):
@@ -44,33 +47,46 @@ def by_differences(net, outputs, weights, eps=1e-5):
 
 
 def test_the_fisher_of_the_actor_is_that_of_its_gaussian_by_finite_differences(monkeypatch):
-    """(∂μ)²/σ² + 2 (∂σ)²/σ² from what sac.policy gives out, with σ itself, not its logarithm, differentiated."""
+    """(∂μ)²/σ² + 2 (∂σ)²/σ² from what sac_continuous.policy gives out, with σ itself, not its logarithm, differentiated."""
     monkeypatch.setattr(ewc, "FLOOR", 0.0)
     actor, _, batch = doubled()
     both = lambda: torch.cat([t[:, None] for t in moments()], -1)
 
     def moments():
-        mean, log_std, _ = sac.policy(Method(), actor, actor.params, batch["obs"])
+        mean, log_std, _ = sac_continuous.policy(Method(), actor, actor.params, batch["obs"])
         return mean, log_std.exp()
 
     sigma = moments()[1][:, None]
     want = by_differences(actor, both, torch.cat([sigma ** -2, 2 * sigma ** -2], -1))
-    close(ewc.fisher(Method(), actor, batch), want, rtol=1e-5, atol=1e-9)
+    close(ewc.fisher(Method(), actor, batch, HEAD), want, rtol=1e-5, atol=1e-9)
     assert min(want["w0"].amax(), want["b2"].amin()) > 0
 
 
 def test_the_fisher_of_the_critics_is_the_mean_squared_slope_of_q(monkeypatch):
     monkeypatch.setattr(ewc, "FLOOR", 0.0)
     _, critic, batch = doubled()
-    q = lambda: sac.q_values(Method(), critic, critic.params, batch["obs"], batch["action"])[0]
-    close(ewc.fisher(Method(), critic, batch), by_differences(critic, q, torch.ones(1)), rtol=1e-6, atol=1e-10)
+    q = lambda: sac_continuous.q_values(Method(), critic, critic.params, batch["obs"], batch["action"])[0]
+    close(ewc.fisher(Method(), critic, batch, HEAD), by_differences(critic, q, torch.ones(1)), rtol=1e-6, atol=1e-10)
+
+
+def test_the_fishers_of_discrete_actions_by_finite_differences(monkeypatch):
+    """Σ_a π(a) (∂ log π(a))² of the policy, (∂Q(s, a))² of the executed actions: one network serves as both."""
+    monkeypatch.setattr(ewc, "FLOOR", 0.0)
+    net, _, batch = doubled()
+    head, out = Categorical(2 * tiny.ACT), lambda: Method().forward(net, net.params, batch["obs"][:, None])[0]
+    batch["action"] = torch.arange(14).reshape(2, 7, 1) % 4.0
+    policy = lambda: out().log_softmax(-1)
+    close(ewc.fisher(Method(), net, batch, head), by_differences(net, policy, policy().exp()), rtol=1e-5, atol=1e-9)
+    net.name = "critic"
+    chosen = torch.nn.functional.one_hot(batch["action"].long()[..., 0], 4)[:, None]
+    close(ewc.fisher(Method(), net, batch, head), by_differences(net, out, chosen), rtol=1e-6, atol=1e-10)
 
 
 def test_the_fisher_has_a_floor():
     _, critic, batch = doubled()
     for k in ("w1", "b1"):
         critic.params[k][..., 0] = -1.0                      # a unit that never fires, behind a first layer ≥ 0
-    found = ewc.fisher(Method(), critic, batch)
+    found = ewc.fisher(Method(), critic, batch, HEAD)
     assert all((f >= ewc.FLOOR).all() for f in found.values()) and (found["w1"][..., 0] == ewc.FLOOR).all()
 
 
@@ -118,7 +134,7 @@ def test_fishers_are_added_up_over_task_ends_and_the_anchor_is_the_last_one():
         batch = world(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
         method.after_task(agent, task, world(agent, method, replay, seeds, 20 + task))
         for net in agent.networks:
-            for k, values in ewc.fisher(Method(), net, batch).items():
+            for k, values in ewc.fisher(Method(), net, batch, HEAD).items():
                 sums[f"{net.name}.fisher.{k}"] = sums.get(f"{net.name}.fisher.{k}", 0) + values
     for net in agent.networks:
         for k, p in net.params.items():

@@ -67,6 +67,10 @@ def test_of_many_arms_those_not_run_are_named_and_take_no_room(study):
     matrix, order = results.performances(study)
     figure = figures.r_matrix(matrix, many, study.names, order, "t")
     assert "not run: replay-only, a, b, c, d, e, f" in words(figure) and "replay-only, not run" not in words(figure)
+    table = tables.main_table(study, tables.per_seed(study), repeats=50)
+    figure = figures.metric_points(tables.per_seed(study), table, many, "t")
+    assert "not run: replay-only, a, b, c, d, e, f" in words(figure)
+    assert [label.get_text() for label in figure.get_axes()[0].get_yticklabels()] == ["fine-tuning  2/2", "nbsp  2/2"]
 
 
 def test_signs_of_plasticity_are_points_of_seeds_and_their_means():
@@ -78,6 +82,9 @@ def test_signs_of_plasticity_are_points_of_seeds_and_their_means():
         assert sorted(ax.collections[0].get_offsets()[:, 0]) == want
         assert ax.lines[0].get_xdata()[0] == pytest.approx(np.mean(want))
     assert [label.get_text() for label in first.get_yticklabels()] == ["a", "b  (nothing recorded)"]
+    figure = neuron_figures.health_points(pd.DataFrame(rows), tuple("abcdefg"), "t")
+    assert [label.get_text() for label in figure.get_axes()[0].get_yticklabels()] == ["a"]
+    assert "nothing recorded: b, c, d, e, f, g" in words(figure)
 
 
 def test_spans_are_the_positions(study):

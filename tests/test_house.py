@@ -63,7 +63,7 @@ def test_make_help_lists_every_target():
 
 def test_every_profile_shares_the_one_pipeline():
     profiles = sorted((ROOT / "profiles").iterdir())
-    assert [profile.name for profile in profiles] == ["laptop", "paper", "smoke", "tuning"]
+    assert [profile.name for profile in profiles] == ["laptop", "paper", "pixels", "smoke", "tuning"]
     for profile in profiles:
         assert (profile / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
 
@@ -117,7 +117,8 @@ def test_a_method_is_short():
 def test_training_depends_on_every_module_that_it_imports():
     """In dvc.yaml, so that a change of one trains anew; of these, what decides a run's numbers is in its fingerprint."""
     stage = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]
-    code = "import sys, nbsp_lib.runs, nbsp_lib.ship; print(*(m for m in sys.modules if m.startswith('nbsp_lib.')))"
+    at_need = "nbsp_lib.games, nbsp_lib.sac_discrete, nbsp_lib.envs.atari, nbsp_lib.envs.dmc"
+    code = f"import sys, nbsp_lib.runs, nbsp_lib.ship, {at_need}; print(*(m for m in sys.modules if m.startswith('nbsp_lib.')))"
     imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     imported = imported.stdout.split()
     named = {Path(dep).with_suffix("").as_posix().replace("/", ".") for dep in stage["deps"]}

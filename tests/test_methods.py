@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nbsp_lib import conformance
-from nbsp_lib.conformance import CHECKS, Trial
+from nbsp_lib.conformance import CHECKS, HEADS, Trial
 from nbsp_lib.method import Method
 from nbsp_lib.methods import METHODS
 
@@ -18,7 +18,8 @@ CASES = [pytest.param(check, name, id=f"{name}-{check.__name__}") for name in ME
 
 @pytest.mark.parametrize("check, name", CASES)
 def test_conformance(check, name):
-    assert check(lambda: METHODS[name](**BRISK.get(name, {}))) is None
+    make = lambda: METHODS[name](**BRISK.get(name, {}))
+    assert [check(make, head) for head in HEADS] == [None, None]
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "sac"])
@@ -73,8 +74,8 @@ class Raises(Method):
     (Forgets, conformance.a_run_resumes_exactly, "self.state"), (Branches, conformance.one_graph_serves_all, "torch.compile"),
     (Crosses, conformance.plain_until_the_first_task_end, "forkable"), (Shared, conformance.state_is_per_seed, "leading axis")])
 def test_each_check_finds_what_it_looks_for(broken, check, word):
-    assert word in check(broken)
-    assert check(Method) is None
+    assert word in check(broken, HEADS[0])
+    assert check(Method, HEADS[0]) is None
 
 
 def test_a_hook_that_raises_is_named_with_its_line(capsys):

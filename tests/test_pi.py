@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nbsp_lib import nets, sac
+from nbsp_lib import nets, sac_continuous
 from nbsp_lib.evaluate import World
 from nbsp_lib.method import Method
 from nbsp_lib.methods.pi import PI
@@ -22,8 +22,8 @@ def trained(seeds=(0, 1), injections=2):
 def outputs(agent, method, replay):
     """Mean and log standard deviation of the actor, Q and target Q on rows of the replay."""
     batch = replay.gather(torch.arange(30).expand(len(agent.updates), -1))
-    mean, log_std, _ = sac.policy(method, agent.actor, agent.actor.params, batch["obs"])
-    q = lambda params: sac.q_values(method, agent.critic, params, batch["obs"], batch["action"])[0]
+    mean, log_std, _ = sac_continuous.policy(method, agent.actor, agent.actor.params, batch["obs"])
+    q = lambda params: sac_continuous.q_values(method, agent.critic, params, batch["obs"], batch["action"])[0]
     return {"mean": mean, "log_std": log_std, "q": q(agent.critic.params), "target": q(agent.target)}
 
 

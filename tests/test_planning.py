@@ -8,39 +8,59 @@ from pathlib import Path
 
 import pytest
 import tiny_run
+import torch
 
 from nbsp_lib import pace, planning
-from nbsp_lib.config import distinct, tasks_of
 from nbsp_lib.methods import METHODS
 from nbsp_lib.pace import Rates
+from nbsp_lib.sac import make_agent
+from nbsp_lib.sac_continuous import Gaussian
+from nbsp_lib.sequences import distinct, tasks_of
 from nbsp_lib.train import Cycle
 
 ROOT = Path(__file__).parents[1]
 RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10, start=2.0)
 
 
-@pytest.mark.parametrize("sequence", ["window", "four", "window-close"])
-def test_replay_and_state_are_counted_as_training_makes_them(sequence):
-    train, tasks = tiny_run.profile(store=0.13).train, distinct(tasks_of(sequence))
+@pytest.mark.parametrize("sequence, observation", [("window", None), ("four", None), ("window-close", None),
+                                                   ("boxing-road-runner", "ram"), ("boxing-road-runner", "pixels")])
+def test_replay_and_state_are_counted_as_training_makes_them(sequence, observation):
+    profile = tiny_run.games(observation=observation, store=0.16) if observation else tiny_run.profile(store=0.13)
+    train, tasks = profile.training(sequence), distinct(tasks_of(sequence))
     cycle = Cycle(train, sequence, METHODS["nbsp"](), (0, 1, 2))
-    assert 3 * pace.replay_bytes(train, len(tasks), METHODS["nbsp"]()) == cycle.replay.data.nbytes
+    held = cycle.replay.data.nbytes + (cycle.replay.frames.nbytes if observation == "pixels" else 0)
+    assert 3 * pace.replay_bytes(train, tasks, cycle.method, cycle.agent) == held
     needed = planning.memory(train, tasks, METHODS["nbsp"](), 3)
-    assert needed.replay == cycle.replay.data.nbytes
-    assert needed.state == 2 * sum(t.nbytes for name, t in cycle.tensors().items() if name != "stored")
+    assert needed.replay == held
+    assert needed.state == 2 * sum(t.nbytes for name, t in cycle.tensors().items() if name not in cycle.replay.tensors())
+
+
+def test_the_plan_of_games_is_made_from_games(monkeypatch):
+    """Rates of the real thing, and evaluations counted at the limit on the frames of a game."""
+    made = tiny_run.games()
+    rates = pace.measure(made.atari, "boxing-road-runner", METHODS["nbsp"](), 2, 0.3)
+    assert min(rates.update, rates.play, rates.evaluate) > 0
+    job, = planning.jobs(made, [("boxing-road-runner", "crelu")], (0, 1), 2)
+    positions, games = 4, 1 + 3                                         # the first evaluation, then three of a position
+    assert job.work.played == positions * 200
+    assert job.work.measured == 60 * 2 * 2 * (games + 3 * 3)
 
 
 def test_memory_grows_with_the_population_and_with_what_is_scored():
     profile = tiny_run.profile(layers=(256, 256), scoring_episodes=50, episode=200, envs=4, steps=8000, random_steps=800)
-    one, three = (planning.memory(profile.train, ("a", "b"), METHODS["nbsp"](), size) for size in (1, 3))
+    tasks = ("window-open", "window-close")
+    one, three = (planning.memory(profile.train, tasks, METHODS["nbsp"](), size) for size in (1, 3))
     assert three.work == 3 * one.work > 3 * 12 * 512 * 50 * 200         # float32 activations of an actor and two critics
-    assert planning.memory(profile.train, ("a", "b"), METHODS["sac"](), 3).work < one.work      # scores nothing
+    assert planning.memory(profile.train, tasks, METHODS["sac"](), 3).work < one.work      # scores nothing
     assert three.peak > one.peak > one.base > planning.FIRST_TASK
 
 
 def test_the_footprint_is_one_line_with_replay_and_peak():
     made = tiny_run.profile(steps=20000, store=0.1)
     line = planning.footprint(made, "window", "nbsp", 3)
-    replay = round(3 * pace.replay_bytes(made.train, 2, METHODS["nbsp"]()) / 1e6)
+    tasks, method = ("window-open", "window-close"), METHODS["nbsp"]()
+    agent = make_agent(method, [torch.Generator()], 39, Gaussian(4), tasks, made.train)
+    replay = round(3 * pace.replay_bytes(made.train, tasks, method, agent) / 1e6)
     assert line.startswith(f"window nbsp: seeds together 3, replay {replay} MB on the device, peak memory of a process about ")
     assert "\n" not in line
 

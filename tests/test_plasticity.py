@@ -9,7 +9,7 @@ import tiny_run
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib import neurons, plasticity, sac
+from nbsp_lib import neurons, plasticity, sac_continuous
 from nbsp_lib.method import Method
 
 # one seed, one network, 4 samples of 3 units: always 2, now and then 1, never
@@ -52,14 +52,14 @@ def test_norms_are_of_the_whole_network_and_agree_with_autograd():
         flat = torch.cat([p[:, c].flatten(1) for p in agent.critic.params.values()], 1)
         close(found[f"critic{c}"]["weight_norm"], flat.double().norm(dim=1))
     leaves = {k: p.clone().requires_grad_() for k, p in agent.critic.params.items()}
-    sac.critic_loss(agent, batch, noise[0], method, tiny.SETTINGS)(leaves, ())[0].sum().backward()
+    sac_continuous.critic_loss(agent, batch, noise[0], method, tiny.SETTINGS)(leaves, ())[0].sum().backward()
     for c in (0, 1):
         flat = torch.cat([p.grad[:, c].flatten(1) for p in leaves.values()], 1)
         close(found[f"critic{c}"]["gradient_norm"], flat.double().norm(dim=1))
     leaves = {k: p.clone().requires_grad_() for k, p in agent.actor.params.items()}
-    sac.actor_loss(agent, batch, noise[1], method)(leaves, ())[0].sum().backward()
+    sac_continuous.actor_loss(agent, batch, noise[1], method)(leaves, ())[0].sum().backward()
     close(found["actor"]["gradient_norm"], torch.cat([p.grad.flatten(1) for p in leaves.values()], 1).double().norm(dim=1))
-    hidden = sac.policy(method, agent.actor, agent.actor.params, batch["obs"])[2]
+    hidden = sac_continuous.policy(method, agent.actor, agent.actor.params, batch["obs"])[2]
     close(found["actor"]["fau"], torch.cat([(h > 0).float().mean((1, 2)) for h in hidden], 1).mean(1))
 
 

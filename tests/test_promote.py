@@ -60,7 +60,7 @@ def test_runs_are_copied_then_tables_made_then_expected(place, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "data/checkpoints/window/fine-tuning: nothing finished", "data/checkpoints/window/nbsp: seed 1: 3 of 4",
         "data/expected/evaluate/window.csv: changed", "data/expected/gone.csv: gone", "data/expected/overlap/window.csv: new",
-        "to commit: git add data/checkpoints data/expected dvc.lock"]
+        "to commit: git add data/checkpoints data/expected docs/images dvc.lock"]
     promote.promote(place.profile, GRID, (1, 2))
     assert "data/expected: nothing changed" in capsys.readouterr().out
 

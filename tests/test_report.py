@@ -1,10 +1,13 @@
 """The HTML report."""
 import re
+from pathlib import Path
 
 import nbformat.v4 as v4
 import pytest
 
 from nbsp_lib.report import report, summary
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def notebook(folder, name, *markdown):
@@ -18,14 +21,15 @@ def notebook(folder, name, *markdown):
 
 def test_report_links_its_pages_and_needs_no_network(tmp_path):
     a = notebook(tmp_path, "a", "# What is *one*?\n\nA `first` sentence, say. More.", "See [b](../results/b.ipynb).")
-    b = notebook(tmp_path, "b", "No heading. Only $x^2$ and text.")
+    b = notebook(tmp_path, "b", "No heading. Only $x^2$ and text, `$HOME`.\n\n$$y = \\frac{1}{2}$$")
     report(tmp_path / "site", [a, b])
     site = {path.name: path.read_text() for path in (tmp_path / "site").iterdir()}
     assert sorted(site) == ["a.html", "b.html", "index.html", "style.css"]
     assert "What is one?" in site["index.html"] and "A first sentence, say.<" in site["index.html"]
     assert "7 &lt; 8" in site["a.html"] and 'href="b.html">b<' in site["a.html"]
-    assert "http" not in site["a.html"] + site["index.html"] + site["style.css"]
-    assert "MathJax" in site["b.html"]
+    assert not re.search(r'(src|href)="http', "".join(site.values())) and "<script" not in "".join(site.values())
+    assert "<msup><mi>x</mi><mn>2</mn></msup>" in site["b.html"] and "<mfrac>" in site["b.html"]
+    assert "$HOME" in site["b.html"] and site["b.html"].count("$") == 1                         # formulas leave no dollar behind
     for page in site.values():                                      # every relative link leads to a file of the site
         assert set(re.findall(r'href="([^"#:]+)"', page)) <= set(site)
     report(tmp_path / "again", [a, b])
@@ -40,3 +44,10 @@ def test_report_refuses_two_notebooks_of_one_name(tmp_path):
 
 def test_summary_without_prose():
     assert summary(v4.new_notebook(), "stem") == ("stem", "")
+
+
+def test_formulas_of_the_notebooks_leave_no_latex_behind(tmp_path):
+    """A command that the translation does not know would stand in the page as it is written."""
+    report(tmp_path, sorted((ROOT / "notebooks").glob("*/*.ipynb")))
+    formulas = [found for path in tmp_path.glob("*.html") for found in re.findall(r"<math.*?</math>", path.read_text())]
+    assert len(formulas) > 50 and not [found for found in formulas if "\\" in found]

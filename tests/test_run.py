@@ -157,3 +157,10 @@ time.sleep(0 if {deaf} else 4)
     process.terminate()
     assert process.wait(timeout=60) == 143
     assert (tmp_path / "saved").exists() and (tmp_path / "told again").exists() == deaf
+
+
+def test_a_kernel_that_is_done_and_does_not_end_is_not_waited_for(tmp_path):
+    """One with a thread of its own, say: seconds, not PATIENCE."""
+    source, target = write(tmp_path, "# %%\nimport threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n")
+    process = subprocess.run([sys.executable, "-m", "nbsp_lib.run", source, str(target)], check=False, timeout=40)
+    assert process.returncode == 0 and target.exists()

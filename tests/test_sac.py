@@ -12,7 +12,7 @@ from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 from torch.testing import assert_close as close
 
-from nbsp_lib import nets, sac
+from nbsp_lib import nets, sac, sac_continuous
 from nbsp_lib.method import Method
 from nbsp_lib.methods.nbsp import NBSP
 
@@ -156,21 +156,21 @@ def test_log_probability_is_that_of_the_transformed_distribution():
     with default_dtype(torch.float64):
         torch.manual_seed(0)
         agent, params, obs, noise, mean, std = policy_and_noise()
-        action, log_p, _ = sac.act(Method(), agent.actor, params, obs, noise)
+        action, log_p, _ = sac_continuous.act(Method(), agent.actor, params, obs, noise)
         close(action, torch.tanh(mean + std * noise))
         want = TransformedDistribution(Normal(mean, std), TanhTransform()).log_prob(action).sum(-1, keepdim=True)
         close(log_p, want, rtol=1e-8, atol=1e-8)
         # and by the definition of a density: the slope of P(action ≤ a), which knows nothing of tanh's derivative
         below, above = (Normal(mean, std).cdf(torch.atanh(action + e)) for e in (-1e-6, 1e-6))
         close(((above - below) / 2e-6).prod(-1, keepdim=True), log_p.exp(), rtol=1e-4, atol=1e-8)
-        close(sac.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean), rtol=1e-12, atol=0)
+        close(sac_continuous.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean), rtol=1e-12, atol=0)
 
 
 def test_log_probability_stays_finite_where_the_action_rounds_to_one():
     torch.manual_seed(0)
     agent, params, obs, noise, _, _ = policy_and_noise(scale=8.0)
     params = {k: t.requires_grad_() for k, t in params.items()}
-    action, log_p, _ = sac.act(Method(), agent.actor, params, obs, noise)
+    action, log_p, _ = sac_continuous.act(Method(), agent.actor, params, obs, noise)
     assert (action.abs() == 1).any() and torch.isfinite(log_p).all()
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(log_p.sum(), list(params.values())))
 

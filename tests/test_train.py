@@ -204,9 +204,18 @@ def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
     assert extra == {"sac": set(), "nbsp": {"nbsp"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
 
 
+@pytest.mark.parametrize("arm", ["packnet", "cotasp"])
+def test_a_method_that_asks_is_told_what_is_played(arm, tmp_path):
+    """Both keep the policy of an earlier task as it was, so its return, from mean actions, does not change any more."""
+    curves = pd.read_csv(tiny_run.train(tmp_path, arm=arm) / "curves.csv")
+    first = curves[curves.task == "window-open"]["return"].to_numpy()
+    assert len(set(first[3:])) == 1 and len(set(first[:4])) == 4            # position 2, and the last of position 1
+    assert curves[curves.task == "window-close"]["return"].nunique() > 3
+
+
 def test_streams_of_seeds_and_purposes_differ():
     first = [torch.rand(4, generator=g).tolist() for seed in range(3) for g in generators(seed).values()]
-    assert len(first) == 30 and len({tuple(x) for x in first}) == 30
+    assert len(first) == 33 and len({tuple(x) for x in first}) == 33
 
 
 @pytest.mark.parametrize("rounds, evaluations", [(4, 3), (4, 4), (20, 4), (7, 3), (100, 20)])

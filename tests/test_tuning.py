@@ -8,8 +8,9 @@ import pytest
 import synthetic
 
 from nbsp_lib import results, tuning
-from nbsp_lib.config import distinct, load_profile, tasks_of
+from nbsp_lib.config import load_profile
 from nbsp_lib.methods import METHODS
+from nbsp_lib.sequences import distinct, tasks_of
 
 ROOT = Path(__file__).parents[1]
 TUNING = load_profile(ROOT / tuning.PROFILE)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib import sac
+from nbsp_lib import sac, sac_continuous
 from nbsp_lib.evaluate import World
 from nbsp_lib.replay import Replay
 
@@ -25,9 +25,9 @@ def generators(seeds, purpose):
 def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
     """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task; tasks: of the positions."""
     settings = SimpleNamespace(**vars(SETTINGS) | {"layers": layers})
-    agent = sac.make_agent(method, generators(seeds, 1), OBS, ACT, tasks, settings, device)
+    agent = sac.make_agent(method, generators(seeds, 1), OBS, sac_continuous.Gaussian(ACT), tasks, settings, device)
     tasks = agent.tasks
-    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device, method.columns(ACT))
+    replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device, method.columns(agent))
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]].tanh_()
     replay.data[..., replay.columns["done"]] = 0.0

@@ -17,14 +17,22 @@ def profile(**train):
     made = load_profile(SMOKE)
     small = {"steps": 400, "random_steps": 100, "envs": 2, "episode": 50, "layers": (16, 16), "batch": 16, "store": 0.1,
              "evaluations": 3, "episodes": 2, "final_episodes": 2, "scoring_episodes": 2, "updates_per_step": 0.5}
-    return replace(made, train=replace(made.train, **small | train))
+    return replace(made, train=replace(made.train, **small | train), dmc=replace(made.dmc, **small | {"episode": 50}))
 
 
-def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, **how):
+def games(**train):
+    """Atari: 200 steps per position in 4 rounds, games of at most 60 steps that go on from round to round."""
+    made = profile()
+    small = {"steps": 200, "random_steps": 50, "envs": 2, "episode": 25, "layers": (16, 16), "batch": 16, "store": 0.1,
+             "evaluations": 3, "frames": 240, "noops": 4, "moments": 40, "updates_per_step": 0.5}
+    return replace(made, atari=replace(made.atari, **small | train))
+
+
+def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, sequence=SEQUENCE, **how):
     """Train and ship under `folder`; where the results are."""
     folder, made = Path(folder), made or profile()
-    train_run(made, SEQUENCE, arm, seeds, positions=positions, root=folder / "state", **how)
-    ship(made, SEQUENCE, arm, seeds, folder / "out", root=folder / "state")
+    train_run(made, sequence, arm, seeds, positions=positions, root=folder / "state", **how)
+    ship(made, sequence, arm, seeds, folder / "out", root=folder / "state")
     return folder / "out"
 
 
