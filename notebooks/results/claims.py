@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -25,8 +33,9 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib import claims, ledger, results, tables
-from nbsp_lib.config import load_profile, tasks_of
+from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
+from nbsp_lib.sequences import tasks_of
 
 enter_repository()
 profile = load_profile(params_file)

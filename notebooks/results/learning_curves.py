@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -38,6 +46,7 @@ profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 curves = study.table("curves")
 results.write_csv(curves, f"{out}/learning_curves.csv")
+print(f"performance, wherever this page says success: {study.unit}")
 results.accounting(study)
 
 # %% [markdown]
@@ -61,8 +70,8 @@ swing.round(3)
 # environment steps, uniform random ones at the start of each position included.
 
 # %%
-title = study.title("Success on every task through the cycle")
-figure = figures.learning_curves(curves, study.arms, study.names, title)
+title = study.title(f"{study.unit.capitalize()} on every task through the cycle")
+figure = figures.learning_curves(curves, study.arms, study.names, title, unit=study.unit)
 Image(results.save_figure(figure, out, "learning_curves"))
 
 # %% [markdown]

@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -42,6 +50,7 @@ from nbsp_lib.files import enter_repository
 enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
+print(f"performance, wherever this page says success: {study.unit}")
 results.accounting(study)
 
 # %% [markdown]
@@ -78,6 +87,7 @@ Markdown(text)
 # Above, an episode counts as a success if the goal was reached at any of its steps, as in Continual World. An agent that
 # reaches the goal and leaves it again counts as well. The stricter reading asks for success at the last step of the
 # episode. Where the two tables rank the arms differently, the difference between the arms is in how they hold the goal.
+# (Of Atari games, whose performance is the return of the whole game, both tables are the same.)
 
 # %%
 _, last_table, last_text = table_of("success_last", "main_table_last_step")
@@ -104,7 +114,7 @@ Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
 
 # %%
 text = f"What every arm knows, loses and learns in {max(common, 1)} of {len(study.tasks)} positions"
-figure = figures.metric_points(common_values, common_table, study.arms, study.title(text))
+figure = figures.metric_points(common_values, common_table, study.arms, study.title(text), study.unit)
 Image(results.save_figure(figure, out, "main_table"))
 
 # %% [markdown]

@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -24,10 +32,10 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 # On 2048 recent rows of the task in training, with $h$ the activations of a hidden layer of $W$ units and
 # $\sigma_k$ the singular values of those of the last hidden layer:
 #
-# $$s_i = \frac{\overline{|h_i|}}{\frac{1}{W} \sum_j \overline{|h_j|}} \qquad
+# $$s_i = \frac{\operatorname{mean} |h_i|}{\frac{1}{W} \sum_j \operatorname{mean} |h_j|} \qquad
 # \mathrm{dormant} = \text{share with } s_i \le 0.025 \qquad
-# \mathrm{FAU} = \overline{1[h_i > 0]} \qquad
-# \mathrm{srank} = \min \Big\{ k : \sum_{j \le k} \sigma_j \ge 0.99 \sum_j \sigma_j \Big\}$$
+# \mathrm{FAU} = \operatorname{mean} \, 1[h_i > 0] \qquad
+# \mathrm{srank} = \min \left\{ k : \sum_{j \le k} \sigma_j \ge 0.99 \sum_j \sigma_j \right\}$$
 #
 # and the norms of all weights and of the gradient of the network's own loss. Runs that were shipped before these
 # were recorded have none; they are named below.

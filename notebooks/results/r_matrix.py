@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -38,6 +46,7 @@ enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence)
 results.write_csv(study.table("R"), f"{out}/r_matrix.csv")
+print(f"performance, wherever this page says success: {study.unit}")
 results.accounting(study)
 
 # %% [markdown]
@@ -50,8 +59,8 @@ results.accounting(study)
 
 # %%
 matrix, order = results.performances(study)
-title = study.title("Success on each task after each position (frame: the task just trained)")
-figure = figures.r_matrix(matrix, study.arms, study.names, order, title)
+title = study.title(f"{study.unit.capitalize()} on each task after each position (frame: the task just trained)")
+figure = figures.r_matrix(matrix, study.arms, study.names, order, title, study.unit)
 Image(results.save_figure(figure, out, "r_matrix"))
 
 # %% [markdown]

@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -64,7 +72,7 @@ means.round(3)
 # thick bar is the mean over agents. Agents of one seed are not independent of each other: count seeds, not lines.
 
 # %%
-figure = neuron_figures.silencing(silenced, study.title("Success with actor neurons silenced"))
+figure = neuron_figures.silencing(silenced, study.title(f"{study.unit.capitalize()} with actor neurons silenced"), study.unit)
 Image(results.save_figure(figure, out, "silencing"))
 
 # %% [markdown]

@@ -1,5 +1,13 @@
 # ---
 # jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -30,12 +38,15 @@ import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib import figures, results, tables
-from nbsp_lib.config import distinct, load_profile, tasks_of
+from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
+from nbsp_lib.performance import NORMALISED, SUCCESS, unit
+from nbsp_lib.sequences import distinct, tasks_of
 
 enter_repository()
 profile = load_profile(params_file)
 asked = [task for name in (*profile.grid.sequences, *profile.grid.references) for task in tasks_of(name)]
+games, asked = ([task for task in asked if (unit(task) != SUCCESS) == wanted] for wanted in (True, False))
 alone = {task: results.read_alone(profile, task) for task in distinct(asked)}
 final = tables.gate(alone)
 results.write_csv(final, f"{out}/training_gate.csv")
@@ -64,6 +75,19 @@ figure = figures.training_gate(final, gate, title)
 Image(results.save_figure(figure, out, "training_gate"))
 
 # %% [markdown]
+# ## Tasks without success
+#
+# Atari games and the tasks of the DeepMind Control Suite have no success and no natural gate. Of a game it can be asked whether
+# the learner plays better than chance: the human-normalised return is 0 for random play and 1 for a human tester. Of the
+# others, the mean reward of a step lies between 0 and 1. One row a task and seed, the mean of the last three evaluations.
+
+# %%
+played = tables.gate({task: results.read_alone(profile, task) for task in distinct(games)})
+played["performance"] = [unit(task) for task in played.task]
+results.write_csv(played, f"{out}/training_gate_returns.csv")
+played.round(3)
+
+# %% [markdown]
 # ## Conclusion
 #
 # Computed from the values. A task that fails the gate is not excluded from any table; its numbers say less about forgetting.
@@ -71,4 +95,7 @@ Image(results.save_figure(figure, out, "training_gate"))
 # %%
 passed = final.assign(passed=final.value >= gate).groupby("task", sort=False).agg(passed=("passed", "sum"), seeds=("seed", "count"))
 lines = [f"- {task}: {row.passed} of {row.seeds} seeds pass the gate." if row.seeds else f"- {task}: not run." for task, row in passed.iterrows()]
+for task, rows in played.dropna(subset="value").groupby("task", sort=False):
+    said = f"{(rows.value > 0).sum()} of {len(rows)} seeds play better than chance" if unit(task) == NORMALISED else "no gate"
+    lines.append(f"- {task}: {said}; {unit(task)} {', '.join(f'{value:.2f}' for value in rows.value)}.")
 Markdown("\n".join(lines) or "The profile names no single tasks.")
