@@ -12,17 +12,17 @@ from benchmarks import common
 from benchmarks.plain_sac import Script
 from benchmarks.updates import MEDIUM
 from nbsp_lib import evaluate, train
-from nbsp_lib.config import distinct, tasks_of
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
 from nbsp_lib.methods import METHODS
 from nbsp_lib.planning import work_from
 from nbsp_lib.replay import Replay
+from nbsp_lib.sequences import distinct, tasks_of
 
 PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an update every second step"}
 POPULATIONS = (1, 3)          # seeds in a process of ours
 EPISODE = 25                  # steps of our episodes while measuring: a portion must be short; quick: 3
 # Our parts: the functions in which their time is spent, as the library calls them. Gathering a batch is sampling.
-PARTS = {"act": [(train, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
+PARTS = {"act": [(train.Cycle, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
          "sample": [(train.Cycle, "draws"), (train.Cycle, "learn"), (Replay, "gather")], "update": [(train, "update")]}
 
 
