@@ -45,12 +45,18 @@ def difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[float, str]
     return worst
 
 
-def machine():
-    """What bytes depend on besides this repository: the processor, the system, the version of Python."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
-    return {"cpu": names[0] if names else platform.processor(), "system": platform.system(),
-            "python": ".".join(platform.python_version_tuple()[:2])}
+def machine(cpuinfo="/proc/cpuinfo"):
+    """What bytes depend on besides this repository: processor, vector instructions, system with its C library, Python.
+
+    Processors of one name differ in their instructions, and run.json holds the whole version of Python.
+    """
+    text = Path(cpuinfo).read_text() if Path(cpuinfo).exists() else ""
+    known = dict(re.findall(r"^(.*?)\s*: (.*)", text, re.MULTILINE))
+    name, family, model = (known.get(key, "") for key in ("model name", "cpu family", "model"))
+    flags = known.get("flags", "").split()
+    return {"cpu": f"{name}, family {family}, model {model}" if name else platform.processor(),
+            "vectors": [flag for flag in ("avx2", "avx512f") if flag in flags],
+            "system": " ".join((platform.system(), *platform.libc_ver())), "python": platform.python_version()}
 
 
 def reference(expected):

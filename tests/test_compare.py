@@ -1,5 +1,6 @@
 """Regenerated against expected tables: same bytes at home, a tolerance elsewhere, rerolled tables only reported there."""
 import json
+import platform
 
 import pandas as pd
 import pytest
@@ -73,3 +74,19 @@ def test_missing_tables_texts_and_columns_differ_everywhere(folders):
 
 def test_nothing_to_compare_with_is_an_error(tmp_path, capsys):
     assert compare.main([str(tmp_path), str(tmp_path)]) == 2 and "no tables" in capsys.readouterr().err
+
+
+def test_processors_of_one_name_are_told_apart(tmp_path):
+    """Virtual machines call many processors 'AMD EPYC', and these do not add numbers up in the same order."""
+    known = {}
+    for family, flags in (("23", "fpu avx2"), ("25", "fpu avx2 avx512f avx512bw")):
+        core = f"processor\t: 0\ncpu family\t: {family}\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nflags\t\t: {flags}\n\n"
+        (tmp_path / family).write_text(core * 2)
+        known[family] = compare.machine(tmp_path / family)
+    assert known["23"]["cpu"] == "AMD EPYC, family 23, model 1" and known["23"]["vectors"] == ["avx2"]
+    assert known["25"]["cpu"] == "AMD EPYC, family 25, model 1" and known["25"]["vectors"] == ["avx2", "avx512f"]
+    assert known["25"]["python"] == platform.python_version()
+
+
+def test_a_system_without_cpuinfo_has_a_description(tmp_path):
+    assert compare.machine(tmp_path / "none") == compare.machine() | {"cpu": platform.processor(), "vectors": []}
