@@ -111,6 +111,7 @@ def engine():
     About one kernel in a hundred does not heed the request."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
+    from papermill.log import logger
 
     class Client(PapermillNotebookClient):
         def papermill_execute_cells(self):
@@ -120,7 +121,8 @@ def engine():
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, **others):
-            return Client(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, config=config).execute()
+            client = Client(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, config=config, log=logger)
+            return client.execute()
 
     return Engine
 
