@@ -14,7 +14,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.nbsp-installed
 # dvc starts its stages with the `python` it finds first
 export PATH := $(abspath $(VENV)/bin):$(PATH)
-DVC := $(PY) -m dvc
+# two profiles may run at once: each waits for the other's moments with the record
+DVC := $(PY) -m dvc --wait-for-lock
 
 .PHONY: help setup reproduce test lab train smoke lint clean
 
