@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nbsp_lib.files import write_atomic
+from nbsp_lib.performance import performance
 
 
 class Bar:
@@ -37,21 +38,33 @@ class Bar:
         done, spent = self.done(cycle), time.monotonic() - self.began
         rate = (int(cycle.agent.updates[0]) - self.updates) / spent
         left = spent / max(done - self.first, 1) * (self.total - done)
-        newest = {row["task"]: row["success"] for row in cycle.tables["curves"][0][-len(cycle.tasks):]}
-        ret = cycle.tables["curves"][0][-1]["return"] if cycle.tables["curves"][0] else 0.0
-        self.tqdm.set_postfix_str(f"{' '.join(f'{t} {s:.2f}' for t, s in newest.items())} return {ret:.0f} {rate:.0f} updates/s",
-                                  refresh=False)
-        self.tqdm.update(done - self.tqdm.n)
-        report = {"label": self.label, "done": done, "total": self.total, "success": newest, "return": ret,
+        rows = cycle.tables["curves"][0][-len(cycle.tasks):]        # the newest evaluation of the first seed
+        report = {"label": self.label, "done": done, "total": self.total,
+                  "performance": {row["task"]: shown(row, cycle.train.episode) for row in rows},
+                  "return": next((row["return"] for row in rows if row["task"] == row["training_task"]), 0.0),
                   "updates_per_s": round(rate, 1), "seconds_left": round(left), "time": time.time(), "pid": os.getpid()}
+        self.tqdm.set_postfix_str(f"{learnt(report)} {rate:.0f} updates/s", refresh=False)
+        self.tqdm.update(done - self.tqdm.n)
         for state in self.states:
             write_atomic(state.folder / "progress.json", json.dumps(report))
 
 
+def shown(row, episode):
+    """The performance of a row of curves.csv; of a game without published scores, its return."""
+    try:
+        return float(performance(row["task"], row["success"], row["return"], episode))
+    except ValueError:
+        return row["return"]
+
+
+def learnt(report):
+    """The performance on every task (see performance.py), and the return on the task in training."""
+    return " ".join([*(f"{task} {value:.2f}" for task, value in report["performance"].items()), f"return {report['return']:.0f}"])
+
+
 def line(report):
     """One report of a progress.json as a line of text."""
-    success = " ".join(f"{task} {share:.2f}" for task, share in report["success"].items())
-    return (f"{report['label']}: {report['done']} of {report['total']} rounds, {success}, return {report['return']:.0f}, "
+    return (f"{report['label']}: {report['done']} of {report['total']} rounds, {learnt(report)}, "
             f"{report['updates_per_s']:.0f} updates/s, {report['seconds_left'] / 60:.0f} min left")
 
 

@@ -254,7 +254,7 @@ def test_status_tells_what_is_alive_from_what_is_not(place, capsys):
     """Running, stalled, stopped, damaged and missing; a clock that jumps makes no nonsense."""
     run = jobs.cell(place, "window", "nbsp")
     states, report = states_of(run, range(5)), Path("progress.json")
-    words = ('{"label": "window nbsp seed 0", "done": 5, "total": 16, "success": {"window-open": 0.5}, "return": 7.0, '
+    words = ('{"label": "window nbsp seed 0", "done": 5, "total": 16, "performance": {"window-open": 0.5}, "return": 7.0, '
              '"updates_per_s": 50.0, "seconds_left": 120, "time": 0, "pid": 1}')
     for seed in range(4):
         states[seed].folder.mkdir(parents=True)
@@ -268,7 +268,7 @@ def test_status_tells_what_is_alive_from_what_is_not(place, capsys):
                 os.utime(path, (time.time() - age,) * 2)
         (states[3].folder / "state.json").write_text("{")
         found = {each.seed: (each.kind, each.words) for each in status.standings(place, [("window", "nbsp")], range(5))}
-        assert found[0] == ("running", "5 of 16 rounds, window-open 0.50, return 7, 50 updates/s, 2 min left")
+        assert found[0] == ("running", "5 of 16 rounds, window-open 0.50 return 7, 50 updates/s, 2 min left")
         assert found[1][0] == "stalled" and found[1][1].startswith("no sign of life for 20 min, 5 of 16 rounds")
         assert found[2] == ("stopped", "") and found[4] == ("missing", "")
         assert found[3][0] == "failed" and str(states[3].folder / "state.json") in found[3][1]

@@ -1,4 +1,5 @@
 """What tables call performance, on each benchmark; forward transfer without an upper bound; filters and their maps by hand."""
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nbsp_lib import figures, filters, metrics
+from nbsp_lib import figures, filters, metrics, progress
 from nbsp_lib.games import Games
 from nbsp_lib.performance import NORMALISED, SHARE, SUCCESS, performance, performed, unit
 from nbsp_lib.results import trained_profile
@@ -22,6 +23,23 @@ def test_performance_by_hand():
     assert performed(frame, 250).success.tolist() == performed(frame, 250).success_last.tolist() == pytest.approx([1.0, 0.0])
     window = pd.DataFrame({"task": ["window-open"], "return": [3.0], "success": [0.2], "success_last": [0.1]})
     assert performed(window, 200) is window
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ([("boxing", float("nan"), 6.1), ("road-runner", float("nan"), 11.5)], "boxing 0.50 road-runner 0.00 return 12"),
+    ([("cartpole-balance", float("nan"), 125.0), ("cartpole-swingup", float("nan"), 50.0)],
+     "cartpole-balance 0.50 cartpole-swingup 0.20 return 50"),
+    ([("window-open", 0.4, 900.0), ("window-close", 0.2, 300.0)], "window-open 0.40 window-close 0.20 return 300"),
+    ([("boxing", float("nan"), 12.1), ("adventure", float("nan"), -1.0)], "boxing 1.00 adventure -1.00 return -1")])
+def test_whoever_watches_sees_the_performance_and_the_file_is_json(tmp_path, rows, said):
+    """The second task is in training. There are no published scores of Adventure."""
+    rows = [{"task": task, "training_task": rows[1][0], "success": success, "return": gained} for task, success, gained in rows]
+    cycle = SimpleNamespace(rounds=8, position=1, round=0, tasks=[row["task"] for row in rows], tables={"curves": [rows]},
+                            agent=SimpleNamespace(updates=[0]), train=SimpleNamespace(episode=250))
+    with progress.Bar(cycle, [SimpleNamespace(folder=tmp_path)], 2, "pair seed 0") as bar:
+        bar(cycle)
+    report = json.loads((tmp_path / "progress.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert progress.line(report) == f"pair seed 0: 8 of 16 rounds, {said}, 0 updates/s, 0 min left"
 
 
 def test_forward_transfer_without_a_bound_is_the_difference_of_areas():
