@@ -61,10 +61,11 @@ numbers[numbers.whole].drop(columns=["positions", "whole"]).round(3)
 # %% [markdown]
 # ## From numbers to comparisons
 #
-# A claim is a list of comparisons: this arm has more ASR, or less FM, than that one. Seeds are paired, because two arms of
-# one seed share their first position. `mean` is the average paired difference, positive where it agrees with the claim,
-# with a 95 % bootstrap interval from `low` to `high`. Fewer than five seeds cannot carry more than an indication, whatever
-# the interval says.
+# A claim is a list of comparisons: this arm has more ASR, or less FM, than that one. Seeds are paired: two arms of one
+# seed start from the same weights and goals, and those that only begin to differ at the first task end share their first
+# position if the same library trained them on the same kind of machine (column `first` above). `mean` is the average paired
+# difference, positive where it agrees with the claim, with a 95 % bootstrap interval from `low` to `high`. Fewer than five
+# seeds cannot carry more than an indication, whatever the interval says.
 #
 # The outcome of a comparison is *yes* (large enough, interval above zero), *leaning* (large enough, interval not), *no*,
 # *contrary* (the opposite is established), *void* (the other arm forgets little because it learned little), or *missing*

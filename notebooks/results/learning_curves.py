@@ -78,7 +78,8 @@ Image(results.save_figure(figure, out, "learning_curves"))
 # ## Conclusion
 #
 # Computed from the curves: how much of the first task is left at the end of the second position, arm by arm, as the mean of
-# the three last evaluations of that position. At the end of the first position all arms that start neutral are equal.
+# the three last evaluations of that position. At the end of the first position all arms that start neutral are equal, if the
+# same library trained them on the same kind of machine.
 
 # %%
 matrix, order = results.performances(study)
