@@ -131,23 +131,11 @@ def test_population_of_three_is_three_populations_of_one(kind):
 @KIND
 def test_one_full_graph_serves_every_task(kind):
     fill, obs, layers = KINDS[kind]
-    def trained(update):
-        method, seeds = NBSP(replay_every=3), (0, 1)
-        agent, replay = made(method, seeds, obs, layers), fill(seeds)
-        addresses = [t.data_ptr() for t in (agent.tensors() | method.state).values()]
-        learn(agent, replay, method, seeds, 4, update=update)
-        method.after_task(agent, 0, tiny.random_world(agent, seeds))
-        learn(agent, replay, method, seeds, 4, purpose=4, update=update)
-        assert addresses == [t.data_ptr() for t in (agent.tensors() | method.state).values()]
-        return tiny.everything(agent, method)
+    def make(seeds):
+        method = NBSP(replay_every=3)
+        return method, made(method, seeds, obs, layers), fill(seeds)
 
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
-        compiled = trained(torch.compile(sac.update, backend="aot_eager", fullgraph=True))
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    close(compiled, trained(sac.update), rtol=1e-4, atol=1e-5)
-    torch._dynamo.reset()
+    tiny.assert_one_full_graph(make, learn, 4, rtol=1e-4, atol=1e-5)
 
 
 def policy_of(logits):

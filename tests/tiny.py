@@ -116,6 +116,31 @@ class Life:
         self.position += 1
 
 
+def assert_one_full_graph(make, learn, updates, rtol, atol):
+    """torch.compile traces the whole update unbroken, once, task ends included, and learns what eager code does.
+
+    make(seeds) -> method, agent, replay; learn: as `learn` above, called with that many updates before the
+    task end and after it. No tensor may move.
+    """
+    def trained(update):
+        seeds = (0, 1)
+        method, agent, replay = make(seeds)
+        addresses = [t.data_ptr() for t in (agent.tensors() | method.state).values()]
+        learn(agent, replay, method, seeds, updates, update=update)
+        method.after_task(agent, 0, random_world(agent, seeds))
+        learn(agent, replay, method, seeds, updates, purpose=4, update=update)
+        assert addresses == [t.data_ptr() for t in (agent.tensors() | method.state).values()]
+        return everything(agent, method)
+
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
+        compiled = trained(torch.compile(sac.update, backend="aot_eager", fullgraph=True))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    torch.testing.assert_close(compiled, trained(sac.update), rtol=rtol, atol=atol)
+    torch._dynamo.reset()
+
+
 def gradients_beside_cubes(net, method):
     """Gradients by name of Σ θ³ and the method's penalty: 3 θ² and whatever the penalty adds."""
     loss = lambda params, probe: (sum((p ** 3).flatten(1).sum(1) for p in params.values()), None)
