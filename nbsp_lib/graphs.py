@@ -14,11 +14,11 @@ def captured(function, state, examples):
     kept = {k: t.clone() for k, t in state.items()}
     compiled, side, graph = torch.compile(function, fullgraph=True, dynamic=False), torch.cuda.Stream(), torch.cuda.CUDAGraph()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side), torch._dynamo.config.patch(trace_autograd_ops=True):
+    with torch.cuda.stream(side):
         for _ in range(3):
             compiled(*inputs)
     torch.cuda.current_stream().wait_stream(side)
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=side):
         outputs = compiled(*inputs)
     for k, t in state.items():
         t.copy_(kept[k])

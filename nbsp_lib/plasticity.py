@@ -27,7 +27,11 @@ def ranks(features):
     srank (Kumar et al. 2021): the fewest singular values whose sum is at least 0.99 of them all. Effective rank (Roy &
     Vetterli 2007): exp of the entropy of the singular values as shares. Both 0 for features that are all zero.
     """
-    values = torch.linalg.svdvals(features.double())                         # [P, C, min(B, W)], falling
+    features = features.double()
+    if features.is_cuda:       # one singular value problem after another there; of a Gram matrix, all at once, to about 1e-7
+        values = torch.linalg.eigvalsh(features.mT @ features).clamp_min(0).sqrt().flip(-1)
+    else:
+        values = torch.linalg.svdvals(features)                              # [P, C, min(B, W)], falling
     total = values.sum(-1, keepdim=True)
     share = values / total.clamp_min(1e-300)
     srank = (share.cumsum(-1) < 0.99 - 1e-12).sum(-1) + 1

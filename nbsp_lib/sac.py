@@ -96,12 +96,18 @@ def gradients(net, loss_fn, probe=(), addition=0.0):
     loss_fn(params, probe) -> (loss [P], aux); addition(params) -> [P], added to the loss. blame = dL/d(hidden), a list like
     the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
     """
+    def total(leaves, probe):
+        loss, aux = loss_fn(leaves, probe)
+        return (loss + (addition(leaves) if callable(addition) else addition)).sum(), aux
+
+    if torch.compiler.is_compiling():                # torch 2.11 cannot trace requires_grad_
+        (grads, blame), aux = torch.func.grad(total, (0, 1), has_aux=True)(dict(net.params), list(probe))
+        return grads, blame, aux
     leaves = {k: p.detach().requires_grad_() for k, p in net.params.items()}
     probe = [zeros.detach().requires_grad_() for zeros in probe]
     with torch.enable_grad():
-        loss, aux = loss_fn(leaves, probe)
-        total = (loss + (addition(leaves) if callable(addition) else addition)).sum()
-    grads = torch.autograd.grad(total, [*leaves.values(), *probe], materialize_grads=True)
+        loss, aux = total(leaves, probe)
+    grads = torch.autograd.grad(loss, [*leaves.values(), *probe], materialize_grads=True)
     return dict(zip(leaves, grads)), list(grads[len(leaves):]), aux
 
 

@@ -134,7 +134,7 @@ def assert_one_full_graph(make, learn, updates, rtol, atol):
 
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
+    with torch._dynamo.config.patch(error_on_recompile=True):
         compiled = trained(torch.compile(sac.update, backend="aot_eager", fullgraph=True))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     torch.testing.assert_close(compiled, trained(sac.update), rtol=rtol, atol=atol)
