@@ -92,7 +92,8 @@ class Trial:
         self.begin()
 
     def tensors(self):
-        return self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()} | {"rows": self.replay.data}
+        return self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()} | {
+            "rows": self.replay.data, "counts": self.replay.counts}
 
     def copy(self):
         return {k: t.clone() for k, t in self.tensors().items()}

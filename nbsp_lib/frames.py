@@ -53,6 +53,8 @@ class Frames:
     def unlog(self, p, rows):
         """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
         n, pixels = len(rows), self.frames[0, 0].numel()
+        if not n:
+            return
         rows = torch.from_numpy(rows)
         self.frames[p, :n] = rows[:, :pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
         self.data[p, :n, :rows.shape[1] - pixels // 4] = rows[:, pixels // 4:]

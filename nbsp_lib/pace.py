@@ -90,7 +90,7 @@ def measure(train, sequence, method, size, seconds):
     rows, agent = player.replay, snapshot(player.agent)
     evaluated, count = evaluation(short, player, task, agent, method)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
-    rows.seen, rows.tasks = rows.capacity, [0] if rows.part else []
+    rows.seen, rows.tasks, rows.counts[:] = rows.capacity, [0] if rows.part else [], rows.part
     env = player.make(task, player.seeds, short.envs, short.episode)
 
     def round_():

@@ -20,8 +20,8 @@ from nbsp_lib.runs import states_of, train_run
 from nbsp_lib.strict import read_yaml
 
 ROOT = Path(__file__).parents[1]
-TINY = {"steps": 80, "random_steps": 20, "envs": 2, "episode": 10, "layers": [8, 8], "batch": 16, "evaluations": 3, "episodes": 1,
-        "final_episodes": 2, "scoring_episodes": 3}
+TINY = {"steps": 80, "random_steps": 20, "envs": 2, "episode": 10, "layers": [8, 8], "batch": 16, "evaluations": 3, "episodes": 4,
+        "mastery": None, "scoring_episodes": 3}
 GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],
         "alone": ["fine-tuning"], "neurons": [], "learn": []}
 FIXED = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10)

@@ -69,7 +69,15 @@ BAD = [
     ({"train.goal": "sucess"}, 'train.goal: unknown value "sucess", nearest valid name: "success"'),
     ({"train.store": 1.5}, "train.store: 1.5 must be in [0, 1]"),
     ({"train.episode": 501}, "train.episode: 501 must be in 1..500, Meta-World's limit"),
-    ({"train.final_episodes": 51}, "train.final_episodes: 51 must be in 1..50, one per goal"),
+    ({"train.final_episodes": 50}, 'train.final_episodes: unknown key "final_episodes", nearest valid name: "scoring_episodes"'),
+    ({"train.episodes": 51}, "train.episodes: 51 must be in 3..50, one per goal, so that each of three evaluations has one"),
+    ({"train.mastery": 1.5}, "train.mastery: 1.5 must be in (0, 1], or null"),
+    ({"train.mastery": [0.9, 0]}, "train.mastery: 0.0 must be in (0, 1], or null"),
+    ({"train.mastery": []}, "train.mastery: an empty list, expected a value for each position"),
+    ({"train.steps": [160000, 4800, 8000]}, "train.random_steps: 4800 leaves none of 4800 steps to learn in"),
+    ({"train.steps": [160000, 8001]}, "train.steps: 8001 is no multiple of envs * episode = 800"),
+    ({"train.steps": [160000, "x"]}, "train.steps[1]: 'x' is a str, expected int"),
+    ({"atari.mastery": 0.9}, "atari.mastery: games have no success, expected null"),
     ({"train.evaluations": 2}, "train.evaluations: 2 must be >= 3: R is the mean of the last three"),
     ({"train.evaluations": 201}, "train.evaluations: 201 do not fit into 200 rounds"),
     ({"train.steps": 160001}, "train.steps: 160001 is no multiple of envs * episode = 800"),
@@ -84,7 +92,7 @@ BAD = [
     ({"atari.target_entropy": 1.1}, "atari.target_entropy: 1.1 must be in [0, 1]"),
     ({"atari.temperature": 0}, "atari.temperature: 0.0 must be > 0"),
     ({"atari.steps": 60001}, "atari.steps: 60001 is no multiple of envs * episode = 1000"),
-    ({"atari.episodes": 1}, "atari.episodes: 1 must be at least 2, so that a seed is the same alone"),
+    ({"atari.episodes": 5}, "atari.episodes: 5 must be at least 6: two games at a time, so that a seed is the same alone"),
     ({"atari.frames": 30}, "atari.frames: 30 leaves none after 30 noops"),
     ({"dmc.goal": "return"}, 'dmc.goal: unknown value "return", nearest valid name: "reward"'),
     ({"dmc.episode": 300}, "dmc.steps: 20000 is no multiple of envs * episode = 1200"),
@@ -199,7 +207,7 @@ def test_the_profiles_fit_the_real_methods():
 # One other valid value per training setting.
 OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layers": [64], "batch": 64, "actor_lr": 3e-4,
          "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.9, "tau": 0.01, "updates_per_step": 1, "store": 0.2,
-         "goal": "reward", "evaluations": 10, "episodes": 5, "final_episodes": 40, "scoring_episodes": 40,
+         "goal": "reward", "evaluations": 10, "episodes": 40, "mastery": 0.9, "scoring_episodes": 40,
          "matmul_precision": "medium", "reset_adam": True}
 
 
@@ -211,6 +219,13 @@ def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
     hashes.append(config_hash(cell(load_profile(FILES["laptop"]), "drawer", "nbsp")))
     assert len(set(hashes)) == len(hashes)
     assert all(re.fullmatch("[0-9a-f]{16}", found) for found in hashes)
+
+
+def test_budget_and_mastery_may_be_lists_of_one_for_each_position(tmp_path):
+    made = load_profile(edited(tmp_path, {"train.steps": [160000, 64000] * 2, "train.mastery": [0.95, None] * 2}))
+    assert cell(made, "window", "nbsp")["train"]["steps"] == [160000, 64000] * 2
+    with pytest.raises(ConfigError, match="^train.steps: a list of 4 for the 1 positions of window-close$"):
+        cell(made, "window-close", "nbsp")
 
 
 def test_atari_has_settings_of_its_own(tmp_path):

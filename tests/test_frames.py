@@ -142,10 +142,12 @@ def test_every_row_is_that_of_stacks_kept_whole(E):
 
 def test_a_part_is_stored_whole_and_survives_the_next_position():
     ring = one(more={"q": 2})
-    with pytest.raises(ValueError, match="cannot keep 2 of 1"):
-        played(ring, ["b", "c"])
-        ring.store(0, tiny.generators((0,), 1))
+    played(ring, ["b", "c"])                                         # one row that is no cut: it alone is stored and drawn
+    ring.store(0, tiny.generators((0,), 1))
+    assert ring.counts.tolist() == [[1, 0]] and len(ring.kept(0)["action"][0]) == 1
+    assert ring.stored(torch.zeros(1, 1), torch.tensor([[0.0, 0.9]])).tolist() == [[ring.ring] * 2]
     ring.clear()
+    ring.tasks, ring.counts[:] = [], 0
     played(ring, ["b", "d", "b", "", "c", "b"])
     ring.data[:, :ring.ring, ring.columns["q"]] = 5.0
     ring.store(1, tiny.generators((0,), 1))
@@ -193,7 +195,7 @@ def test_a_seed_is_the_same_in_any_population():
 
 def test_the_largest_draw_is_the_last_row_and_the_size_is_said_to_be_wrong():
     ring, largest = Frames(1, 160_000, 1, 16_000, 1, side=(1, 1)), torch.tensor([[1 - 2 ** -24]])
-    ring.seen, ring.tasks = 160_000, [0]
+    ring.seen, ring.tasks, ring.counts[:] = 160_000, [0], 16_000
     assert ring.recent(largest).item() == 159_999 and ring.stored(largest, largest).item() == ring.ring + 15_999
     ring.seen = 160_006                                              # 160,005 places: row 160,005 stands at 0
     assert ring.recent(torch.zeros(1, 1)).item() == 6 and ring.recent(largest).item() == 0

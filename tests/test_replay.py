@@ -82,10 +82,6 @@ def test_recent_rows_are_drawn_from_what_is_filled_and_evenly():
 def test_a_part_is_stored_without_repetition_and_survives_the_next_position():
     ring, gens = replay(), tiny.generators((0, 1), 1)
     add(ring, 0, E=5)
-    with pytest.raises(ValueError, match="cannot keep 3 of 2"):
-        small = replay()
-        add(small, 0, E=2)
-        small.store(0, gens)
     ring.store(1, gens)
     first = CAPACITY + 1 * PART                                      # the place of task 1, whoever was stored first
     stored = numbers(ring, torch.arange(first, first + PART).expand(P, -1))
@@ -123,7 +119,7 @@ def test_what_is_stored_is_uniform_over_the_whole_position():
 
 def test_a_stored_draw_takes_one_task_per_update_uniformly_and_only_stored_ones():
     ring = Replay(P, CAPACITY, 3, PART, 2, 1)
-    ring.tasks = [2, 0]                                              # task 1 was not visited yet
+    ring.tasks, ring.counts[:] = [2, 0], PART                        # task 1 was not visited yet
     rows = ring.stored(uniform((0, 1), 3000, 1), uniform((0, 1), 3000, 8, purpose=2))           # [U, P, B]
     assert rows.shape == (3000, P, 8)
     task, row = (rows - CAPACITY) // PART, (rows - CAPACITY) % PART
@@ -149,9 +145,34 @@ def test_draws_and_parts_do_not_depend_on_the_population():
         assert all(torch.equal(a[p], b[0]) for a, b in zip(together, played((p,))))
 
 
+def test_a_short_position_is_stored_whole_and_only_its_rows_are_drawn():
+    """Two rows seen, three have room; a longer position then fills the part, a short revisit leaves two of them again."""
+    ring, gens, u = replay(), tiny.generators((0, 1), 1), uniform((0, 1), 500, purpose=2)
+    drawn = lambda: [sorted(set(row)) for row in numbers(ring, ring.stored(torch.zeros(P, 1), u))]
+    add(ring, 0, E=2)
+    ring.store(0, gens)
+    assert ring.counts.tolist() == [[2, 0]] * P and drawn() == [[0, 1]] * P
+    assert ring.kept(0)["reward"].sort(1).values[..., 0].tolist() == [[0.0, 10.0]] * P
+    ring.clear()
+    add(ring, 10, E=CAPACITY)
+    ring.store(0, gens)
+    assert ring.counts.tolist() == [[PART, 0]] * P and all(len(row) == PART and min(row) >= 10 for row in drawn())
+    ring.clear()
+    add(ring, 20, E=2)
+    ring.store(0, gens)
+    assert drawn() == [[20, 21]] * P
+
+
+def test_a_part_has_as_many_rows_as_its_own_seed_stored():
+    ring = Replay(P, CAPACITY, TASKS, PART, 2, 1)
+    ring.tasks, ring.counts[:, 1] = [1], torch.tensor([1, 3])
+    rows = ring.stored(torch.zeros(P, 1), uniform((0, 1), 500)) - CAPACITY - PART
+    assert [sorted(set(row)) for row in rows.tolist()] == [[0], [0, 1, 2]]
+
+
 def test_the_largest_draw_is_the_last_row():
     """The largest float32 below 1 times a number of rows rounds up to that number; the row after the last is not drawn."""
     ring, largest = Replay(1, 160_000, 1, 16_000, 2, 1), torch.tensor([[1 - 2 ** -24]])
-    ring.seen, ring.tasks = 160_000, [0]
+    ring.seen, ring.tasks, ring.counts[:] = 160_000, [0], 16_000
     assert ring.recent(largest).item() == 159_999 and ring.stored(largest, largest).item() == 175_999
     assert ring.recent(torch.zeros(1, 1)).item() == 0 and ring.stored(torch.zeros(1, 1), torch.zeros(1, 1)).item() == 160_000

@@ -33,7 +33,7 @@ def numbers(seeds, steps=60):
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in tiny.generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]] = (replay.data[..., replay.columns["action"]].abs() * 2).floor().clamp(max=A - 1)
     replay.data[..., replay.columns["done"]] = (torch.arange(replay.data.shape[1]) % 6 == 0).float()[:, None]
-    replay.seen, replay.tasks = steps, [0, 1]
+    replay.seen, replay.tasks, replay.counts[:] = steps, [0, 1], tiny.PART
     return replay
 
 

@@ -58,7 +58,7 @@ def test_a_worker_that_dies_is_reported():
 
 
 def test_training_with_workers_is_training_without(tmp_path):
-    short = tiny_run.profile(steps=200, evaluations=3)
+    short = tiny_run.profile(steps=300, evaluations=3)
     before = set(psutil.Process().children(recursive=True))
     out = [tiny_run.train(tmp_path / str(workers), seeds=(0, 1), population=2, made=replace(short), workers=workers)
            for workers in (0, 2)]

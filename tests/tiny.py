@@ -31,7 +31,7 @@ def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))
     replay.data[..., replay.columns["action"]].tanh_()
     replay.data[..., replay.columns["done"]] = 0.0
-    replay.seen, replay.tasks = ROWS, list(range(len(tasks)))
+    replay.seen, replay.tasks, replay.counts[:] = ROWS, list(range(len(tasks))), replay.part
     return agent, replay
 
 
