@@ -40,6 +40,19 @@ class Rollout:
         return self.success.shape[1] // 2 * self.success.shape[2]
 
 
+def episodes_of(train, number):
+    """Numbers of the episodes that evaluation `number` of a position plays; number 0 is the one before the first step.
+
+    Episode e belongs to evaluation e modulo 3, so any three in a row play each of `episodes` once. train: config.Train, or
+    what that is in run.json. Runs of a fixed budget (their settings have `final_episodes`) played the first `episodes` in
+    every evaluation, and the first `final_episodes` in the last three.
+    """
+    train = train if isinstance(train, dict) else vars(train)
+    if "final_episodes" in train:
+        return list(range(train["final_episodes" if number > train["evaluations"] - 3 else "episodes"]))
+    return list(range(number % 3, train["episodes"], 3))
+
+
 @functools.lru_cache(maxsize=4)
 def environments(make, task, seeds, envs, episode):
     """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
@@ -112,7 +125,7 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
 
 def play(agent, task, seeds, episodes, train, make=None, **options):
     """The Rollout, or games.Games, of `episodes` episodes of a task under the settings `train` (config.Train, or what that is
-    in run.json); options: hidden, silence, method. make: environments, by default those of the benchmark."""
+    in run.json); options: hidden, silence, method, goals. make: environments, by default those of the benchmark."""
     from nbsp_lib import games  # here, because it takes from this module
     train = SimpleNamespace(**train) if isinstance(train, dict) else train
     kind = benchmark((task,), train)

@@ -24,13 +24,15 @@ from nbsp_lib.strict import ConfigError
 COLUMNS = {
     "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
                "return", "alpha", "episodes"],
-    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "status"],
+    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "episodes", "steps",
+          "steps_to_mastery", "status"],
     "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
                "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"],
     "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
                    "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
 }
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
+MASTERY = {"episodes", "steps", "steps_to_mastery"}     # columns of R that runs of a fixed budget were shipped without
 VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-control")
 
 
