@@ -207,7 +207,7 @@ def metric_points(values, table, arms, title, unit=SUCCESS):
 def training_gate(final, gate, title):
     """Does plain SAC learn each task alone: a column a task, a point a seed, the gate as a line.
 
-    final: columns task, seed, value (mean success of the last three evaluations); a task without seeds says so.
+    final: columns task, seed, value (success in the last three evaluations together); a task without seeds says so.
     """
     tasks = list(dict.fromkeys(final.task))
     figure, axes = panels(1, 1, max(5.0, 1.5 + 1.3 * len(tasks)), 2.8, title)
@@ -225,5 +225,5 @@ def training_gate(final, gate, title):
     ax.set_xticks(range(len(tasks)), tasks, rotation=20, fontsize=8)
     ax.set_ylim(-0.04, 1.04)
     ax.set_xlim(-0.5, len(tasks) - 0.45)
-    ax.set_ylabel("success, mean of the last three evaluations", fontsize=8)
+    ax.set_ylabel("success in the last three evaluations", fontsize=8)
     return figure

@@ -152,9 +152,9 @@ def position_ends(rows):
 
 
 def gate(alone, column="success"):
-    """Plain SAC on each task alone: columns task, seed, value, status, source; a row also where nothing was run.
+    """Plain SAC on each task alone: columns task, seed, value, steps_to_mastery, status, source; a row also if nothing was run.
 
-    alone: {task: Result or None} (results.read_alone); value = mean of the last three evaluations (R.csv); source = the
+    alone: {task: Result or None} (results.read_alone); value = the last three evaluations together (R.csv); source = the
     sequence that was trained: the task itself, or one that begins with it.
     """
     rows = []
@@ -167,8 +167,9 @@ def gate(alone, column="success"):
                     "task": task,
                     "seed": seed,
                     "value": here[column].iloc[0] if status == "ok" else np.nan,
+                    "steps_to_mastery": here.steps_to_mastery.iloc[0] if status == "ok" else np.nan,
                     "status": status,
                     "source": result.run["config"]["sequence"] if result else "",
                 }
             )
-    return pd.DataFrame(rows, columns=["task", "seed", "value", "status", "source"])
+    return pd.DataFrame(rows, columns=["task", "seed", "value", "steps_to_mastery", "status", "source"])
