@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from .performance import BOUNDED, SUCCESS
+from .positions import marks, spans, ticks, traces
 from .results import reached
 
 PALETTE = sns.color_palette("colorblind").as_hex()
@@ -48,16 +49,6 @@ def name_panel(ax, text):
     ax.set_title(text, loc="left", fontsize=9, color=DARK, pad=3)
 
 
-def spans(curves):
-    """Begin and end of each position in environment steps: columns position, training_task, start, end."""
-    begin = curves.assign(start=curves.total_step - curves.step)
-    return (
-        begin.groupby(["position", "training_task"])
-        .agg(start=("start", "min"), end=("total_step", "max"))
-        .reset_index()
-    )
-
-
 def folded(arms, present, width, word=MISSING):
     """(arms to draw, a note): all of them if they are few, else those that are present, the others named in the note."""
     drawn = [arm for arm in arms if arm in present or len(arms) <= FEW] or list(arms[:1])
@@ -65,19 +56,20 @@ def folded(arms, present, width, word=MISSING):
     return drawn, textwrap.fill(f"{word}: {', '.join(rest)}", width) if rest else ""
 
 
-def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS):
+def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS, ends=None):
     """Success, or what else the `unit` of `column` is, on every task through the cycle: a panel an arm, a colour a task, a
     thin line a seed, a thick one the mean.
 
-    curves: columns arm, seed, position, training_task, step, total_step, task and `column` (share of episodes, 0..1);
-    arms, tasks: names in the order wanted. The mean is over the seeds that got that far. The background carries the
-    colour of the task that is being trained.
+    curves: columns arm, seed, position, training_task, step, task and `column` (share of episodes, 0..1); arms, tasks: names
+    in the order wanted; ends: rows of R, whose steps_to_mastery are marked. Every position begins at one place and is as
+    wide as the slowest seed of all arms; a seed's line ends where the seed does, the mean (of the seeds that got that far)
+    where the first of them does. The background carries the colour of the task that is being trained.
     """
     arms, missing = folded(arms, set(curves.arm), 120)
     columns = 1 if len(arms) <= FEW else 2
     figure, axes = panels(math.ceil(len(arms) / columns), columns, 9.5 / columns, 1.2, title, sharex=True, sharey=True)
     colour = dict(zip(tasks, TASK_COLOURS, strict=False))
-    positions = spans(curves)
+    positions, mastered = spans(curves), pd.Series(dtype=bool) if ends is None else ends.steps_to_mastery.notna()
     for index, ax in enumerate(axes.flat):
         ax.set_visible(index < len(arms))
         for span in positions.itertuples():
@@ -97,18 +89,24 @@ def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS):
     for ax, arm in zip(axes.flat, arms, strict=False):
         here = curves[curves.arm == arm]
         counted = f"{arm}\n{here.seed.nunique()} seeds" if len(here) else arm
-        ax.text(1.01, 0.5, counted, transform=ax.transAxes, va="center", fontsize=9, color=DARK)
+        ax.text(1.01, 0.5, counted, transform=ax.transAxes, va="center", fontsize=9 if columns == 1 else 8, color=DARK)
         if here.empty:
             say(ax, MISSING)
         for task in tasks if len(here) else ():
-            wide = here[here.task == task].pivot_table(index="total_step", columns="seed", values=column)
-            ax.plot(wide.index, wide.to_numpy(), color=colour[task], lw=0.6, alpha=0.45)
-            ax.plot(wide.index, wide.mean(axis=1), color=colour[task], lw=1.8, label=task)
+            seeds, mean = traces(here[here.task == task], positions, column)
+            for line in seeds:
+                ax.plot(*line, color=colour[task], lw=0.6, alpha=0.45)
+            ax.plot(*mean, color=colour[task], lw=1.8, label=task)
+            if mastered.any():
+                shown = ends[(ends.arm == arm) & (ends.task == task)]
+                ax.scatter(*marks(here, shown, positions, column), s=14, color=colour[task], edgecolor="white", lw=0.5, zorder=3)
     if unit in BOUNDED:
         axes[0, 0].set_ylim(-0.05, 1.05)
         axes[0, 0].set_yticks([0, 0.5, 1])
     axes[0, 0].margins(x=0)
-    figure.supxlabel(f"environment steps of one seed, over all positions\n{missing}".strip(), fontsize=8)
+    axes[0, 0].set_xticks(*ticks(positions))
+    dots = "; dot: the seed has mastered the task and goes on; thick: the mean, until the first does" if mastered.any() else ""
+    figure.supxlabel(f"environment steps of one seed in each position{dots}\n{missing}".strip(), fontsize=8)
     step = f" at {'the last' if column == 'success_last' else 'any'} step" if unit == SUCCESS else ""
     figure.supylabel(unit + step, fontsize=8)
     return figure
@@ -209,7 +207,7 @@ def metric_points(values, table, arms, title, unit=SUCCESS):
 def training_gate(final, gate, title):
     """Does plain SAC learn each task alone: a column a task, a point a seed, the gate as a line.
 
-    final: columns task, seed, value (mean success of the last three evaluations); a task without seeds says so.
+    final: columns task, seed, value (success in the last three evaluations together); a task without seeds says so.
     """
     tasks = list(dict.fromkeys(final.task))
     figure, axes = panels(1, 1, max(5.0, 1.5 + 1.3 * len(tasks)), 2.8, title)
@@ -227,5 +225,5 @@ def training_gate(final, gate, title):
     ax.set_xticks(range(len(tasks)), tasks, rotation=20, fontsize=8)
     ax.set_ylim(-0.04, 1.04)
     ax.set_xlim(-0.5, len(tasks) - 0.45)
-    ax.set_ylabel("success, mean of the last three evaluations", fontsize=8)
+    ax.set_ylabel("success in the last three evaluations", fontsize=8)
     return figure

@@ -19,6 +19,8 @@ class Method:
     needs_rollout = False
     # Does it ask which task is played when it is only evaluated? Tables say so: most methods do not know.
     needs_task = False
+    # Does after_task change what the networks answer? The network of before is then not the one that is kept: tables say so.
+    edits_at_end = False
     # Has it a form for convolutional networks? If not, it is refused where observations are images.
     images = True
     # Names of the state that `forward` and before_task(…, "evaluate") read: it ships with the networks, as fp16.

@@ -89,10 +89,12 @@ def chaudhry_forgetting(R, order):
 def forward_transfer(steps, curves, reference, bounded=True):
     """Continual World's forward transfer: mean_τ (AUC_τ − AUC_ref_τ) / (1 − AUC_ref_τ) -> [P], at most 1.
 
-    AUC = (1/Δ) ∫_0^Δ success d(step), trapezoids. steps [T] environment steps inside the position, from 0 (the value
-    there: the last evaluation of the position before) to Δ; curves [P, M, T] success on each task handed in, during its
-    first visit; reference, the same task trained alone: [M, T] its mean over seeds (as in Continual World's tables; a
-    NaN makes every seed NaN), or [P, M, T] paired by seed. AUC_ref = 1 leaves nothing to gain: undefined, NaN.
+    AUC = (1/Δ) ∫_0^Δ success d(step), trapezoids. A seed stopped at mastery after T < Δ steps keeps its pooled result R up to
+    the budget: AUC = (1/Δ) (∫_0^T success d(step) + (Δ − T) R), method and reference alike (tables.first_visit). steps [T]
+    environment steps inside the position, from 0 (the value there: the last evaluation of the position before) to Δ; curves
+    [P, M, T] success on each task handed in, during its first visit; reference, the same task trained alone: [M, T] its mean
+    over seeds (as in Continual World's tables; a NaN makes every seed NaN), or [P, M, T] paired by seed. AUC_ref = 1 leaves
+    nothing to gain: undefined, NaN.
     ValueError outside [0, 1]. bounded False: of a performance without an upper bound, mean_τ (AUC_τ − AUC_ref_τ), ours.
     Source: Wołczyk et al. 2021; their code takes the plain mean of evaluations as AUC.
     """

@@ -8,6 +8,8 @@ BOUNDED = (SUCCESS, SHARE)          # lie in [0, 1]
 NOTES = {NORMALISED: ["Performance is the human-normalised return: 0 is random play, 1 a human tester. It has no upper bound, so "
                       "forward transfer is the plain difference to the task trained alone."],
          SHARE: ["Performance is the mean reward of a step, which is the return as a share of the highest possible one."]}
+EDITED = ("the method changes its network at the end of a position. R averages two evaluations before that and one after it, so "
+          "FM holds what the change costs, beside what later positions cost.")
 
 
 def unit(task):

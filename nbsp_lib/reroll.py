@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from .checkpoint import load_agent
-from .evaluate import play
+from .evaluate import episodes_of, play
 from .neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
 from .performance import performance
 from .sequences import distinct
@@ -29,7 +29,8 @@ SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons
 def reroll_rows(result):
     """The last network of each seed on every distinct task, against the last recorded evaluation: REROLL_COLUMNS.
 
-    As many episodes as were recorded; success at any step. A seed without a network has a row without numbers.
+    The same episodes as were recorded (evaluate.episodes_of); success at any step. A seed without a network has a row
+    without numbers.
     """
     config, rows = result.run["config"], []
     for seed in result.run["seeds"]:
@@ -41,11 +42,12 @@ def reroll_rows(result):
             row = {"sequence": config["sequence"], "arm": result.arm, "seed": seed, "position": position, "task": task}
             if agent:
                 was = at[(at.task == task) & (at.step == at.step.max())].iloc[0]
-                played = play(agent, task, [seed], int(was.episodes), config["train"], method=method)
+                numbers = episodes_of(config["train"], at[at.step > 0].step.nunique())
+                played = play(agent, task, [seed], len(numbers), config["train"], method=method, goals=numbers)
                 success, _, gained = (float(found) for found in played.outcome())
                 success = performance(task, success, gained, config["train"]["episode"])
                 row |= {
-                    "episodes": int(was.episodes),
+                    "episodes": len(numbers),
                     "recorded": was.success,
                     "rerolled": success,
                     "difference": round(success - was.success, 6) + 0.0,  # recorded with 6 digits; no -0.0

@@ -17,7 +17,8 @@ import pandas as pd
 from . import metrics
 from .checkpoint import read_run
 from .methods import find
-from .performance import NOTES, performed, unit
+from .performance import EDITED, NOTES, performed, unit
+from .positions import completed
 from .sequences import distinct, tasks_of
 from .ship import COLUMNS as RECORDED
 from .ship import codes
@@ -88,17 +89,16 @@ class Study:
 
 
 def read_result(folder, sequence, arm):
-    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json.
-    """
+    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
     folder = Path(folder)
     if not (folder / "run.json").exists():
         return None
-    run, tables = read_run(folder), {}
-    for name in COLUMNS:
-        path = folder / f"{name}.csv"
-        frame = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[name][2:])
-        tables[name] = performed(frame, run["config"]["train"]["episode"]).assign(sequence=sequence, arm=arm)[COLUMNS[name]]
-    return Result(arm, folder, run, **tables)
+    run = read_run(folder)
+    train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
+    tables = {name: pd.read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
+    tables["R"] = completed(tables["R"], tables["curves"], train)
+    marked = {name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()}
+    return Result(arm, folder, run, **{name: frame[COLUMNS[name]] for name, frame in marked.items()})
 
 
 def read_alone(profile, task):
@@ -184,11 +184,11 @@ def footnotes(study):
         if result.run["unscored"]:
             places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
             notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
-    told = [arm for arm, result in study.results.items() if find(result.run["config"]["method"]).needs_task]
-    if told:
+    configs = {arm: (find(r.run["config"]["method"]), r.run["config"]["train"]) for arm, r in study.results.items()}
+    if told := [arm for arm, (method, _) in configs.items() if method.needs_task]:
         notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
-    alone = [task for task in study.names if task not in study.references]
-    notes += [f"{task}: no run on this task alone, so no forward transfer." for task in alone]
+    notes += [f"{arm}: {EDITED}" for arm, (method, train) in configs.items() if method.edits_at_end and "final_episodes" in train]
+    notes += [f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references]
     return notes + NOTES.get(study.unit, []) + code_notes(study)
 
 

@@ -31,8 +31,8 @@ COLUMNS = {
     "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
                    "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
 }
-COUNTS = ("episodes", "steps", "steps_to_mastery")     # of R; a task that was not mastered has no last one
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
+MASTERY = {"episodes", "steps", "steps_to_mastery"}     # columns of R that runs of a fixed budget were shipped without
 VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-control")
 
 
@@ -140,7 +140,7 @@ def write(out, run, profile, arm, records, last_only):
     for name, columns in COLUMNS.items():
         rows = [row for record in records.values() for row in record.rows[name]]
         frame = pd.DataFrame(rows, columns=columns).round(6)
-        frame = frame.astype({column: "Int64" for column in COUNTS if column in columns and name == "R"})     # may be empty
+        frame = frame.astype({column: "Int64" for column in MASTERY if column in columns and name == "R"})     # may be empty
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for record in records.values():
         for name, data in record.networks.items():

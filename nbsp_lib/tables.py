@@ -10,6 +10,7 @@ import pandas as pd
 
 from . import metrics
 from .performance import BOUNDED
+from .positions import budget, visit
 from .results import performances
 
 METRICS = ("ASR", "FM", "plasticity", "CW forward transfer", "Chaudhry FM")
@@ -21,37 +22,47 @@ MATRIX = {
 }
 
 
-def first_visit(curves, seeds, task, position, column):
-    """Success on a task while it is trained for the first time: steps [T] from 0, values [P, T]; NaN if not finished.
+def first_visit(result, seeds, task, position, column):
+    """Success on a task while it is trained for the first time: steps [T] from 0 to the whole budget, values [P, T].
 
-    Step 0 of a later position is the last evaluation of the position before.
+    The last evaluation of a seed that ended before the budget is replaced by the pooled result R of the position, and that
+    stays up to the budget: it is what the seed was stopped for, and one evaluation is a third of its episodes. NaN if not
+    finished. Between evaluations a line is straight, so that seeds and runs may be evaluated at other steps.
     """
-    rows = curves[curves.task == task]
-    here = rows[rows.position == position].pivot_table(index="step", columns="seed", values=column)
-    if position > 1:
-        before = rows[rows.position == position - 1].sort_values("step").groupby("seed")[column].last()
-        here = pd.concat([before.to_frame(0).T, here[here.index > 0]])
-    wanted = here.reindex(columns=list(seeds)).sort_index()
-    return wanted.index.to_numpy(), wanted.to_numpy(dtype=float).T
+    most = budget(result.run["config"]["train"], position)
+    wide = visit(result.curves[result.curves.task == task], position, column).reindex(columns=list(seeds))
+    steps = np.union1d(wide.index.to_numpy(dtype=float), [most])
+    at = result.R[(result.R.task == task) & (result.R.position == position) & (result.R.status == "ok")].set_index("seed")
+    values = np.full((len(seeds), len(steps)), np.nan)
+    for p, seed in enumerate(seeds):
+        own = wide[seed].dropna()
+        if len(own) and seed in at.index:
+            if own.index[-1] < most:
+                own.iloc[-1] = at[column][seed]
+            values[p] = np.interp(steps, own.index.to_numpy(dtype=float), own.to_numpy(dtype=float))
+    return steps, values
 
 
 def transfer(study, arm, column="success"):
-    """Continual World's forward transfer of one arm -> [P]; NaN where a reference, a step or a seed is lacking.
+    """Continual World's forward transfer of one arm -> [P]; NaN where a reference or a seed is lacking or budgets differ.
 
-    Reference: the mean over the seeds of that task trained alone (metrics.forward_transfer).
+    Reference: the mean over the seeds of that task trained alone (metrics.forward_transfer). Where a position stops at
+    mastery, curves of the arm and of the reference alike go on to the whole budget, see first_visit.
     """
-    nothing, curves, references = np.full(len(study.seeds), np.nan), [], []
+    nothing, visits = np.full(len(study.seeds), np.nan), []
     for task in study.names:
         if task not in study.references:
             return nothing
         alone = study.references[task]
         seeds = [seed for seed in alone.run["seeds"] if alone.finished(seed)]
-        steps, reference = first_visit(alone.curves, seeds, task, 1, column)
-        at, values = first_visit(study.results[arm].curves, study.seeds, task, study.tasks.index(task) + 1, column)
-        if not seeds or not np.array_equal(at, steps):
+        steps, reference = first_visit(alone, seeds, task, 1, column)
+        at, values = first_visit(study.results[arm], study.seeds, task, study.tasks.index(task) + 1, column)
+        if not seeds or at[-1] != steps[-1]:
             return nothing
-        curves.append(values)
-        references.append(reference.mean(0))
+        visits.append((at / at[-1], values, steps / at[-1], reference.mean(0)))     # shares of the budget of that position
+    steps = np.unique(np.concatenate([np.concatenate([at, theirs]) for at, _, theirs, _ in visits]))
+    curves = [np.stack([np.interp(steps, at, own) for own in values]) for at, values, *_ in visits]
+    references = [np.interp(steps, theirs, mean) for *_, theirs, mean in visits]
     result = nothing.copy()
     whole = np.isfinite(np.stack(curves, axis=1)).all((1, 2))
     if whole.any() and np.isfinite(references).all():
@@ -141,9 +152,9 @@ def position_ends(rows):
 
 
 def gate(alone, column="success"):
-    """Plain SAC on each task alone: columns task, seed, value, status, source; a row also where nothing was run.
+    """Plain SAC on each task alone: columns task, seed, value, steps_to_mastery, status, source; a row also if nothing was run.
 
-    alone: {task: Result or None} (results.read_alone); value = mean of the last three evaluations (R.csv); source = the
+    alone: {task: Result or None} (results.read_alone); value = the last three evaluations together (R.csv); source = the
     sequence that was trained: the task itself, or one that begins with it.
     """
     rows = []
@@ -156,8 +167,9 @@ def gate(alone, column="success"):
                     "task": task,
                     "seed": seed,
                     "value": here[column].iloc[0] if status == "ok" else np.nan,
+                    "steps_to_mastery": here.steps_to_mastery.iloc[0] if status == "ok" else np.nan,
                     "status": status,
                     "source": result.run["config"]["sequence"] if result else "",
                 }
             )
-    return pd.DataFrame(rows, columns=["task", "seed", "value", "status", "source"])
+    return pd.DataFrame(rows, columns=["task", "seed", "value", "steps_to_mastery", "status", "source"])

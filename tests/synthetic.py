@@ -10,13 +10,15 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from nbsp_lib.ship import COLUMNS
+from nbsp_lib import evaluate
+from nbsp_lib.ship import COLUMNS, MASTERY
 
 SEQUENCES = {"window": ("window-open", "window-close") * 2}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
          "critic_lr": 1e-3, "alpha_lr": 1e-3, "gamma": 0.99, "tau": 0.005, "updates_per_step": 1.0, "store": 0.1,
-         "goal": "reward", "evaluations": 10, "episodes": 2, "final_episodes": 4, "scoring_episodes": 4,
+         "goal": "reward", "evaluations": 10, "episodes": 6, "mastery": None, "scoring_episodes": 4,
          "matmul_precision": "highest", "reset_adam": True}
+OLD = {"episodes": 2, "final_episodes": 4}          # of a run shipped before positions could stop at mastery
 
 
 def skill(arm, tasks, position, task, generator):
@@ -28,26 +30,28 @@ def skill(arm, tasks, position, task, generator):
     return float(np.clip(level + generator.normal(0, 0.05), 0, 1))
 
 
-def tables(arm, tasks, seeds, finished, R, train):
-    """curves and R of these seeds; R[seed, position, task] given [P, K, M] or made up."""
+def tables(arm, tasks, seeds, finished, R, train, mastered):
+    """curves and R of these seeds; R[seed, position, task] given [P, K, M] or made up; mastered: {(seed, position): step}."""
     names = list(dict.fromkeys(tasks))
     curve_rows, r_rows = [], []
     for p, seed in enumerate(seeds):
         generator = np.random.default_rng([seed, len(arm)])
-        before = np.zeros(len(names))
+        before, taken = np.zeros(len(names)), 0
         for position in range(1, finished[seed] + 1):
             goal = [skill(arm, tasks, position, task, generator) for task in names] if R is None else R[p, position - 1]
             steps = np.linspace(0, train["steps"], train["evaluations"] + 1).round().astype(int)
-            for step in steps[(0 if position == 1 else 1):]:
-                share = min(1.0, step / (0.8 * train["steps"]))
+            end = mastered.get((seed, position), train["steps"])
+            played = [len(evaluate.episodes_of(train, number)) for number in range(len(steps))]
+            for number, step in list(enumerate(steps[steps <= end]))[(0 if position == 1 else 1):]:
+                share = min(1.0, step / (0.8 * end))
                 for m, task in enumerate(names):
                     value = before[m] + share * (goal[m] - before[m])
-                    total = (position - 1) * train["steps"] + step
-                    curve_rows.append([seed, position, tasks[position - 1], step, total, int(step), task, value,
-                                       value * 0.9, 100 * value, 0.1, train["episodes"]])
+                    curve_rows.append([seed, position, tasks[position - 1], step, taken + step, int(step), task, value,
+                                       value * 0.9, 100 * value, 0.1, played[number]])
             for m, task in enumerate(names):
-                r_rows.append([seed, position, tasks[position - 1], task, goal[m], goal[m] * 0.9, 100 * goal[m], "ok"])
-            before = np.asarray(goal)
+                r_rows.append([seed, position, tasks[position - 1], task, goal[m], goal[m] * 0.9, 100 * goal[m],
+                               sum(played[-3:]), end, mastered.get((seed, position)), "ok"])
+            before, taken = np.asarray(goal), taken + end
     return pd.DataFrame(curve_rows, columns=COLUMNS["curves"]), pd.DataFrame(r_rows, columns=COLUMNS["R"])
 
 
@@ -77,17 +81,22 @@ def network(seed, layers):
 
 
 def write(checkpoints, sequence, arm, seeds=(0, 1, 2), finished=None, R=None, unscored=(), diverged=(), profile="smoke",
-          method="nbsp", settings=None, train=None, every=True):
+          method="nbsp", settings=None, train=None, every=True, mastered=None, old=False):
     """Write <checkpoints>/<sequence>/<arm>/ and return it.
 
     finished: {seed: positions}, by default all; R [P, K, M]: the results, else made up; unscored: [(seed, position)];
-    diverged: seeds whose last position is marked so; every: networks of all positions, else of the last only.
+    diverged: seeds whose last position is marked so; every: networks of all positions, else of the last only. mastered:
+    {(seed, position): step at which the position stopped}; old: settings and columns as shipped before that was possible.
     """
-    tasks, train = SEQUENCES.get(sequence, (sequence,)), TRAIN | (train or {})
+    tasks, train = SEQUENCES.get(sequence, (sequence,)), TRAIN | ({} if mastered is None else {"mastery": 0.95}) | (train or {})
+    if old:
+        train = {name: value for name, value in train.items() if name != "mastery"} | OLD
     finished = {seed: len(tasks) for seed in seeds} | (finished or {})
     folder = Path(checkpoints) / sequence / arm
     folder.mkdir(parents=True, exist_ok=True)
-    curves, r_rows = tables(arm, tasks, seeds, finished, R, train)
+    curves, r_rows = tables(arm, tasks, seeds, finished, R, train, mastered or {})
+    if old:
+        r_rows = r_rows.drop(columns=sorted(MASTERY))
     for seed in diverged:
         r_rows.loc[(r_rows.seed == seed) & (r_rows.position == finished[seed]), "status"] = "diverged"
     for name, frame in (("curves", curves), ("R", r_rows), ("scores", scores(tasks, seeds, finished, unscored))):

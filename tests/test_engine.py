@@ -167,7 +167,7 @@ def test_a_shared_position_is_trained_by_one_job_at_a_time(place):
     assert tuned.needs() & nbsp_0.needs()
     with held(trunk):
         assert any(map(busy, nbsp_0.needs()))
-    trunk.write({"position": 0, "round": 4, "serial": 2})               # its last round
+    trunk.write({"position": 0, "round": 4, "over": True, "serial": 2})        # its last round
     assert not tuned.needs() & nbsp_0.needs() and nbsp_0.saves() == 2
 
 

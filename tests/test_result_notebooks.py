@@ -27,12 +27,17 @@ def run(name, **parameters):
     return value
 
 
-def everything(folder, **more):
-    """Write a profile for `folder`, run all notebooks on it, return {notebook: conclusion}."""
+def page_of(folder):
+    """Write a profile for the results in `folder` and return its path."""
     text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
     text = text.replace("checkpoints: runs/smoke/checkpoints", f"checkpoints: {folder}/checkpoints")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    common, neurons = {"params_file": str(folder / "params.yaml"), "sequence": "window"}, str(folder / "neurons.csv.gz")
+    return str(folder / "params.yaml")
+
+
+def everything(folder, **more):
+    """Run all notebooks on the results in `folder`, return {notebook: conclusion}."""
+    common, neurons = {"params_file": page_of(folder), "sequence": "window"}, str(folder / "neurons.csv.gz")
     said = {"evaluate": run("pipeline/evaluate", **common, out=str(folder / "evaluate.csv")),
             "neurons": run("pipeline/neurons", **common, out=neurons)}
     said |= {page: run(f"results/{page}", **common, out=str(folder / page)) for page in PAGES}
@@ -59,6 +64,26 @@ def test_complete_and_incomplete_results(tmp_path):
     table = pd.read_csv(tmp_path / "main_table" / "main_table.csv")
     counts = table[table.metric == "ASR"].set_index("arm").k
     assert len(counts) == 18 and counts[counts > 0].to_dict() == {"fine-tuning": 2, "nbsp": 1}
+
+
+def test_positions_that_stop_at_mastery(tmp_path):
+    mastered = {(0, 1): 400, (1, 1): 600, (0, 2): 500}
+    synthetic.write(tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0, 1), mastered=mastered)
+    common = {"params_file": page_of(tmp_path), "sequence": "window"}
+    said = run("results/main_table", **common, out=str(tmp_path / "main_table")).data
+    assert "Not mastered by every seed: fine-tuning window-close in position 2 (1 of 2)" in said
+    text = (tmp_path / "main_table" / "mastery.md").read_text()
+    assert "| fine-tuning | 500 (2 of 2), 0.9" in text and "> 750 (1 of 2), 0.9" in text
+    run("results/learning_curves", **common, out=str(tmp_path / "curves"))
+    svg = (tmp_path / "curves" / "learning_curves.svg").read_text()
+    assert "the seed has mastered the task" in svg
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_fixed_budget_has_no_steps_to_mastery(tmp_path, old):
+    synthetic.write(tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0,), old=old)
+    run("results/main_table", params_file=page_of(tmp_path), sequence="window", out=str(tmp_path / "main_table"))
+    assert not list((tmp_path / "main_table").glob("mastery*")) and (tmp_path / "main_table" / "main_table.md").exists()
 
 
 def test_unscored_everywhere(tmp_path):

@@ -4,10 +4,13 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pandas as pd
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
 from nbsp_lib.figures import DARK, GREY, PALETTE, TASK_COLOURS, panels
+from nbsp_lib.performance import BOUNDED
+from nbsp_lib.positions import spans, ticks, traces
 
 
 def show(figure):
@@ -18,27 +21,31 @@ def show(figure):
 
 
 def curves(parts, tasks, title, ylabel="mean reward of a step"):
-    """A panel for each of parts {name: curves of live.Trained}: every task a colour, a thin line a seed, a thick one the mean;
-    the background has the colour of the task that is being trained."""
+    """A panel for each of parts {name: curves of live.Trained}: every task a colour, a thin line a seed, a thick one the mean,
+    as far as all seeds go; the background has the colour of the task that is being trained."""
     figure, axes = panels(len(parts), 1, 8.2, 1.75 if len(parts) > 1 else 2.6, title, sharex=True, sharey=True)
-    colour = dict(zip(tasks, TASK_COLOURS, strict=False))
+    colour, positions = dict(zip(tasks, TASK_COLOURS, strict=False)), spans(pd.concat(list(parts.values())))
     for ax, (name, frame) in zip(axes[:, 0], parts.items()):
-        for (_, task), here in frame.groupby(["position", "training_task"]):
-            ax.axvspan(here.total_step.min(), here.total_step.max(), color=colour[task], alpha=0.10, lw=0)
+        for span in positions.itertuples():
+            ax.axvspan(span.start, span.end, color=colour[span.training_task], alpha=0.10, lw=0)
             if ax is axes[0, 0]:
-                ax.text((here.total_step.min() + here.total_step.max()) / 2, 1.08, f"trained on {task}", ha="center", fontsize=8,
-                        color=colour[task], fontweight="bold")
+                ax.text((span.start + span.end) / 2, 1.03, f"trained on {span.training_task}", ha="center", fontsize=8,
+                        color=colour[span.training_task], fontweight="bold", transform=ax.get_xaxis_transform())
         for task in tasks:
-            wide = frame[frame.task == task].pivot_table(index="total_step", columns="seed", values="success")
-            ax.plot(wide.index, wide.to_numpy(), color=colour[task], lw=0.6, alpha=0.5)
-            ax.plot(wide.index, wide.mean(axis=1), color=colour[task], lw=2)
-            ax.text(wide.index[-1], wide.mean(axis=1).iloc[-1], f" {task}", color=colour[task], fontsize=8, va="center")
-        ax.set_ylim(-0.05, 1.05)
+            seeds, (x, y) = traces(frame[frame.task == task], positions, "success")
+            for line in seeds:
+                ax.plot(*line, color=colour[task], lw=0.6, alpha=0.5)
+            ax.plot(x, y, color=colour[task], lw=2)
+            ends = [line[1][np.isfinite(line[1])][-1] for line in seeds]
+            ax.text(positions.end.iloc[-1], np.mean(ends), f" {task}", color=colour[task], fontsize=8, va="center")
+        if ylabel in BOUNDED:
+            ax.set_ylim(-0.05, 1.05)
         ax.margins(x=0)
         if len(parts) > 1:
             ax.text(0.01, 0.06, name, transform=ax.transAxes, fontsize=9, color=DARK, fontweight="bold")
     figure.supylabel(ylabel, fontsize=8)
-    figure.supxlabel("environment steps of one seed", fontsize=8)
+    axes[0, 0].set_xticks(*ticks(positions))
+    figure.supxlabel("environment steps of one seed in each position", fontsize=8)
     return figure
 
 

@@ -15,7 +15,7 @@ from nbsp_lib.methods import find
 from nbsp_lib.performance import performed
 from nbsp_lib.train import Cycle, milestones
 
-SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 2, "final_episodes": 2, "scoring_episodes": 4}
+SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}      # two episodes an evaluation
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class PackNet(Method):
     Critics and target network are those of plain SAC. Ours: no clipping of the gradient's norm, which in Adam acts through
     ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
     """
-    needs_task = True
+    needs_task = edits_at_end = True
     images = False              # owners are those of a multi-layer perceptron's weights
 
     def __init__(self, retrain: float = 0.1):

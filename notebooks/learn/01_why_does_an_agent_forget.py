@@ -64,10 +64,10 @@ for name in ("learned", "forgotten"):
 # </details>
 #
 # In numbers: success on both tasks through the cycle open → close → open → close, three seeds, from the files that are shipped.
-# $R[i, \tau]$ is the performance on task $\tau$ after position $i$; *forgetting* is how far it falls below its best before
-# ([docs/protocol.md](../../docs/protocol.md), `nbsp_lib/metrics.py`):
+# $R[i, \tau]$ is the performance on task $\tau$ after position $i$, and position $f(\tau)$ the first that trained it; *forgetting*
+# is how far it falls below its best since then ([docs/protocol.md](../../docs/protocol.md), `nbsp_lib/metrics.py`):
 #
-# $$\mathrm{FM} = \operatorname{mean}_{i \ge 2,\ \tau \ne \tau_i} \Big( \max_{l < i} R[l, \tau] - R[i, \tau] \Big)$$
+# $$\mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big)$$
 
 # %%
 from nbsp_lib import results

@@ -37,7 +37,8 @@ position = 2  # after which position to look, from 2 on
 # | `replay-only` | no | every 10th update |
 # | `nbsp` | yes | every 10th update |
 #
-# All four share position 1, seed by seed, so they differ by nothing but this. Which rows an update learns from is one line of
+# Until the first task end all four learn alike, seed by seed; their position 1 is the same to the last bit where one version of
+# the library trained them on one kind of machine, and the printout below says where it is not. Which rows an update learns from is one line of
 # the method (`nbsp_lib/methods/nbsp.py`): with a period $k$ and update number $n$,
 #
 # $$\text{rows}(n) = \begin{cases} \text{stored experience of an earlier task} & n \bmod k = 0 \\ \text{recent experience} & \text{else.}\end{cases}$$
@@ -45,6 +46,8 @@ position = 2  # after which position to look, from 2 on
 # **Predict**: rank the four by what is left of the first task after the second was learned.
 
 # %%
+import numpy as np
+
 from nbsp_lib import results
 from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
@@ -55,8 +58,9 @@ study = results.read_study(load_profile("params.yaml"), sequence, ARMS)
 R, order = results.performances(study)
 first, second = study.names[order[0]], study.names[order[1]]
 for arm, values in R.items():
+    alike = np.array_equal(values[:, 0], R["fine-tuning"][:, 0], equal_nan=True)
     kept, learned = values[:, position - 1, order[0]], values[:, position - 1, order[position - 1]]
-    print(f"{arm:12} {first}:", *(f"{x:5.2f}" for x in kept), f"   {study.names[order[position - 1]]}:", *(f"{x:5.2f}" for x in learned))
+    print(f"{arm:12} {first}:", *(f"{x:5.2f}" for x in kept), f"   {study.names[order[position - 1]]}:", *(f"{x:5.2f}" for x in learned), "" if alike else "  (its position 1 was trained apart)")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -74,13 +78,16 @@ for arm, values in R.items():
 # How little that is can be computed. Of a position's updates, what share replays, and from how many rows?
 
 # %%
+from nbsp_lib.positions import budget
+
 train, arm = study.results["nbsp"].run["config"]["train"], study.results["nbsp"].run["config"]["settings"]
-updates = (train["steps"] - train["random_steps"]) * train["updates_per_step"]
-stored = int(train["store"] * train["steps"])
-print(f"{updates:,.0f} updates of a position; {stored:,} rows of an earlier task are kept, of {train['steps']:,}")
+steps = study.results["nbsp"].R.groupby("position").steps.first()  # that the first seed took in each position
+updates = (steps[position] - train["random_steps"]) * train["updates_per_step"]
+stored = min(int(train["store"] * budget(train, position - 1)), steps[position - 1])
+print(f"{updates:,.0f} updates in position {position}; {stored:,} rows of the task before are kept, of {steps[position - 1]:,}")
 
 # %% [markdown]
-# **Your turn**: how many of these updates learn from stored rows in position 2? The line below takes the share of rows for the
+# **Your turn**: how many of these updates learn from stored rows? The line below takes the share of rows for the
 # share of updates.
 
 # %%

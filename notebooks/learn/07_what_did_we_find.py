@@ -47,11 +47,11 @@ counted[counted.k > 0].drop(columns="unscored")
 # %% [markdown]
 # ## The table, and its intervals
 #
-# With R[i, τ] the performance on task τ after position i of K, over M distinct tasks ([docs/protocol.md](../../docs/protocol.md),
+# With R[i, τ] the performance on task τ after position i of K, over M distinct tasks, and f(τ) the first position that trained τ ([docs/protocol.md](../../docs/protocol.md),
 # `nbsp_lib/metrics.py`):
 #
 # $$\mathrm{ASR} = \frac{1}{M} \sum_\tau R[K, \tau] \qquad
-# \mathrm{FM} = \operatorname{mean}_{i \ge 2,\ \tau \ne \tau_i} \Big( \max_{l < i} R[l, \tau] - R[i, \tau] \Big)$$
+# \mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big)$$
 #
 # **Predict**: three seeds gave 0.2, 0.9 and 0.9. A bootstrap draws three of them with replacement, many times, and takes means.
 # What is the probability that all three draws are the first seed, and what does that say about the lower end of the interval?

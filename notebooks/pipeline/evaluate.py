@@ -52,8 +52,8 @@ results.accounting(study)
 # %% [markdown]
 # ## Roll out again
 #
-# Each agent plays as many episodes as were recorded, episode e on goal e of its seed's table, and is never stopped at
-# success. An agent stands at the last position its seed has finished. A seed without a network keeps its line, empty.
+# Each agent plays the episodes that the last recorded evaluation played, episode e on goal e of its seed's table, and is never
+# stopped at success. In runs that can stop at mastery these are every third one: three evaluations in a row play each once. An agent stands at the last position its seed has finished. A seed without a network keeps its line, empty.
 
 # %%
 alone = [run for task, run in study.references.items() if run.run["config"]["sequence"] == task]

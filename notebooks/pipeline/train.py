@@ -73,7 +73,7 @@ pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 # %% [markdown]
 # ## What came out
 #
-# The success on every task after each position, the mean of the last three evaluations of that position. A seed that
+# The success on every task after each position, from the last three evaluations of that position together. A seed that
 # diverged keeps its last good state and is named in `run.json`; it is never dropped in silence.
 
 # %%

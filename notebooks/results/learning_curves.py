@@ -54,7 +54,8 @@ results.accounting(study)
 #
 # One snapshot of an agent can succeed in every episode and the next in none, a few thousand steps later. The table gives,
 # per arm and task, the mean absolute change of success between one scheduled evaluation and the next, averaged over seeds.
-# It is the reason why a position's result is the mean of its last three evaluations and not the last one alone.
+# It is the reason why a position's result is taken from its last three evaluations together and not from the last one alone.
+# Where evaluations in a row play different goals, as in runs that can stop at mastery, part of the change is that.
 
 # %%
 steps = curves.sort_values(["arm", "seed", "task", "total_step"])
@@ -66,19 +67,21 @@ swing.round(3)
 # ## The picture
 #
 # One panel is one arm, one colour is one task. The background has the colour of the task in training, and the position is
-# named above. A thin line is one seed, the thick line the mean over the seeds that got that far. The horizontal axis counts
-# environment steps, uniform random ones at the start of each position included.
+# named above. A thin line is one seed, to its own end in each position; where a position stops at mastery, a dot marks that. The
+# thick line is the mean over the seeds that got that far, up to where the first of them ends. The horizontal axis counts
+# environment steps from the start of each position, uniform random ones at its start included; every position is as wide as
+# the slowest seed of all arms took.
 
 # %%
 title = study.title(f"{study.unit.capitalize()} on every task through the cycle")
-figure = figures.learning_curves(curves, study.arms, study.names, title, unit=study.unit)
+figure = figures.learning_curves(curves, study.arms, study.names, title, unit=study.unit, ends=study.table("R"))
 Image(results.save_figure(figure, out, "learning_curves"))
 
 # %% [markdown]
 # ## Conclusion
 #
-# Computed from the curves: how much of the first task is left at the end of the second position, arm by arm, as the mean of
-# the three last evaluations of that position. At the end of the first position all arms that start neutral are equal, if the
+# Computed from the curves: how much of the first task is left at the end of the second position, arm by arm, from the
+# last three evaluations of that position. At the end of the first position all arms that start neutral are equal, if the
 # same library trained them on the same kind of machine.
 
 # %%

@@ -43,7 +43,7 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib import figures, results, tables
+from nbsp_lib import figures, positions, results, tables
 from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
 
@@ -56,10 +56,11 @@ results.accounting(study)
 # %% [markdown]
 # ## The table
 #
-# With R[i, τ] the success on task τ after position i of K, as the mean of the last three evaluations of that position:
+# With R[i, τ] the success on task τ after position i of K, from the last three evaluations of that position together, and
+# f(τ) the position that trained τ first:
 #
 # $$\mathrm{ASR} = \frac{1}{M} \sum_\tau R[K, \tau] \qquad
-# \mathrm{FM} = \operatorname{mean}_{i \ge 2,\ \tau \ne \tau_i} \Big( \max_{l < i} R[l, \tau] - R[i, \tau] \Big) \qquad
+# \mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big) \qquad
 # \mathrm{plasticity} = \frac{1}{K} \sum_i R[i, \tau_i]$$
 #
 # A cell says *mean / interquartile mean [interval of the mean]*. The interval holds 95 % of bootstrap replicates that draw
@@ -80,6 +81,25 @@ def table_of(column, name, positions=None):
 
 values, table, text = table_of("success", "main_table")
 Markdown(text)
+
+# %% [markdown]
+# ## How long did it take?
+#
+# Where a position ends as soon as its task is mastered (`train.mastery` of the profile), the steps until then say how well an
+# arm still learns. A cell says *median steps to mastery (k of n mastered), success on the task after the position*: n seeds
+# finished the position, k of them mastered the task within the budget. A seed that did not comes after all that did in the
+# median; *> x* means that the median seed did not, and took at least x. Read it with FM: an arm that hardly learns the
+# second task forgets little of the first.
+
+# %%
+if positions.stops(study):
+    mastery = positions.mastery_table(study)
+    results.write_csv(mastery, f"{out}/mastery.csv")
+    mastery_text = results.markdown(positions.mastery_wide(mastery), [f"trained under profile {study.trained}"])
+    Path(f"{out}/mastery.md").write_text(mastery_text, encoding="utf-8")
+else:
+    mastery_text = "Every position of these runs has a fixed number of steps, mastered or not, so there is nothing to show here."
+Markdown(mastery_text)
 
 # %% [markdown]
 # ## The same with success at the last step
@@ -131,5 +151,9 @@ if len(means):
         first = values[values >= values.max() - 0.005]
         listed = ", ".join(f"**{arm}** ({abs(v):.2f}, plasticity {means.plasticity[arm]:.2f})" for arm, v in first.items())
         sentences.append(f"{name}: {listed or 'not defined here'}.")
+    if positions.stops(study):
+        late = mastery[(mastery.finished > 0) & (mastery.mastered < mastery.finished)]
+        listed = ", ".join(f"{row.arm} {row.task} in position {row.position} ({row.mastered} of {row.finished})" for row in late.itertuples())
+        sentences.append(f"Not mastered by every seed: {listed or 'nothing'}.")
     sentences.append(f"Intervals are {'indicative' if common_table.indicative.any() else 'from at least five seeds'}.")
 Markdown(" ".join(sentences))

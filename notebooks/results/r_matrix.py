@@ -20,8 +20,9 @@
 # All metrics of the main table are read off one object: R[i, τ], the success on task τ after position i. This notebook
 # shows it whole, for every arm of one sequence. It reads recorded results and takes a few seconds on a CPU.
 #
-# R is the mean of the last three evaluations of a position, 50 episodes each under the shipped profile, one per goal.
-# Averaging over three matters, since one snapshot can swing between success and failure within a few thousand steps, and
+# R is what the last three evaluations of a position give together, and the csv says of how many episodes (column `episodes`).
+# Runs that can stop at mastery play every goal once in three evaluations, older ones every goal once in each of the three.
+# Three matter, since one snapshot can swing between success and failure within a few thousand steps, and
 # forgetting takes a maximum over positions, which noise pushes upwards.
 
 # %% tags=["parameters"]

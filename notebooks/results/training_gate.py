@@ -18,19 +18,19 @@
 # # Does the learner master each task alone?
 #
 # Forgetting can only be measured on tasks that are learned. Before any sequence is worth its compute, plain SAC has to
-# learn each of its tasks alone, with the same settings and the same number of steps as one position of the cycle. That is the gate: a mean
+# learn each of its tasks alone, with the same settings and the same budget of steps as one position of the cycle. That is the gate: a
 # success of at least 0.9 in every seed. The same runs are the reference for forward transfer. Seconds on a CPU.
 
 # %% tags=["parameters"]
 params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which tasks are trained alone
 out = "runs/smoke/training_gate"  # folder for the figure and the table
-gate = 0.9  # success to reach, as the mean of the last three evaluations
+gate = 0.9  # success to reach, in the last three evaluations together
 
 # %% [markdown]
 # ## What there is
 #
 # The tasks are those of the profile's sequences and those it trains alone. Where a task was not trained alone but a sequence begins with it, the first
-# position of fine-tuning is the same training and is used; *source* says so. One row a task and seed; the value is the mean of the last three evaluations of the run, as everywhere in the tables. A task that
+# position of fine-tuning is the same training and is used; *source* says so. One row a task and seed; the value is that of the last three evaluations of the run together, as everywhere in the tables. A task that
 # was not run and a seed that stopped early keep their rows, without a value.
 
 # %%
@@ -79,7 +79,7 @@ Image(results.save_figure(figure, out, "training_gate"))
 #
 # Atari games and the tasks of the DeepMind Control Suite have no success and no natural gate. Of a game it can be asked whether
 # the learner plays better than chance: the human-normalised return is 0 for random play and 1 for a human tester. Of the
-# others, the mean reward of a step lies between 0 and 1. One row a task and seed, the mean of the last three evaluations.
+# others, the mean reward of a step lies between 0 and 1. One row a task and seed, from the last three evaluations together.
 
 # %%
 played = tables.gate({task: results.read_alone(profile, task) for task in distinct(games)})
