@@ -1,7 +1,45 @@
-"""On a GPU the update and the choice of actions are one compiled, captured graph each; on a CPU they are plain calls."""
+"""On a GPU the update and the choice of actions are one compiled, captured graph each; on a CPU they are plain calls, or
+compiled ones."""
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import types
+
 import torch
+
+
+class Uncompiled(RuntimeError):
+    """A function cannot be compiled here; the message is one line that says why."""
+
+
+def cpp_compiler():
+    """The path of the C++ compiler that torch.compile would call on this CPU, or None."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
+
+
+def compiled(function, state, examples):
+    """`function` of the tensors `examples`, compiled for one core of this CPU -> a call with tensors of those shapes.
+
+    As in `captured`, all else keeps its address, and `state` is put back after the run that compiles. A call checks nothing:
+    what it did not get as a tensor is as it was at the first call. The same code gives the same bits in every process of a
+    machine: nothing is chosen by a clock. Uncompiled if there is no compiler, or if it fails.
+    """
+    if not cpp_compiler():
+        raise Uncompiled("not compiled: no C++ compiler (g++, clang++, or what CXX names) is found")
+    kept = {k: t.clone() for k, t in state.items()}
+    # torch keeps what it compiled with a code object, and without guards another Cycle would be given it: so one of its own
+    own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
+    options = {"guard_filter_fn": lambda guards: [False for _ in guards], "cpp_wrapper": True, "cpp.threads": 1}
+    call = torch.compile(own, fullgraph=True, dynamic=False, options=options)
+    try:
+        call(*examples)
+    except torch._dynamo.exc.TorchDynamoException as error:       # of tracing and of Inductor; nothing has been run
+        raise Uncompiled(f"not compiled: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}") from error
+    for k, t in state.items():
+        t.copy_(kept[k])
+    return call
 
 
 def captured(function, state, examples):

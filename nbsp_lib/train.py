@@ -13,7 +13,7 @@ import torch
 from nbsp_lib import checkpoint, collect, records
 from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import World
-from nbsp_lib.graphs import captured
+from nbsp_lib.graphs import Uncompiled, captured, compiled
 from nbsp_lib.sac import make_agent, update
 from nbsp_lib.sequences import distinct, tasks_of
 from nbsp_lib.streams import STREAMS, generators
@@ -35,7 +35,7 @@ def milestones(rounds, evaluations):
 class Cycle:
     """A population of seeds on its way through a sequence. All of them stand at the same place."""
 
-    def __init__(self, train, sequence, method, seeds, device="cpu", make=None):
+    def __init__(self, train, sequence, method, seeds, device="cpu", make=None, compile=False):
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
@@ -46,6 +46,7 @@ class Cycle:
         self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
         self.rounds = train.steps // (train.envs * train.episode)
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
+        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
         self.position = self.round = 0
         self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
         self.seconds = 0.0
@@ -70,7 +71,7 @@ class Cycle:
             if games:
                 mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
-                    "seconds": self.seconds, **{name: rows[p] for name, rows in self.tables.items()}}
+                    "seconds": self.seconds, "compiled": self.compiled, **{name: rows[p] for name, rows in self.tables.items()}}
             state.save(mine, info, self.replay.log(p))
 
     def load(self, states):
@@ -88,6 +89,7 @@ class Cycle:
             self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.seconds = info["seconds"]
+            self.compiled |= info.get("compiled", False)
             for name, kept in self.tables.items():
                 kept[p] = info[name]
 
@@ -153,12 +155,17 @@ class Cycle:
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):
-        """What `function` makes of tensors; on a GPU captured at its first call."""
-        if self.device == "cpu":
-            return function(*tensors)
-        if name not in self.graphs:
+        """What `function` makes of tensors; at its first call captured on a GPU, or compiled on a CPU if that is asked for."""
+        if self.compile and name not in self.graphs:
             state = self.agent.tensors() | self.method.state
-            self.graphs[name] = captured(function, state, tensors)
+            try:
+                self.graphs[name] = (compiled if self.device == "cpu" else captured)(function, state, tensors)
+                self.compiled = True
+            except Uncompiled as error:
+                print(error, flush=True)
+                self.compile = False
+        if not self.compile:
+            return function(*tensors)
         return self.graphs[name](*tensors)
 
     def diverged(self):
