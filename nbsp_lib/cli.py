@@ -195,7 +195,7 @@ def parser():
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
             sub.add_argument("--workers", type=int, default=0, help="processes that step the environments of a job, for a GPU")
             sub.add_argument("--compile", action=argparse.BooleanOptionalAction,
-                             help="on a CPU; default: if there is a C++ compiler. Faster, other last bits, a minute to begin with")
+                             help="on a CPU; default: where there is a C++ compiler. Faster, other last bits, starts later")
             sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
             sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
             sub.add_argument("--partition", help="of Slurm")

@@ -57,8 +57,9 @@ class Job:
     @property
     def command(self):
         given = {"params_file": self.profile.here, "sequence": self.sequence, "arm": self.arm, "seeds": list(self.seeds),
-                 "population": self.population, "positions": self.positions or 0, "device": self.device, "workers": self.workers,
-                 "compile": self.compile, "out": f"{self.profile.checkpoints}/{self.sequence}/{self.arm}"}
+                 "population": self.population, "positions": self.positions or 0,
+                 "device": self.device, "workers": self.workers, "compile": self.compile,
+                 "out": f"{self.profile.checkpoints}/{self.sequence}/{self.arm}"}
         return (sys.executable, "-m", "nbsp_lib.run", "notebooks/pipeline/train.py", str(ENGINE / f"{self.name}.ipynb"),
                 *(word for name, value in given.items() for word in ("-p", name, str(value))))
 

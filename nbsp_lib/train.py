@@ -13,7 +13,7 @@ import torch
 from nbsp_lib import checkpoint, collect, records
 from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import World
-from nbsp_lib.graphs import Uncompiled, captured, compiled
+from nbsp_lib.graphs import captured, compiled
 from nbsp_lib.sac import make_agent, update
 from nbsp_lib.sequences import distinct, tasks_of
 from nbsp_lib.streams import STREAMS, generators
@@ -157,16 +157,11 @@ class Cycle:
     def prepared(self, name, function, *tensors):
         """What `function` makes of tensors; at its first call captured on a GPU, or compiled on a CPU if that is asked for."""
         if self.compile and name not in self.graphs:
-            state = self.agent.tensors() | self.method.state
-            try:
-                self.graphs[name] = (compiled if self.device == "cpu" else captured)(function, state, tensors)
-                self.compiled = True
-            except Uncompiled as error:
-                print(error, flush=True)
-                self.compile = False
-        if not self.compile:
-            return function(*tensors)
-        return self.graphs[name](*tensors)
+            make = compiled if self.device == "cpu" else captured
+            self.graphs[name] = make(function, self.agent.tensors() | self.method.state, tensors)
+            self.compile = bool(self.graphs[name])
+            self.compiled |= self.compile
+        return self.graphs[name](*tensors) if self.compile else function(*tensors)
 
     def diverged(self):
         """Seeds with a parameter that is not finite."""
