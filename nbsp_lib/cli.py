@@ -111,9 +111,11 @@ def with_engine(args, profile, grid, seeds):
 
 
 def compiles(args):
-    """Whether to compile on a CPU: as asked, by default where a C++ compiler is found."""
+    """Whether to compile on a CPU: as asked, by default where a C++ compiler is found. All of smoke is quicker than compiling."""
     from nbsp_lib.graphs import cpp_compiler
-    return args.device == "cpu" and bool(cpp_compiler() if args.compile is None else args.compile)
+    if args.compile is None:
+        return args.device == "cpu" and args.profile != "smoke" and bool(cpp_compiler())
+    return args.compile
 
 
 def status(args):
@@ -195,7 +197,7 @@ def parser():
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
             sub.add_argument("--workers", type=int, default=0, help="processes that step the environments of a job, for a GPU")
             sub.add_argument("--compile", action=argparse.BooleanOptionalAction,
-                             help="on a CPU; default: where there is a C++ compiler. Faster, other last bits, starts later")
+                             help="on a CPU; default: where there is a C++ compiler, but not smoke. Faster, other last bits")
             sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
             sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
             sub.add_argument("--partition", help="of Slurm")

@@ -129,9 +129,10 @@ def test_what_cannot_be_compiled_changes_nothing_and_says_why(capsys):
     assert said.startswith("not compiled: ") and len(said) > 30
 
 
-@pytest.mark.parametrize("words, compiler, expected", [
-    ("", "/usr/bin/g++", True), ("", None, False), ("--no-compile", "/usr/bin/g++", False), ("--compile", None, True)])
-def test_nbsp_run_compiles_where_it_can_unless_told(words, compiler, expected, monkeypatch):
+@pytest.mark.parametrize("profile, words, compiler, expected", [
+    ("laptop", "", "/usr/bin/g++", True), ("laptop", "", None, False), ("laptop", "--no-compile", "/usr/bin/g++", False),
+    ("laptop", "--compile", None, True), ("smoke", "", "/usr/bin/g++", False), ("smoke", "--compile", "/usr/bin/g++", True)])
+def test_nbsp_run_compiles_where_it_can_unless_told(profile, words, compiler, expected, monkeypatch):
     """In this process and as jobs, and for those the notebook is told."""
     asked = []
     monkeypatch.setattr(graphs, "cpp_compiler", lambda: compiler)
@@ -143,7 +144,7 @@ def test_nbsp_run_compiles_where_it_can_unless_told(words, compiler, expected, m
     monkeypatch.setattr(ship, "ship", lambda *names: {})
     monkeypatch.setattr(ship, "suits", lambda *names: None)
     monkeypatch.setattr(engine.Engine, "run", lambda self: asked.extend(job.compile for job in self.waiting) or {})
-    command = ["run", "--profile", "laptop", "--sequence", "window", "--arm", "nbsp", "--seeds", "7", *words.split()]
+    command = ["run", "--profile", profile, "--sequence", "window", "--arm", "nbsp", "--seeds", "7", *words.split()]
     assert cli.main(command) == 0 and cli.main([*command, "--jobs", "2", "--no-dvc"]) == 0
     assert asked == [expected, expected]
 
