@@ -130,9 +130,10 @@ def as_in_training():
     keep_memory()
 
 
-def filled(train, method, P=1, device="cpu", rows=1):
+def filled(train, method, P=1, device="cpu", rows=1, compile=False):
     """A Cycle of P seeds with about `rows` random rows of replay over all seeds, and a stored part of its first task."""
-    cycle = Cycle(replace(train, steps=max(rows // P, train.batch), random_steps=0), SEQUENCE, method, range(P), device)
+    cycle = Cycle(replace(train, steps=max(rows // P, train.batch), random_steps=0), SEQUENCE, method, range(P), device,
+                  compile=compile)
     make, n = torch.Generator(device).manual_seed(0), cycle.train.steps
     uniform = lambda *shape: torch.rand(P, n, *shape, device=device, generator=make) * 2 - 1
     experience = uniform(39), uniform(4), 5 + 5 * uniform(), uniform(39), torch.zeros(P, n, device=device)

@@ -13,35 +13,37 @@ from benchmarks.plain_sac import Script
 from benchmarks.updates import MEDIUM
 from nbsp_lib import evaluate, train
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
+from nbsp_lib.graphs import cpp_compiler
 from nbsp_lib.methods import METHODS
 from nbsp_lib.planning import work_from
 from nbsp_lib.replay import Replay
 from nbsp_lib.sequences import distinct, tasks_of
 
 PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an update every second step"}
-POPULATIONS = (1, 3)          # seeds in a process of ours
+POPULATIONS = {"cpu": (1, 3), "cuda": (1, 5, 16)}         # seeds in a process of ours
 EPISODE = 25                  # steps of our episodes while measuring: a portion must be short; quick: 3
 # Our parts: the functions in which their time is spent, as the library calls them. Gathering a batch is sampling.
 PARTS = {"act": [(train.Cycle, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
          "sample": [(train.Cycle, "draws"), (train.Cycle, "learn"), (Replay, "gather")], "update": [(train, "update")]}
 
 
-def make_ours(name, rows, episode, goals, P=1, precision="highest"):
+def make_ours(name, rows, episode, goals, P=1, precision="highest", device="cpu", compile=False):
     common.as_in_training()
     settings = replace(common.profile(name).train, episode=episode, matmul_precision=precision)
-    cycle = common.filled(settings, METHODS["sac"](), P, rows=rows * P)
+    cycle = common.filled(settings, METHODS["sac"](), P, device, rows * P, compile)
     env = MetaWorld(common.TASK, cycle.seeds, cycle.train.envs, episode)
     env.goals = goals
 
     def work():
-        cycle.play_round(env)
+        cycle.play_round(env)                            # a portion; the first one compiles
         return len(cycle.seeds) * cycle.train.envs * episode
+    work.graphs = cycle.graphs
     return work
 
 
-def make_plain(name, rows):
+def make_plain(name, rows, device):
     settings = common.profile(name).train
-    script = Script(common.TASK, settings.batch, round(1 / settings.updates_per_step), rows)
+    script = Script(common.TASK, settings.layers[0], settings.batch, round(1 / settings.updates_per_step), rows, device)
     buffer = script.agent.buffer
     buffer.added, buffer.columns[:4] = rows, [0 * column + 0.1 for column in buffer.columns[:4]]      # pages in use
 
@@ -75,7 +77,8 @@ class Clock:
         with contextlib.ExitStack() as patches:
             for label, places in parts.items():
                 for owner, name in places:
-                    patches.enter_context(mock.patch.object(owner, name, self.wrap(label, getattr(owner, name))))
+                    patches.enter_context(mock.patch.dict(owner, {name: self.wrap(label, owner[name])}) if isinstance(owner, dict)
+                                          else mock.patch.object(owner, name, self.wrap(label, getattr(owner, name))))
             yield self
 
 
@@ -89,10 +92,16 @@ def spent(work, parts, seconds):
     return Counter({label: total / units for label, total in clock.seconds.items()})
 
 
-def shares(name, seconds, rows, episode, goals):
-    """Rows: seconds of each part over one position, from seconds for each step measured here and the profile's own counts."""
-    made = common.profile(name).train
-    playing = spent(make_ours(name, rows, episode, goals), PARTS, seconds)
+def shares(name, seconds, rows, episode, goals, compile=False):
+    """Rows: seconds of each part over one position, from seconds for each step measured here and the profile's own counts.
+
+    Compiled, gathering a batch is part of the update.
+    """
+    made, ours, parts = common.profile(name).train, make_ours(name, rows, episode, goals, compile=compile), PARTS
+    if compile:
+        ours()
+        parts = PARTS | {"update": [(ours.graphs, "update")]}
+    playing = spent(ours, parts, seconds)
     cycle = common.filled(made, METHODS["sac"]())
     agent = evaluate.snapshot(cycle.agent)
 
@@ -106,35 +115,43 @@ def shares(name, seconds, rows, episode, goals):
     total["evaluate"] = sum(measuring.values()) * work.measured
     physics = total["step"] + measuring["step"] * work.measured
     whole = sum(total.values())
-    rows = [{"profile": name, "part": part, "seconds": s, "share": s / whole,
+    mode = {"profile": name, "mode": "compiled" if compile else "plain calls"}
+    rows = [{**mode, "part": part, "seconds": s, "share": s / whole,
              "each": 1e3 * (sum(measuring.values()) if part == "evaluate" else playing[part])} for part, s in total.items()]
     both = total["update"] + physics
-    return [*rows, {"profile": name, "part": "updates + environment steps", "seconds": both, "share": both / whole},
-            {"profile": name, "part": "a position", "seconds": whole, "share": 1.0}]
+    return [*rows, {**mode, "part": "updates + environment steps", "seconds": both, "share": both / whole},
+            {**mode, "part": "a position", "seconds": whole, "share": 1.0}]
 
 
 def main(argv=None):
-    options = common.options("loop", __doc__, argv, slices=5, seconds=4.0)
+    options = common.options("loop", __doc__, argv, slices=5, seconds=4.0, devices=("cpu", "cuda"))
+    compiles = options.device == "cpu" and not options.quick and bool(cpp_compiler())     # half a minute each
     episode, goals, replay = *((3, 1) if options.quick else (EPISODE, GOALS)), common.rows_of(options)
     common.warm_environments(common.TASK, goals)
     rows, parts, cores = [], [], []
     for name, said in PROFILES.items():
-        both = {"plain script": (make_plain, name, replay)} | {
-            f"ours, {P} seed{'s' * (P > 1)}": (make_ours, name, replay, episode, goals, P) for P in POPULATIONS}
-        P = POPULATIONS[-1]
-        both[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, name, replay, episode, goals, P, "medium")
+        ours, populations = (make_ours, name, replay, episode, goals), POPULATIONS[options.device]
+        both = {"plain script": (make_plain, name, replay, options.device)} | {
+            f"ours, {P} seed{'s' * (P > 1)}": (*ours, P, "highest", options.device) for P in populations}
+        P = populations[-1]
+        both[f"ours, {P} seeds, {MEDIUM}"] = (*ours, P, "medium", options.device)
+        if compiles:
+            both |= {f"ours, {P} seed{'s' * (P > 1)}, compiled": (*ours, P, "highest", "cpu", True) for P in populations}
         rates, core = common.contest(both, options)
         cores.append(core)
         rows += [{"profile": name, "settings": said, "what": who, **common.against(rates, who, "plain script")} for who in rates]
-    for name in PROFILES:
-        parts += shares(name, options.seconds, replay, episode, goals)
+    for name in PROFILES if options.device == "cpu" else ():          # on a GPU parts overlap
+        for compile in (False, True)[:1 + compiles]:
+            parts += shares(name, options.seconds, replay, episode, goals, compile)
     first = {"profile": "profile", "settings": "settings", "what": "who", "rate": "env steps/s", "ratio": "against plain",
              "lowest": "lowest", "highest": "highest"}
-    second = {"profile": "profile", "part": "part", "seconds": "s in a position", "share": "share", "each": "ms a step"}
-    common.publish("loop", options, common.median(cores), [
-        common.table(f"Training loop on {common.TASK}, {options.processes} process(es)", first, rows),
-        common.table("Where our time goes: one position of one seed, evaluations included, estimated from measured rates",
-                     second, parts)])
+    second = {"profile": "profile", "mode": "mode", "part": "part",
+              "seconds": "s in a position", "share": "share", "each": "ms a step"}
+    tables = [common.table(f"Training loop on {common.TASK}, {options.processes} process(es), {options.device}", first, rows)]
+    if parts:
+        tables.append(common.table("Where our time goes: one position of one seed, evaluations included, estimated from measured "
+                                   "rates", second, parts))
+    common.publish("loop", options, common.median(cores), tables)
 
 
 if __name__ == "__main__":

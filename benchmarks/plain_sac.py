@@ -119,11 +119,11 @@ class PlainSAC:
 class Script:
     """The whole script on a Meta-World task, its loop cut into pieces: act, step, store, and an update every `every` steps."""
 
-    def __init__(self, task, batch, every, rows, device="cpu"):
+    def __init__(self, task, width, batch, every, rows, device="cpu"):
         one = functools.partial(metaworld.make_mt_envs, f"{task}-v3", seed=0)
         self.envs = gymnasium.vector.SyncVectorEnv([one], autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP)
         self.obs, _ = self.envs.reset(seed=0)
-        self.agent = PlainSAC(self.obs.shape[1], self.envs.single_action_space.shape[0], 256, batch, rows, device)
+        self.agent = PlainSAC(self.obs.shape[1], self.envs.single_action_space.shape[0], width, batch, rows, device)
         self.every, self.steps = every, 0
 
     def go(self, steps):

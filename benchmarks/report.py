@@ -26,9 +26,11 @@ def section(records):
     parts = []
     for record in sorted(newest.values(), key=lambda r: (r["benchmark"], r["command"])):
         told = "; ".join(f"{name} {value}" for name, value in record["machine"].items())
-        busy = "" if record["core"] >= 0.9 or record["device"] != "cpu" else " (busy: ratios hold, rates do not)"
-        parts.append(f"### {record['benchmark'].capitalize()}\n`{record['command']}`, {record['date']}; {told}. "
-                     f"Each process had {record['core']:.0%} of a core{busy}.")
+        how, core = record["command"], ""
+        if record["core"] is not None:                      # what a script of this folder measured
+            busy = "" if record["core"] >= 0.9 or record["device"] != "cpu" else " (busy: ratios hold, rates do not)"
+            how, core = f"`{how}`", f" Each process had {record['core']:.0%} of a core{busy}."
+        parts.append(f"### {record['benchmark'].capitalize()}\n{how}, {record['date']}; {told}.{core}")
         parts += [markdown(table) for table in record["tables"]]
     return "\n\n".join(parts) or "Nothing recorded yet."
 

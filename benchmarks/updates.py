@@ -9,10 +9,11 @@ import torch
 from benchmarks import common
 from benchmarks.plain_sac import ACTOR_EVERY, PlainSAC
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.graphs import cpp_compiler
 from nbsp_lib.methods import METHODS
 
 OBS, ACT, WIDTH = MetaWorld.obs_dim, MetaWorld.act_dim, 256
-LAYERS, BATCHES = (WIDTH, WIDTH), (128, 256)
+LAYERS, SIZES = (WIDTH, WIDTH), ((128, 128), (WIDTH, 128), (WIDTH, 256))      # of hidden layers; (width, batch): laptop, …, paper
 POPULATIONS = {"cpu": (1, 3, 8), "cuda": (1, 8, 64, 128)}
 PLAIN, GEMM, MEDIUM = "plain, 1 seed", "matrix product", "matmul_precision medium"
 PORTION = 8                   # updates whose chance is drawn together; in training those of a whole round are
@@ -39,10 +40,10 @@ def update_flops(obs_dim, act_dim, layers, batch):
     return sum(2 * C * (a or batch) * (k or batch) * (b or batch) for C, a, k, b in products(obs_dim, act_dim, layers))
 
 
-def make_ours(P, batch, rows, device, precision="highest"):
+def make_ours(P, width, batch, rows, device, precision="highest", compile=False):
     common.as_in_training()
-    train = replace(common.profile("paper").train, layers=LAYERS, batch=batch, matmul_precision=precision)
-    cycle = common.filled(train, METHODS["sac"](), P, device, rows)
+    train = replace(common.profile("paper").train, layers=(width, width), batch=batch, matmul_precision=precision)
+    cycle = common.filled(train, METHODS["sac"](), P, device, rows, compile)
 
     def work():
         cycle.learn(cycle.draws(PORTION))
@@ -50,8 +51,8 @@ def make_ours(P, batch, rows, device, precision="highest"):
     return work
 
 
-def make_plain(batch, rows, device):
-    agent = PlainSAC(OBS, ACT, WIDTH, batch, rows, device)
+def make_plain(width, batch, rows, device):
+    agent = PlainSAC(OBS, ACT, width, batch, rows, device)
     for column in agent.buffer.columns[:4]:
         column[:] = torch.rand(column.shape).mul_(2).sub_(1).numpy()
     agent.buffer.added = rows
@@ -63,11 +64,11 @@ def make_plain(batch, rows, device):
     return work
 
 
-def make_products(P, batch, device):
+def make_products(P, width, batch, device):
     """The products of an update one after the other, each with operands of its own, and nothing else."""
     size = lambda n: batch if n is None else n
     operands = [(torch.rand(P * C, size(a), size(k), device=device), torch.rand(P * C, size(k), size(b), device=device))
-                for C, a, k, b in products(OBS, ACT, LAYERS)]
+                for C, a, k, b in products(OBS, ACT, (width, width))]
     common.as_in_training()
 
     def work():
@@ -91,23 +92,27 @@ def make_gemm(device):
 
 def main(argv=None):
     options = common.options("updates", __doc__, argv, devices=("cpu", "cuda"))
-    rows, cores = [], []
-    for batch in BATCHES:
-        ours = {f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, batch, common.rows_of(options, P), options.device)
+    rows, cores, compiles = [], [], options.device == "cpu" and not options.quick and bool(cpp_compiler())
+    for width, batch in SIZES:
+        ours = {f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, width, batch, common.rows_of(options, P), options.device)
                 for P in POPULATIONS[options.device]}
         P = POPULATIONS[options.device][1]
-        ours[f"its products alone, {P} seeds"] = (make_products, P, batch, options.device)
-        ours[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, P, batch, common.rows_of(options, P), options.device, "medium")
-        others = {GEMM: (make_gemm, options.device), PLAIN: (make_plain, batch, common.rows_of(options), options.device)}
+        ours[f"its products alone, {P} seeds"] = (make_products, P, width, batch, options.device)
+        if compiles:
+            ours |= {f"ours, {P} seed{'s' * (P > 1)}, compiled": (make_ours, P, width, batch, common.rows_of(options, P), "cpu",
+                                                                  "highest", True) for P in POPULATIONS["cpu"][:2]}
+        ours[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, P, width, batch, common.rows_of(options, P), options.device, "medium")
+        others = {GEMM: (make_gemm, options.device), PLAIN: (make_plain, width, batch, common.rows_of(options), options.device)}
         rates, core = common.contest(others | ours, options)
         cores.append(core)
-        bound = rates[GEMM] / update_flops(OBS, ACT, LAYERS, batch)
-        rows += [{"batch": batch, "what": name, **common.against(rates, name, PLAIN), "bound": common.median(bound),
-                  "of_bound": common.median(rates[name] / bound), "gflops": common.median(rates[GEMM]) / 1e9}
+        bound = rates[GEMM] / update_flops(OBS, ACT, (width, width), batch)
+        rows += [{"width": width, "batch": batch, "what": name, **common.against(rates, name, PLAIN),
+                  "bound": common.median(bound), "of_bound": common.median(rates[name] / bound),
+                  "gflops": common.median(rates[GEMM]) / 1e9}
                  for name in (PLAIN, *ours)]
-    columns = {"batch": "batch", "what": "who", "rate": "seed-updates/s", "ratio": "against plain", "lowest": "lowest",
-               "highest": "highest", "bound": "GEMM bound", "of_bound": "share of it", "gflops": "GFLOP/s"}
-    title = f"Updates of SAC, layers {WIDTH}, {WIDTH}, {options.processes} process(es), {options.device}"
+    columns = {"width": "width", "batch": "batch", "what": "who", "rate": "seed-updates/s", "ratio": "against plain",
+               "lowest": "lowest", "highest": "highest", "bound": "GEMM bound", "of_bound": "share of it", "gflops": "GFLOP/s"}
+    title = f"Updates of SAC, two hidden layers, {options.processes} process(es), {options.device}"
     common.publish("updates", options, common.median(cores), [common.table(title, columns, rows)])
 
 

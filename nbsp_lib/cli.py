@@ -77,7 +77,7 @@ def run(args):
         if missing:
             print(footprint(profile, sequence, arm, min(args.population, len(missing))))
             train_run(profile, sequence, arm, missing, args.population, args.positions, args.device,
-                      workers=args.workers)
+                      workers=args.workers, compile=compiles(args))
             done = ship(profile, sequence, arm, missing, out)
             print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
 
@@ -86,6 +86,7 @@ def check_backend(args):
     """Refuses options that would be without effect."""
     for name, needed, there in (("gpus", "--device cuda", args.device == "cuda"),
                                 ("gpus", "--jobs or --backend", args.jobs or args.backend),
+                                ("compile", "--device cpu", args.device == "cpu"),
                                 ("no_dvc", "--jobs or --backend", args.jobs or args.backend),
                                 ("partition", "--backend slurm", args.backend == "slurm"),
                                 ("minutes", "--backend slurm", args.backend == "slurm")):
@@ -106,7 +107,15 @@ def with_engine(args, profile, grid, seeds):
     if backend.jobs < jobs:
         print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
     return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc,
-                    workers=args.workers)
+                    workers=args.workers, compile=compiles(args))
+
+
+def compiles(args):
+    """Whether to compile on a CPU: as asked, by default where a C++ compiler is found. All of smoke is quicker than compiling."""
+    from nbsp_lib.graphs import cpp_compiler
+    if args.compile is None:
+        return args.device == "cpu" and args.profile != "smoke" and bool(cpp_compiler())
+    return args.compile
 
 
 def status(args):
@@ -187,6 +196,8 @@ def parser():
             sub.add_argument("--positions", type=int, help="stop after so many positions of the sequence (default: all)")
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
             sub.add_argument("--workers", type=int, default=0, help="processes that step the environments of a job, for a GPU")
+            sub.add_argument("--compile", action=argparse.BooleanOptionalAction,
+                             help="on a CPU; default: where there is a C++ compiler, but not smoke. Faster, other last bits")
             sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
             sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
             sub.add_argument("--partition", help="of Slurm")

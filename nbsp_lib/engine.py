@@ -190,14 +190,15 @@ def duration(seconds):
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def campaign(profile, grid, seeds, backend, population=1, positions=None, device="cpu", dvc=True, screen=None, workers=0):
+def campaign(profile, grid, seeds, backend, population=1, positions=None, device="cpu", dvc=True, screen=None, workers=0,
+             compile=False):
     """Train what is missing of a grid [(sequence, arm)] on a backend, report, and record finished stages with DVC.
 
     -> exit code: 0, 1 if a job failed, 128 + the number of the signal that ended it.
     """
     screen, jobs = screen or Screen(), []
     for sequence, arm in grid:
-        mine = jobs_of(profile, sequence, arm, seeds, population, positions, device, workers)
+        mine = jobs_of(profile, sequence, arm, seeds, population, positions, device, workers, compile)
         there = [seed for seed in seeds if not any(seed in job.seeds for job in mine)]
         if there:
             screen.say(f"{sequence} {arm}: seeds {', '.join(map(str, there))} are finished already")

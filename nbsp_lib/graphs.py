@@ -1,7 +1,42 @@
-"""On a GPU the update and the choice of actions are one compiled, captured graph each; on a CPU they are plain calls."""
+"""On a GPU the update and the choice of actions are one compiled, captured graph each; on a CPU they are plain calls, or
+compiled ones."""
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import types
+
 import torch
+
+
+def cpp_compiler():
+    """The path of the C++ compiler that torch.compile would call on this CPU, or None."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
+
+
+def compiled(function, state, examples):
+    """`function` of the tensors `examples`, compiled for one core of this CPU -> a call with tensors of those shapes.
+    None, and one printed line that says why, if that is impossible here.
+
+    As in `captured`, all else keeps its address, and `state` is put back after the run that compiles. A call checks nothing:
+    what it did not get as a tensor is as it was at the first call. Nothing in the code is chosen by a clock, so every process
+    of a machine gets the same bits.
+    """
+    if not cpp_compiler():
+        return print("not compiled: there is no C++ compiler (g++, clang++, or what CXX names)", flush=True)
+    kept = {k: t.clone() for k, t in state.items()}
+    # torch keeps what it compiled with a code object, and without guards another Cycle would be given it: so one of its own
+    own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
+    options = {"guard_filter_fn": lambda guards: [False for _ in guards], "cpp_wrapper": True, "cpp.threads": 1}
+    call = torch.compile(own, fullgraph=True, dynamic=False, options=options)
+    try:
+        call(*examples)
+    except torch._dynamo.exc.TorchDynamoException as error:       # of tracing and of Inductor; nothing has been run
+        return print(f"not compiled: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}", flush=True)
+    for k, t in state.items():
+        t.copy_(kept[k])
+    return call
 
 
 def captured(function, state, examples):
@@ -12,14 +47,14 @@ def captured(function, state, examples):
     """
     inputs = [t.clone() for t in examples]
     kept = {k: t.clone() for k, t in state.items()}
-    compiled, side, graph = torch.compile(function, fullgraph=True, dynamic=False), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    traced, side, graph = torch.compile(function, fullgraph=True, dynamic=False), torch.cuda.Stream(), torch.cuda.CUDAGraph()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            compiled(*inputs)
+            traced(*inputs)
     torch.cuda.current_stream().wait_stream(side)
     with torch.cuda.graph(graph, stream=side):
-        outputs = compiled(*inputs)
+        outputs = traced(*inputs)
     for k, t in state.items():
         t.copy_(kept[k])
 

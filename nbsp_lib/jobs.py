@@ -37,6 +37,7 @@ class Job:
     positions: int | None = None
     device: str = "cpu"
     workers: int = 0
+    compile: bool = False
 
     @cached_property
     def name(self):
@@ -56,7 +57,8 @@ class Job:
     @property
     def command(self):
         given = {"params_file": self.profile.here, "sequence": self.sequence, "arm": self.arm, "seeds": list(self.seeds),
-                 "population": self.population, "positions": self.positions or 0, "device": self.device, "workers": self.workers,
+                 "population": self.population, "positions": self.positions or 0,
+                 "device": self.device, "workers": self.workers, "compile": self.compile,
                  "out": f"{self.profile.checkpoints}/{self.sequence}/{self.arm}"}
         return (sys.executable, "-m", "nbsp_lib.run", "notebooks/pipeline/train.py", str(ENGINE / f"{self.name}.ipynb"),
                 *(word for name, value in given.items() for word in ("-p", name, str(value))))
@@ -143,10 +145,10 @@ def unfinished(profile, sequence, arm, seeds, positions=None):
     return [seed for seed in seeds if kept.get(seed, 0) < min(positions or K, K) and seed not in bad]
 
 
-def jobs_of(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", workers=0):
+def jobs_of(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", workers=0, compile=False):
     """[Job] of what is missing, `population` seeds in each."""
     left = unfinished(profile, sequence, arm, seeds, positions)
-    return [Job(profile, sequence, arm, tuple(left[i:i + population]), population, positions, device, workers)
+    return [Job(profile, sequence, arm, tuple(left[i:i + population]), population, positions, device, workers, compile)
             for i in range(0, len(left), population)]
 
 

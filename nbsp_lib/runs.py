@@ -84,11 +84,12 @@ def over(state):
 
 
 def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0,
-              workers=0):
+              workers=0, compile=False):
     """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
 
     positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
-    workers: processes that step the environments (default: this one), with the same trajectories.
+    workers: processes that step the environments (default: this one), with the same trajectories. compile: also on a CPU, see
+    graphs.compiled; numbers then differ in their last bits from those of plain calls.
     A seed that diverges keeps its last good state; the others go on. Stopped after Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
@@ -111,10 +112,10 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
                 for state in trunk.values():
                     shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
                 advance(train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
-                        "position 1", make_env)
+                        "position 1", make_env, compile)
                 for seed in new:
                     states[seed].fork(trunk[seed])
-        advance(train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env)
+        advance(train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env, compile)
         if stop():                           # it came during the last switch: whoever loops over runs must not go on
             raise Stopped("stopped; everything is saved")
     return states
@@ -128,7 +129,8 @@ def keep_memory():
         mallopt(trim_threshold, 2 ** 31 - 1)
 
 
-def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=None):
+def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=None,
+            compile=False):
     """Bring every state to `last` positions, the least advanced seeds first, those at the same place together.
 
     Seeds whose position is over wait for the others of it, so that all begin the next one together.
@@ -142,7 +144,7 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
         lowest = min(where(states[seed]) for seed in todo)
         group = tuple(seed for seed in todo if where(states[seed]) == lowest)[:population]
         if cycle is None or cycle.seeds != group:               # a cycle that goes on keeps what was compiled for it
-            cycle = Cycle(train, sequence, make(), group, device, make_env)
+            cycle = Cycle(train, sequence, make(), group, device, make_env, compile)
         mine = [states[seed] for seed in group]
         if place(mine[0]) >= (0, 0):
             cycle.load(mine)

@@ -13,7 +13,7 @@ import torch
 from nbsp_lib import checkpoint, collect, records
 from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import ROUND, World
-from nbsp_lib.graphs import captured
+from nbsp_lib.graphs import captured, compiled
 from nbsp_lib.sac import make_agent, update
 from nbsp_lib.sequences import at_position, distinct, longest, tasks_of
 from nbsp_lib.streams import STREAMS, generators
@@ -44,7 +44,7 @@ class Cycle:
     A seed whose position is over leaves: it is saved, and whatever is computed for it afterwards is not looked at.
     """
 
-    def __init__(self, train, sequence, method, seeds, device="cpu", make=None):
+    def __init__(self, train, sequence, method, seeds, device="cpu", make=None, compile=False):
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
@@ -54,6 +54,7 @@ class Cycle:
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
         self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
+        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
         self.position = self.round = 0
         self.left = set()                                        # indices of the seeds that have left
         self.taken = [0] * len(seeds)                            # steps that each took in the positions before
@@ -106,7 +107,7 @@ class Cycle:
                 mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
-                    "seconds": self.seconds[p], **{name: rows[p] for name, rows in self.tables.items()}}
+                    "seconds": self.seconds[p], "compiled": self.compiled, **{name: rows[p] for name, rows in self.tables.items()}}
             state.save(mine, info, self.replay.log(p))
 
     def load(self, states):
@@ -124,6 +125,7 @@ class Cycle:
             self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.seconds[p], self.taken[p] = info["seconds"], info["taken"]
+            self.compiled |= info.get("compiled", False)
             for name, kept in self.tables.items():
                 kept[p] = info[name]
 
@@ -189,13 +191,13 @@ class Cycle:
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):
-        """What `function` makes of tensors; on a GPU captured at its first call."""
-        if self.device == "cpu":
-            return function(*tensors)
-        if name not in self.graphs:
-            state = self.agent.tensors() | self.method.state
-            self.graphs[name] = captured(function, state, tensors)
-        return self.graphs[name](*tensors)
+        """What `function` makes of tensors; at its first call captured on a GPU, or compiled on a CPU if that is asked for."""
+        if self.compile and name not in self.graphs:
+            make = compiled if self.device == "cpu" else captured
+            self.graphs[name] = make(function, self.agent.tensors() | self.method.state, tensors)
+            self.compile = bool(self.graphs[name])
+            self.compiled |= self.compile
+        return self.graphs[name](*tensors) if self.compile else function(*tensors)
 
     def diverged(self):
         """Seeds with a parameter that is not finite."""

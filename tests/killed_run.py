@@ -2,7 +2,8 @@
 
 FOLDER/chosen: every life is a forked process in which one function of Python or of the library is replaced by one that
 kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after ever longer.
-Prints how each life ended. A second word, `few`: only a few lives.
+Prints how each life ended. A second word, `few`: only a few lives; `compiled`: few others, in compiled mode, of one position
+or, with the word `all`, of two.
 """
 from __future__ import annotations
 
@@ -38,6 +39,7 @@ LIVES = [
     ("rmtree", 1), ("rmtree+", 2)]
 
 FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]     # updates, switch, saves
+COMPILED = [("replace+", 6), ("scoring+", 1), ("evaluate", 2), ("replace+", 7)]        # there a call of update is its tracing
 
 
 def kill():
@@ -69,13 +71,13 @@ def arm(kind, nth):
     setattr(owner, name, deadly)
 
 
-def live(folder, kind=None, n=None, seconds=None):
+def live(folder, kind=None, n=None, seconds=None, **how):
     """One life -> the signal that ended it, negative, or 0."""
     child = os.fork()
     if child == 0:
         if kind:
             arm(kind, n)
-        train(folder, seeds=(0, 1), population=2, save_every=0)
+        train(folder, seeds=(0, 1), population=2, save_every=0, **how)
         os._exit(0)
     if seconds:
         time.sleep(seconds)
@@ -86,9 +88,13 @@ def live(folder, kind=None, n=None, seconds=None):
 if __name__ == "__main__":
     for task in ("window-open", "window-close"):
         simulator(task)                                             # built once for all lives
-    few = sys.argv[2:] == ["few"]
-    for kind, n in [*(FEW if few else LIVES), (None, None)]:
-        print(kind, n, live(f"{sys.argv[1]}/chosen", kind, n), flush=True)
+    few, compiled, how = sys.argv[2:] == ["few"], "compiled" in sys.argv, {}
+    lives = FEW if few else LIVES
+    if compiled:
+        whole = "all" in sys.argv
+        lives, how = COMPILED if whole else COMPILED[:1], {"compile": True, "positions": 2 if whole else 1}
+    for kind, n in [*lives, (None, None)]:
+        print(kind, n, live(f"{sys.argv[1]}/chosen", kind, n, **how), flush=True)
     seconds = 0.4
-    while not few and live(f"{sys.argv[1]}/timed", seconds=seconds):
+    while not (few or compiled) and live(f"{sys.argv[1]}/timed", seconds=seconds):
         seconds *= 1.6

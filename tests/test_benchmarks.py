@@ -50,8 +50,8 @@ def test_every_benchmark_writes_the_rows_it_promises(ran):
     records, printed = ran
     assert tuple(records) == NAMES
     rows = {name: [table["rows"] for table in record["tables"]] for name, record in records.items()}
-    assert {(r["batch"], r["what"]) for r in rows["updates"][0]} == {
-        (b, who) for b in updates.BATCHES for who in ("plain, 1 seed", "ours, 1 seed", "ours, 3 seeds", "ours, 8 seeds",
+    assert {(r["width"], r["batch"], r["what"]) for r in rows["updates"][0]} == {
+        (*size, who) for size in updates.SIZES for who in ("plain, 1 seed", "ours, 1 seed", "ours, 3 seeds", "ours, 8 seeds",
                                              "its products alone, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
     assert {(r["episode"], r["what"]) for r in rows["environments"][0]} == {(e, who) for e in (200, 500) for who in (
         "plain loop", "ours, 1 environment", "ours, 4 environments", "ours, 12 environments")}

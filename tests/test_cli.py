@@ -276,7 +276,7 @@ def test_an_arm_by_import_path_trains_and_ships(inside, monkeypatch, capsys):
     document["arms"]["mine"] = {"method": "mine.py:Anchor", "strength": 3.0}
     with open(path, "w") as file:
         YAML(typ="safe", pure=True).dump(document, file)
-    assert cli.main("run --sequence window --arm mine --seeds 0 --positions 2".split()) == 0
+    assert cli.main("run --sequence window --arm mine --seeds 0 --positions 2 --no-compile".split()) == 0
     out = Path("runs/laptop/checkpoints/window/mine")
     run = read_run(out)
     assert run["config"]["method"] == "mine.py:Anchor" and run["config"]["settings"] == {"strength": 3.0}

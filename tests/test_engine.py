@@ -89,7 +89,8 @@ def test_a_job_is_the_notebook_of_the_pipeline_with_its_parameters(place, monkey
     source, words = ROOT / made.command[3], made.command[5:]
     given = checked(zip(words[1::3], words[2::3]), defaults(jupytext.read(source), source), source)
     assert given == {"params_file": place.here, "sequence": "window", "arm": "nbsp", "seeds": [0, 1], "population": 2,
-                     "positions": 3, "device": "cpu", "workers": 0, "out": "runs/laptop/checkpoints/window/nbsp"}
+                     "positions": 3, "device": "cpu", "workers": 0,
+                     "compile": False, "out": "runs/laptop/checkpoints/window/nbsp"}
 
 
 def test_a_failure_is_tried_once_more_and_reported_and_the_others_finish(place, capsys):

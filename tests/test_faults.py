@@ -25,7 +25,7 @@ from nbsp_lib.config import cell
 from nbsp_lib.evaluate import environments
 from nbsp_lib.runs import states_of
 
-LINE = "run --sequence window --arm nbsp fine-tuning --seeds 0 1 --positions 2 --jobs 2"
+LINE = "run --sequence window --arm nbsp fine-tuning --seeds 0 1 --positions 2 --jobs 2 --no-compile"
 # Imported by the notebook of training before anything else; what it breaks is named in the environment.
 FAULTS = """
 import os, random, time

@@ -35,6 +35,7 @@ population = 1  # seeds trained together as one tensor program: 1 on a CPU, many
 positions = 0  # stop after so many positions of the sequence; 0: all
 device = "cpu"  # cpu or cuda
 workers = 0  # processes that step the environments, for a GPU; 0: this one
+compile = False  # on a CPU: compile the update, which needs a C++ compiler; faster, and other last bits
 out = "runs/smoke/checkpoints/window/nbsp"  # result folder
 
 # %% [markdown]
@@ -66,7 +67,7 @@ print(json.dumps(cell, indent=1))
 # state; `nbsp status` reads it.
 
 # %%
-runs.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers)
+runs.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers, compile=compile)
 finished = ship.ship(profile, sequence, arm, seeds, out)
 pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 
