@@ -88,15 +88,15 @@ class Study:
 
 
 def read_result(folder, sequence, arm):
-    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json.
-    """
+    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
     folder = Path(folder)
     if not (folder / "run.json").exists():
         return None
     run, tables = read_run(folder), {}
     for name in COLUMNS:
         path = folder / f"{name}.csv"
-        frame = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[name][2:])
+        frame = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        frame = frame.reindex(columns=COLUMNS[name][2:])                    # of columns, runs shipped earlier have fewer
         tables[name] = performed(frame, run["config"]["train"]["episode"]).assign(sequence=sequence, arm=arm)[COLUMNS[name]]
     return Result(arm, folder, run, **tables)
 
