@@ -76,8 +76,8 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
     steps = {}
     for clock, names in net.clocks:
         clock.add_(1)
-        if clock.numel() == len(clock) and not net.row_clocks and first is None and fused.usable(clock):
-            steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
+        if clock.numel() == len(clock) and not net.row_clocks and fused.usable(clock):
+            steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps, first)
             continue
         # 1 − b^count; of powers the last bit depends on the place in memory, and so on the seeds around
         corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
