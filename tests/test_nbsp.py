@@ -141,7 +141,7 @@ def test_of_a_convolution_both_ends_of_a_filter_are_held():
     assert set(map(tuple, zero[:, :3].tolist())) == {(0, 1, 5 * 16 + n) for n in range(16)} and len(zero) == 16 * 64
     (H, W), last = conv.map_sizes((4, 36, 36))[-1], kept["w3"].expand_as(net.params["w3"])
     assert (last[0, 0, 63 * H * W:] == 0.5).all() and (last[0, 0, :63 * H * W] == 1).all() and (last[0, 1] == 1).all()
-    assert kept["b0"][0, 1, 0, 5] == 0 and (kept["w0"].expand_as(net.params["w0"])[0, 1, :, 5] == 0).all() and "b3" not in kept
+    assert kept["b0"][0, 1, 0, 5] == 0 and (kept["w0"].expand_as(net.params["w0"])[0, 1, :, 5] == 0).all() and "b4" not in kept
 
 
 def test_the_first_moment_alone_sees_the_mask():
