@@ -1,6 +1,7 @@
 """The tuning of every method with the same small budget: profile `tuning` -> data/tuning.csv. python -m nbsp_lib.tuning
 
-An arm of that profile is METHOD-SETTING-VALUE, the value without its point. What was not run has a row too. The objective is ASR of the whole sequence.
+An arm of that profile is METHOD-SETTING-VALUE, the value without its point.
+What was not run has a row too. The objective is ASR of the whole sequence.
 """
 from __future__ import annotations
 

@@ -103,7 +103,8 @@ def test_a_first_moment_of_its_own(monkeypatch):
     torch.testing.assert_close(fast, plain, rtol=2e-5, atol=1e-9)
     torch.testing.assert_close(net.v, same.v, rtol=1e-5, atol=1e-12)
     (one, net), (two, same) = made(True, 1.0), made(True, None)
-    assert all(torch.equal(a[k], b[k]) for a, b in zip(one, two) for k in a) and all(torch.equal(net.v[k], same.v[k]) for k in net.v)
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(one, two) for k in a)
+    assert all(torch.equal(net.v[k], same.v[k]) for k in net.v)
     frozen, _ = made(True, 0.0)
     assert not any(step.any() for steps in frozen for step in steps.values())
 

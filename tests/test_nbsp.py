@@ -200,7 +200,8 @@ def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
         assert sorted(k for k, p in net.params.items() if torch.equal(p, before[net.name][k])) == still
 
 
-UNTOUCHED = [{"mask": "first-moment", "ends": "both"}, {"output": "held", "alpha": 0.0}, {"ends": "outgoing"}, {}, {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
+UNTOUCHED = [{"mask": "first-moment", "ends": "both"}, {"output": "held", "alpha": 0.0}, {"ends": "outgoing"}, {},
+             {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
 
 
 @pytest.mark.parametrize("settings", UNTOUCHED, ids=str)

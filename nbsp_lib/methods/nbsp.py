@@ -19,8 +19,8 @@ class NBSP(Method):
     share: m, share of a network's hidden neurons that are skill neurons; with `pooled` of those of actor and critics together,
     in one ranking. alpha: α of Eq. 7. replay_every: k, every k-th update learns from stored experience. Neutral values: share 0
     masks nothing, replay_every 0 replays nothing, both together are fine-tuning; alpha 0 freezes.
-    score: which neurons are chosen, and how strongly each is held. "paper", "balanced", "accuracy" (neurons.skill_scores) say
-    both. All others (selectors) only say which; then the paper's score with the true goal metric says how strongly: α (1 − Score).
+    score: which neurons are chosen, and how strongly each is held, α (1 − Score). "paper", "balanced", "accuracy", see
+    neurons.skill_scores, say both. All others, see selectors, only say which; Score is then the paper's, of the true goal metric.
     mask: scale the step after Adam (Eq. 5–6); the gradient before it, which Adam nearly undoes; or what enters Adam's first
     moment, while the second sees the free gradient (arXiv 2604.22407). actor, critic: whether that network is masked; replay
     does not ask. ends: which weights of a chosen neuron are held, see neurons.held_shares. output: "held" multiplies the
