@@ -42,7 +42,7 @@ CLAIMS = (
           (("critic-only", "actor-only"), ("nbsp", "critic-only"), ("nbsp", "actor-only"))),
     Claim("C5", "goal-oriented scores beat other ways to pick neurons", tuple(("nbsp", arm) for arm in SELECTORS)),
     Claim("C6", "the share of skill neurons has a sweet spot near 0.2",
-          (("nbsp", "share-0.05"), ("nbsp", "share-0.5")), measures=("asr",)),
+          (("nbsp", "share-05"), ("nbsp", "share-50")), measures=("asr",)),
 )
 COSTS = Claim("C7", "NBSP costs little", ())
 

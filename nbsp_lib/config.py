@@ -102,6 +102,7 @@ class Profile:
 
 PER_POSITION = ("steps", "mastery")           # settings that may be a list of one value for each position
 _SHARE, _POSITIVE = ("in [0, 1]", lambda x: 0 <= x <= 1), ("> 0", lambda x: x > 0)
+_VALUES = ("null", "none", "nan", "na", "inf", "infinity", "true", "false", "yes", "no", "on", "off", "y", "n")
 # One name means one thing everywhere, so one table serves all sections and the settings of methods.
 _RULES = {
     **dict.fromkeys(("root", "here", "out", "checkpoints"), ("filled in", bool)),
@@ -113,7 +114,8 @@ _RULES = {
     **dict.fromkeys(("gamma", "store", "share", "target_entropy"), _SHARE),
     **dict.fromkeys(("alpha", "replay_every", "noops"), (">= 0", lambda x: x >= 0)),
     "profile": ("made of a-z, 0-9 and -", lambda x: re.fullmatch("[a-z0-9-]+", x)),
-    "arm": ("made of a-z, 0-9, - and .", lambda x: re.fullmatch("[a-z0-9][a-z0-9.-]*", x)),
+    "arm": ("made of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value",
+            lambda x: re.fullmatch("[a-z][a-z0-9-]*", x) and x not in _VALUES),
     "layers": ("a list of widths > 0", lambda x: x and min(x) > 0),
     "tau": ("in (0, 1]", lambda x: 0 < x <= 1), "sticky": ("in [0, 1)", lambda x: 0 <= x < 1),
     "episode": ("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500),

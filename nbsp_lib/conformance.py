@@ -24,7 +24,7 @@ SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3
 
 
 class MadeUpWorld(World):
-    """A World whose rollout is recent experience, and whose goal metric is chance."""
+    """A World whose rollout is recent experience, in episodes of ten moments, and whose goal metric is chance."""
 
     def rollout(self, task):
         self.method.before_task(self.agent, task, "evaluate")
@@ -32,7 +32,8 @@ class MadeUpWorld(World):
         _, actor = self.method.forward(agent.actor, agent.actor.params, batch["obs"][:, None])
         _, critic = agent.head.q_values(self.method, agent.critic, agent.critic.params, batch["obs"], batch["action"])
         self.method.before_task(self.agent, task, "resume")
-        return {"actor": actor, "critic": critic}, (self.draw(torch.rand, 40) > 0.7).float()
+        goal = (self.draw(torch.rand, 40) > 0.7).float()
+        return {"actor": actor, "critic": critic}, goal, (torch.arange(40) // 10).expand(len(goal), -1)
 
 
 class Trial:

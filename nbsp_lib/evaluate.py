@@ -58,6 +58,12 @@ class Rollout:
         """How many of the moments of a seed lie in the first half of the episodes."""
         return self.success.shape[1] // 2 * self.success.shape[2]
 
+    @property
+    def episode(self):
+        """The episode of each moment, [P, E·T]."""
+        P, E, T = self.success.shape
+        return torch.arange(E).repeat_interleave(T).repeat(P, 1)
+
 
 @functools.lru_cache(maxsize=8)
 def environments(make, task, seeds, envs, episode):
@@ -149,11 +155,13 @@ class World:
         self.seeds, self.tasks, self.settings, self.learn = seeds, agent.tasks, train, learn
 
     def rollout(self, task):
-        """Hidden activations {network: [P, C, T, W] per layer} and goal metric [P, T] of the scoring rollout of `task`."""
+        """Hidden activations {network: [P, C, T, W] per layer} of the scoring rollout of `task`, and of each moment the goal
+        metric [P, T] and the episode or game [P, T], never falling."""
         played = play(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes, self.settings,
                       self.make, hidden=True, method=self.method)
         self.method.before_task(self.agent, task, "resume")
-        return played.hidden, played.goal(self.settings.goal).to(self.agent.updates.device)
+        device = self.agent.updates.device
+        return played.hidden, played.goal(self.settings.goal).to(device), played.episode.to(device)
 
     def draw(self, kind, *shape):
         """kind (torch.rand, torch.randn) of [P, *shape], from generators that training does not use."""

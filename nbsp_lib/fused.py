@@ -74,11 +74,16 @@ class StackedMLP(torch.autograd.Function):
         return tuple(grads)
 
 
-def adam_steps(net, names, clock, grads, lr, b1, b2, eps):
+def adam_steps(net, names, clock, grads, lr, b1, b2, eps, first=None):
     """{name: step} of sac.adam_steps for the parameters `names` under one clock of one count a seed, [P, 1, 1, 1].
 
     torch's own fused Adam, let loose on zeros: what it makes of them is the step. Moments move in place, the clock does not.
+    It knows one gradient only: with `first` it gets that one, and v what the squares of `grads` have more, divided by what it
+    will multiply with. Where both are equal that is exactly 0, so nothing changes.
     """
+    for k in names if first is not None else ():
+        net.v[k].add_(grads[k].square().sub_(first[k].square()), alpha=(1 - b2) / b2)
+    grads = grads if first is None else first
     steps = {k: torch.zeros_like(net.params[k]) for k in names}
     lists = [[t for k in names for t in tensors[k].unbind()] for tensors in (steps, grads, net.m, net.v)]
     counts = clock.sub(1).repeat(len(names), 1, 1, 1).unbind()             # torch adds the 1, once for each tensor

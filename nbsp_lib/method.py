@@ -78,6 +78,9 @@ class Method:
         """Gradients as Adam shall see them; in graph."""
         return grads
 
+    def shape_moment(self, net, grads):
+        """What Adam's first moment shall see in place of `grads` (from shape_grad), or None for the same; in graph."""
+
     def shape_step(self, net, steps, noise):
         """Steps as they are added to the parameters, after Adam; in graph."""
         return steps

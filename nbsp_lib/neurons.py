@@ -48,10 +48,15 @@ def skill_scores(hidden, goal, score="paper"):
 SCORES = ("paper", "balanced", "accuracy")
 
 
-def base_rate(goal):
-    """Score of a neuron that never fires, [P]: max(q, 1 − q) with q the share of moments whose goal metric is above its mean."""
+def base_rate(goal, score="paper"):
+    """What a neuron that never fires gets from `skill_scores`, [P]; q: share of the moments whose goal metric is above its mean.
+
+    "paper": max(q, 1 − q); "balanced": 0.5; "accuracy": 1 − q. No refusal of a constant goal metric, where q is 0.
+    """
     share = (goal > goal.mean(1, keepdim=True)).float().mean(1)
-    return torch.maximum(share, 1 - share)
+    if score == "balanced":
+        return torch.full_like(share, 0.5)
+    return 1 - share if score == "accuracy" else torch.maximum(share, 1 - share)
 
 
 def silent(hidden):
@@ -90,10 +95,36 @@ def neuron_mask(scores, chosen, alpha):
     return torch.where(chosen, alpha * (1 - scores), 1.0)
 
 
+def held_shares(units, weights, ends="incoming", output=None):
+    """{name: share of its free step that a parameter keeps}, broadcastable to it; a parameter that is not named is free.
+
+    units: mask [P, C, 1, W] of the neurons of each hidden layer; weights: "w0" [P, C, in, W], "w1", …, of the whole network.
+    ends: "incoming", a neuron's column of weights and its bias; "outgoing", its rows of the next layer's weights, also those
+    of the output layer; "both". output: the share of the output layer's weights and bias, broadcastable to them, or None.
+    Where two masks meet on one weight the smaller holds.
+    """
+    kept = {} if ends == "outgoing" else {f"{kind}{i}": unit for i, unit in enumerate(units) for kind in "wb"}
+    if output is not None:
+        kept |= {f"{kind}{len(units)}": output for kind in "wb"}
+    for i, unit in enumerate(units) if ends != "incoming" else ():
+        name = f"w{i + 1}"
+        rows = unit.mT.repeat_interleave(weights[name].shape[2] // unit.shape[3], 2)    # of a filter several, see conv.py
+        kept[name] = torch.minimum(kept[name], rows) if name in kept else rows
+    return kept
+
+
 def choice(scores, chosen, base):
-    """What a choice of neurons is worth beside a silent neuron's score `base`, for scores.csv; scores, chosen [N] of one seed."""
-    row = {"base_rate": base, "all_score": scores.mean().item(), "chosen": int(chosen.sum())}
-    if chosen.any():
-        row |= {"chosen_score": scores[chosen].mean().item(),
-                "chosen_not_above_base": (scores[chosen] <= base + 1e-6).float().mean().item()}
+    """What a choice of neurons is worth, for scores.csv, beside a silent neuron's score `base` and beside chance, of one seed.
+
+    scores, chosen: [1 + D, N], of the same choice with the true labels first and with D exchanges of the labels; or None if the
+    seed could not be scored. null_score: the mean score of what is chosen with exchanged labels, over the D; a chosen_score
+    that is no higher says nothing about the goal.
+    """
+    if scores is None:
+        return {"status": "unscored"}
+    row = {"status": "scored", "base_rate": base, "all_score": scores[0].mean().item(), "chosen": int(chosen[0].sum())}
+    if chosen[0].any():
+        best = scores[0][chosen[0]]
+        row |= {"chosen_score": best.mean().item(), "chosen_not_above_base": (best <= base + 1e-6).float().mean().item(),
+                "null_score": scores[1:][chosen[1:]].mean().item()}
     return row

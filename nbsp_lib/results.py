@@ -96,6 +96,7 @@ def read_result(folder, sequence, arm):
     run = read_run(folder)
     train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
     tables = {name: pd.read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
+    tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])          # null_score is younger than some runs
     tables["R"] = completed(tables["R"], tables["curves"], train)
     marked = {name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()}
     return Result(arm, folder, run, **{name: frame[COLUMNS[name]] for name, frame in marked.items()})

@@ -69,13 +69,15 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     return agent
 
 
-def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
-    """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place."""
+def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
+    """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place.
+
+    first: gradients that only the first moment sees, in place of `grads`, or None."""
     steps = {}
     for clock, names in net.clocks:
         clock.add_(1)
         if clock.numel() == len(clock) and not net.row_clocks and fused.usable(clock):
-            steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps)
+            steps |= fused.adam_steps(net, names, clock, grads, lr, b1, b2, eps, first)
             continue
         # 1 − b^count; of powers the last bit depends on the place in memory, and so on the seeds around
         corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
@@ -84,7 +86,7 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
             if k in net.row_clocks:                             # the younger end has the larger corrections
                 of_rows = corrections(net.row_clocks[k].mT)                                         # [P, C, in, 1]
                 rate, root = torch.minimum(rate, of_rows[0]), torch.maximum(root, of_rows[1])
-            m = net.m[k].lerp_(grads[k], 1 - b1)
+            m = net.m[k].lerp_(grads[k] if first is None else first[k], 1 - b1)
             v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
             steps[k] = (m * rate).div_(v.sqrt().mul_(root).add_(eps))
     return steps
@@ -117,7 +119,8 @@ def descend(net, loss_fn, old, method, lr, noise, probe=()):
     `old` is a batch of stored experience, or None; noise: see `learn`; the rest: see `gradients`.
     """
     grads, blame, aux = gradients(net, loss_fn, probe, lambda params: method.penalty(net, params, old))
-    steps = method.shape_step(net, adam_steps(net, method.shape_grad(net, grads), lr), noise)
+    grads = method.shape_grad(net, grads)
+    steps = method.shape_step(net, adam_steps(net, grads, lr, first=method.shape_moment(net, grads)), noise)
     for k, p in net.params.items():
         p.add_(steps[k])
     return aux, blame

@@ -5,15 +5,22 @@ import functools
 
 from nbsp_lib.strict import one_of
 
-# The cycling sequences. Of Meta-World, the pairs window and drawer are the paper's, of Atari bowling-pong and
-# bank-heist-alien; the others and the order are ours. Why these games: nbsp_lib/envs/atari.py, why these of the DeepMind
-# Control Suite: nbsp_lib/envs/dmc.py.
+CW10 = ("hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handle-press-side", "push", "shelf-place",
+        "window-close", "peg-unplug-side")          # Continual World (Wołczyk et al. 2021), in its order
+
+# The cycling sequences. Of Meta-World, the pairs window and drawer are the paper's, cw10 and cw20 those of Continual World, of
+# Atari bowling-pong and bank-heist-alien are the paper's; the others and the order are ours. Why these games:
+# nbsp_lib/envs/atari.py, why these of the DeepMind Control Suite: nbsp_lib/envs/dmc.py.
 _OF = {
     "metaworld": {
         "window": ("window-open", "window-close") * 2,
         "drawer": ("drawer-open", "drawer-close") * 2,
         "button-window": ("button-press-topdown", "window-open") * 2,
         "four": ("window-open", "window-close", "drawer-open", "drawer-close") * 2,
+        "window-reversed": ("window-close", "window-open") * 2,
+        "drawer-reversed": ("drawer-close", "drawer-open") * 2,
+        "cw10": CW10,
+        "cw20": CW10 * 2,
         "tuning": ("handle-press", "door-close"),          # ours: settings are chosen on it, no table reports it
     },
     "atari": {

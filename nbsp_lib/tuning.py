@@ -1,6 +1,7 @@
 """The tuning of every method with the same small budget: profile `tuning` -> data/tuning.csv. python -m nbsp_lib.tuning
 
-An arm of that profile is METHOD.SETTING.VALUE. What was not run has a row too. The objective is ASR of the whole sequence.
+An arm of that profile is METHOD-SETTING-VALUE, the value without its point.
+What was not run has a row too. The objective is ASR of the whole sequence.
 """
 from __future__ import annotations
 
@@ -22,9 +23,10 @@ def decisive(profile, arm):
     import inspect
 
     from nbsp_lib.methods import find
-    chosen, setting = profile.arms[arm], arm.split(".")[1].replace("-", "_")
-    default = inspect.signature(find(chosen.method)).parameters[setting].default
-    return setting, chosen.settings[setting], default
+    chosen = profile.arms[arm]
+    defaults = {name: parameter.default for name, parameter in inspect.signature(find(chosen.method)).parameters.items()}
+    setting = max((name for name in defaults if arm.startswith(f"{chosen.method}-{name.replace('_', '-')}-")), key=len)
+    return setting, chosen.settings[setting], defaults[setting]
 
 
 def tuning_rows(profile, study):

@@ -64,8 +64,8 @@ def scores(tasks, seeds, finished, unscored):
                 head = [seed, position, tasks[position - 1], network, 16]
                 base = 0.6 + 0.08 * position
                 not_above = 1.0 if seed == 0 else 0.3
-                numbers = [1 - base, base, 0.2, 3, not_above, base + 0.04 * seed, base - 0.05, 0.2, "scored"]
-                rows.append(head + ([None] * 8 + ["unscored"] if (seed, position) in unscored else numbers))
+                numbers = [1 - base, base, 0.2, 3, not_above, base + 0.04 * seed, base + 0.01, base - 0.05, 0.2, "scored"]
+                rows.append(head + ([None] * 9 + ["unscored"] if (seed, position) in unscored else numbers))
     return pd.DataFrame(rows, columns=COLUMNS["scores"])
 
 

@@ -190,10 +190,10 @@ def test_c5_is_at_most_partly_where_scores_do_not_tell_skill_from_silence():
 
 
 def test_c6_looks_at_both_sides():
-    arms = {"nbsp": (0.8, 0.1, 0.8), "share-0.05": (0.6, 0.1, 0.8), "share-0.5": (0.6, 0.1, 0.8)}
+    arms = {"nbsp": (0.8, 0.1, 0.8), "share-05": (0.6, 0.1, 0.8), "share-50": (0.6, 0.1, 0.8)}
     assert of("C6", numbers(arms)).verdict == "reproduced"
-    assert of("C6", numbers(arms | {"share-0.5": (0.8, 0.1, 0.8)})).verdict == "partly"
-    assert of("C6", numbers(arms | {"share-0.5": (0.9, 0.1, 0.8)})).verdict == "not"
+    assert of("C6", numbers(arms | {"share-50": (0.8, 0.1, 0.8)})).verdict == "partly"
+    assert of("C6", numbers(arms | {"share-50": (0.9, 0.1, 0.8)})).verdict == "not"
 
 
 @pytest.mark.parametrize(("nbsp", "seeds", "hardware", "expected"), [

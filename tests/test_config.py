@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from dvc.dependency.param import read_param_file
+from dvc.fs import LocalFileSystem
 from ruamel.yaml import YAML
 
 from nbsp_lib.config import (
@@ -16,6 +18,7 @@ from nbsp_lib.config import (
     ConfigError,
     Profile,
     Train,
+    arm_of,
     cell,
     check_seeds,
     config_hash,
@@ -52,6 +55,7 @@ def edited(tmp_path, changes):
     return path
 
 
+ARM = "made of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
 BAD = [
     ({"train.stepz": 1}, 'train.stepz: unknown key "stepz", nearest valid name: "steps"'),
     ({"sedes": [0]}, 'sedes: unknown key "sedes", nearest valid name: "seeds"'),
@@ -99,7 +103,9 @@ BAD = [
     ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers >= 0, at least one"),
     ({"seeds": [-1]}, "seeds: [-1] must be distinct integers >= 0, at least one"),
     ({"arms": ["nbsp"]}, "arms: ['nbsp'] is a list, expected a mapping"),
-    ({"arms.Frozen": {"method": "nbsp"}}, "arms.Frozen: 'Frozen' must be made of a-z, 0-9, - and ."),
+    ({"arms.Frozen": {"method": "nbsp"}}, f"arms.Frozen: 'Frozen' must be {ARM}"),
+    ({"arms.null": {"method": "nbsp"}}, f"arms.null: 'null' must be {ARM}"),
+    ({"arms.1e3": {"method": "nbsp"}}, f"arms.1e3: '1e3' must be {ARM}"),
     ({"arms.nbsp": None}, "arms.nbsp.method: missing"),
     ({"arms.nbsp.method": "nbps"}, 'arms.nbsp.method: unknown method "nbps", nearest valid name: "nbsp"'),
     ({"arms.nbsp.replay": 5}, 'arms.nbsp.replay: unknown key "replay", nearest valid name: "replay_every"'),
@@ -190,11 +196,46 @@ def test_shipped_is_laptop_but_trains_nothing(profiles):
 
 def test_arms_carry_every_setting(profiles):
     defaults = {"share": 0.2, "alpha": 0.2, "replay_every": 10, "score": "paper", "mask": "step",
-                "actor": True, "critic": True}
+                "actor": True, "critic": True, "pooled": False, "ends": "incoming", "output": "free"}
     arms = profiles["laptop"].arms
     assert arms["nbsp"] == Arm("nbsp", "nbsp", defaults)
     assert arms["fine-tuning"].settings == defaults | {"share": 0.0, "replay_every": 0}
     assert len({config_hash(cell(profiles["laptop"], "window", arm)) for arm in arms}) == len(arms)
+
+
+def test_every_arm_can_be_named_to_dvc_as_a_parameter():
+    """The stages of dvc.yaml depend on "arms.NAME", and DVC takes a point in it for another level."""
+    for path in [*FILES.values(), *(ROOT / f"profiles/{name}/params.yaml" for name in ("pixels", "tuning"))]:
+        arms, fs = read_yaml(path)["arms"], LocalFileSystem()
+        read = read_param_file(fs, str(path), [f"arms.{arm}" for arm in arms], flatten=True)
+        assert read == {f"arms.{arm}": settings for arm, settings in arms.items()} and arms
+
+
+@pytest.mark.parametrize("name", ["share-0.05", "1e3", "0x10", "null", "nan", "na", "true", "no", "off", "inf", "2020-01-01",
+                                  "-a", ""])
+def test_a_name_that_a_file_would_take_for_something_else_is_no_arm(name):
+    with pytest.raises(ConfigError, match=re.escape(f"here: {name!r} must be {ARM}")):
+        arm_of(name, {"method": "sac"}, "here")
+
+
+def test_arms_differ_in_what_their_names_say(profiles):
+    """The grids of the questions "how much, in which order?", "at which dose?" and "which end?", setting by setting."""
+    arms = {name: arm.settings for name, arm in profiles["laptop"].arms.items()}
+    frozen = {"alpha": 0.0, "ends": "both", "replay_every": 0}
+    for order, share in itertools.product(("score", "balanced", "random", "activation"), (20, 50, 80)):
+        score = "paper" if order == "score" else order
+        assert arms[f"freeze-{order}-{share}"] == arms["nbsp"] | frozen | {"score": score, "share": share / 100}
+    assert arms["freeze-100"] == arms["nbsp"] | frozen | {"share": 1.0}
+    assert arms["protect-active"] == arms["nbsp"] | frozen | {"share": 1.0, "score": "active"}
+    for k in (2, 4, 20):
+        assert arms[f"nbsp-k{k}"] == arms["nbsp"] | {"replay_every": k}
+        assert arms[f"replay-only-k{k}"] == arms["replay-only"] | {"replay_every": k}
+    for name, change in {"outgoing": {"ends": "outgoing"}, "both-ends": {"ends": "both"}, "output-held": {"output": "held"},
+                         "hidden-frozen": {"share": 1.0, "alpha": 0.0}}.items():
+        assert arms[name] == arms["nbsp"] | change and arms[f"mask-only-{name}"] == arms["mask-only"] | change
+    assert {share: arms[f"share-{share}"]["share"] for share in ("05", "50", "80", "100")} == {
+        "05": 0.05, "50": 0.5, "80": 0.8, "100": 1.0}
+    assert (arms["er"]["share"], arms["er-10"]["share"]) == (0.5, 0.1)
 
 
 def test_the_profiles_fit_the_real_methods():
@@ -264,7 +305,9 @@ def test_a_cell_is_plain_json(profiles):
 
 def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
     for name, tasks in SEQUENCES.items():
-        assert tasks == distinct(tasks) * (1 if name == "tuning" else 2)
+        assert tasks == distinct(tasks) * (1 if name in ("tuning", "cw10") else 2)
+    assert SEQUENCES["window-reversed"] == SEQUENCES["window"][1:] + SEQUENCES["window"][:1]
+    assert SEQUENCES["drawer-reversed"] == SEQUENCES["drawer"][1:] + SEQUENCES["drawer"][:1]
     assert tasks_of("window") == ("window-open", "window-close", "window-open", "window-close")
     assert tasks_of("window-close") == ("window-close",)
     assert tasks_of("reach") == ("reach",)                                  # asks Meta-World
@@ -275,6 +318,16 @@ def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
     with pytest.raises(ConfigError, match=r'^sequence: unknown .* "window-clos", nearest .* "window-close"$'):
         tasks_of("window-clos")
     assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0)
+
+
+def test_continual_world_is_the_published_one_on_the_tasks_of_meta_world():
+    """TASK_SEQS of continualworld/tasks.py in awarelab/continual_world, whose names end in -v2, against -v3 here."""
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+    published = """hammer-v2 push-wall-v2 faucet-close-v2 push-back-v2 stick-pull-v2
+                   handle-press-side-v2 push-v2 shelf-place-v2 window-close-v2 peg-unplug-side-v2""".split()
+    assert [f"{task}-v2" for task in tasks_of("cw10")] == published
+    assert [f"{task}-v2" for task in tasks_of("cw20")] == published * 2
+    assert {f"{task}-v3" for sequence in ("cw10", "cw20") for task in tasks_of(sequence)} <= set(ALL_V3_ENVIRONMENTS)
 
 
 def test_smoke_masks_and_replays(profiles):

@@ -87,6 +87,28 @@ def test_seeds_with_clocks_of_their_own(monkeypatch):
         assert all(torch.allclose(step[seed], torch.tensor(want), rtol=1e-5) for step in made.values())
 
 
+def test_a_first_moment_of_its_own(monkeypatch):
+    """The fast way is the plain formula; given the same gradients twice it changes no bit."""
+    def made(fast, share):
+        with monkeypatch.context() as patch:
+            if not fast:
+                patch.setattr(fused, "usable", lambda tensor: False)
+            net, found, g = network((0, 1), 2), [], tiny.generators((0,), 3)[0]
+            for _ in range(6):
+                grads = {k: torch.randn(p.shape, generator=g) for k, p in net.params.items()}
+                first = None if share is None else {k: share * t for k, t in grads.items()}
+                found.append(sac.adam_steps(net, grads, 1e-2, first=first))
+            return found, net
+    (fast, net), (plain, same) = made(True, 0.1), made(False, 0.1)
+    torch.testing.assert_close(fast, plain, rtol=2e-5, atol=1e-9)
+    torch.testing.assert_close(net.v, same.v, rtol=1e-5, atol=1e-12)
+    (one, net), (two, same) = made(True, 1.0), made(True, None)
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(one, two) for k in a)
+    assert all(torch.equal(net.v[k], same.v[k]) for k in net.v)
+    frozen, _ = made(True, 0.0)
+    assert not any(step.any() for steps in frozen for step in steps.values())
+
+
 def test_clocks_of_single_units_take_the_plain_way(monkeypatch):
     net = network((0, 1), 1)
     net.clocks = [(torch.zeros(2, 1, 1, 8), ["w0", "b0"]), (torch.zeros(2, 1, 1, 1), ["w1", "b1", "w2", "b2"])]

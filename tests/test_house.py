@@ -108,8 +108,8 @@ def test_every_library_file_can_be_read_in_a_sitting():
 
 
 def test_a_method_is_short():
-    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 110."""
-    longer = {"cotasp": 150, "ne": 150, "nbsp": 110}
+    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 115."""
+    longer = {"cotasp": 150, "ne": 150, "nbsp": 115}
     lengths = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib/methods").glob("*.py")}
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
 

@@ -22,6 +22,18 @@ def test_conformance(check, name):
     assert [check(make, head) for head in HEADS] == [None, None]
 
 
+NBSP_SETTINGS = [{"ends": "both", "output": "held", "pooled": True, "score": "time"},
+                 {"ends": "outgoing", "mask": "first-moment", "score": "shuffled"},
+                 {"ends": "both", "alpha": 0.0, "share": 1.0, "score": "active", "output": "held", "mask": "gradient"}]
+
+
+@pytest.mark.parametrize("settings", NBSP_SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
+@pytest.mark.parametrize("check", CHECKS)
+def test_conformance_of_settings_of_nbsp(check, settings):
+    make = lambda: METHODS["nbsp"](replay_every=3, **settings)
+    assert [check(make, head) for head in HEADS] == [None, None]
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "sac"])
 def test_a_method_does_something(name):
     """What is held to so much is not plain SAC under another name."""

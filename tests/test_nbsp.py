@@ -3,7 +3,7 @@ import pytest
 import tiny
 import torch
 
-from nbsp_lib import neurons, sac
+from nbsp_lib import conv, neurons, sac, selectors
 from nbsp_lib.method import Method
 from nbsp_lib.methods.nbsp import NBSP
 
@@ -98,7 +98,110 @@ def test_a_mask_on_the_gradient_is_undone_by_adam():
     assert (first_step("gradient") > 0.99).all() and (first_step("gradient") < 1.001).all()
 
 
-UNTOUCHED = [{}, {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
+def by_ends(method, net, ends, output):
+    """What is kept of every parameter, from the union, entry by entry; NaN-free and as large as the parameter."""
+    units = [method.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)]
+    kept = {k: torch.ones_like(p) for k, p in net.params.items()}
+    for k, share in kept.items():
+        kind, i = k[0], int(k[1:])
+        for p, c, row, column in torch.cartesian_prod(*map(torch.arange, share.shape)).tolist():
+            masks = []
+            if ends != "outgoing" and i < len(units):
+                masks.append(units[i][p, c, 0, column])
+            if ends != "incoming" and i > 0 and kind == "w":
+                masks.append(units[i - 1][p, c, 0, row])
+            if output is not None and i == len(units):
+                masks.append(torch.tensor(output))
+            if masks:
+                share[p, c, row, column] = min(masks)
+    return kept
+
+
+@pytest.mark.parametrize("ends", ["incoming", "outgoing", "both"])
+@pytest.mark.parametrize("output", [None, 0.15])
+def test_each_end_of_a_neuron_and_the_output_layer_are_held_by_hand(ends, output):
+    agent, method, _, replay, seeds = trained_pair(ends=ends, output="free" if output is None else "held", actor=False)
+    if output is not None:
+        assert (method.state["output"] == 1).all()
+        method.state["output"].fill_(output)
+    net = agent.critic
+    steps, before = free_steps(agent, replay, seeds, "critic"), {k: p.clone() for k, p in net.params.items()}
+    one_update(agent, method, replay, seeds)
+    for k, share in by_ends(method, net, ends, output).items():
+        assert torch.equal(net.params[k], before[k] + steps[k] * share), k
+
+
+def test_of_a_convolution_both_ends_of_a_filter_are_held():
+    """Its column, and as many rows of the next layer as it has weights there: 4·4 of a filter, H·W of the layer behind."""
+    net = conv.cnn("critic", 2, [(4, 36, 36), 6, 1], tiny.generators((0,), 1))
+    units = [torch.ones_like(net.params[f"b{i}"]) for i in range(net.depth - 1)]
+    units[0][0, 1, 0, 5], units[2][0, 0, 0, 63] = 0.0, 0.5
+    kept = neurons.held_shares(units, net.params, "both")
+    zero = (kept["w1"].expand_as(net.params["w1"]) == 0).nonzero()
+    assert set(map(tuple, zero[:, :3].tolist())) == {(0, 1, 5 * 16 + n) for n in range(16)} and len(zero) == 16 * 64
+    (H, W), last = conv.map_sizes((4, 36, 36))[-1], kept["w3"].expand_as(net.params["w3"])
+    assert (last[0, 0, 63 * H * W:] == 0.5).all() and (last[0, 0, :63 * H * W] == 1).all() and (last[0, 1] == 1).all()
+    assert kept["b0"][0, 1, 0, 5] == 0 and (kept["w0"].expand_as(net.params["w0"])[0, 1, :, 5] == 0).all() and "b4" not in kept
+
+
+def test_the_first_moment_alone_sees_the_mask():
+    """v is that of the free gradient, m that of the masked one, and the step is Adam's from these two."""
+    agent, method, twin, replay, seeds = trained_pair(mask="first-moment", actor=False)
+    moments = {k: m.clone() for k, m in agent.critic.m.items()}
+    one_update(agent, method, replay, seeds)
+    one_update(twin, Method(), replay, seeds)
+    (clock, _), = agent.critic.clocks
+    for k, mask in masks_of(method, agent.critic).items():
+        grad = (twin.critic.m[k] - 0.9 * moments[k]) / 0.1
+        torch.testing.assert_close(agent.critic.m[k], 0.9 * moments[k] + 0.1 * mask * grad, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(agent.critic.v[k], twin.critic.v[k], rtol=1e-5, atol=1e-14)
+    assert tiny.differing(agent.critic.m, twin.critic.m) == ["w0", "b0", "w1", "b1"]
+    before = {k: p.clone() for k, p in agent.critic.params.items()}
+    one_update(agent, method, replay, seeds)
+    for k, p in agent.critic.params.items():
+        m, v = agent.critic.m[k] / (1 - 0.9 ** clock), agent.critic.v[k] / (1 - 0.999 ** clock)
+        torch.testing.assert_close(p, before[k] - tiny.SETTINGS.critic_lr * m / (v.sqrt() + 1e-8), rtol=1e-4, atol=1e-7)
+
+
+def test_pooled_ranks_actor_and_critics_together():
+    """share 0.4 of 15 neurons: the six best anywhere; the actor's are worse than all but two of the critics'."""
+    def world():
+        good, weak = torch.tensor([[FIRST[0]], [SECOND[0]]], dtype=torch.float32)                        # [1, T, 5] each
+        layers = lambda *networks: [torch.stack([n.split((2, 3), -1)[i] for n in networks], 1) for i in range(2)]
+        silent = torch.zeros_like(good)
+        return tiny.StubWorld((0,), {"actor": layers(silent), "critic": layers(good, weak)}, torch.tensor([GOOD]).float())
+    counts = {}
+    for pooled in (False, True):
+        method = NBSP(share=0.4, pooled=pooled)
+        agent, _ = tiny.make(method, layers=(2, 3))
+        counts[pooled] = [row["chosen"] for row in method.after_task(agent, 0, world())]
+        assert union(method, "critic", c=0)[[0, 2]].tolist() == pytest.approx([0.0, 0.05])
+        assert union(method, "critic", c=1)[[2, 3]].tolist() == [0.0, 0.0]
+    assert counts == {False: [2, 2, 2], True: [2, 2, 2]}             # ties at 0.5 go to the actor, which stands first
+    method = NBSP(share=4 / 15, pooled=True)
+    agent, _ = tiny.make(method, layers=(2, 3))
+    assert [row["chosen"] for row in method.after_task(agent, 0, world())] == [0, 2, 2]
+
+
+FROZEN = {"hidden": {"share": 1.0, "alpha": 0.0}, "both": {"share": 1.0, "alpha": 0.0, "ends": "both"},
+          "output": {"share": 0.0, "alpha": 0.0, "output": "held"}}
+
+
+@pytest.mark.parametrize("what, still", [("hidden", ["b0", "b1", "w0", "w1"]), ("both", ["b0", "b1", "w0", "w1", "w2"]),
+                                         ("output", ["b2", "w2"])])
+def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
+    method, seeds = NBSP(**FROZEN[what]), (0, 1)
+    agent, replay = tiny.make(method, seeds)
+    tiny.learn(agent, replay, method, seeds, 5)
+    method.after_task(agent, 0, tiny.random_world(agent, seeds))
+    before = {net.name: {k: p.clone() for k, p in net.params.items()} for net in agent.networks}
+    tiny.learn(agent, replay, method, seeds, 10, purpose=4)
+    for net in agent.networks:
+        assert sorted(k for k, p in net.params.items() if torch.equal(p, before[net.name][k])) == still
+
+
+UNTOUCHED = [{"mask": "first-moment", "ends": "both"}, {"output": "held", "alpha": 0.0}, {"ends": "outgoing"}, {},
+             {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
 
 
 @pytest.mark.parametrize("settings", UNTOUCHED, ids=str)
@@ -263,6 +366,8 @@ class SelectorWorld(tiny.StubWorld):
 
     def draw(self, kind, C, W):
         assert kind is torch.rand
+        if (C, W) == (selectors.DRAWS, 4):                                  # for the null, in whose place nothing is exchanged
+            return torch.arange(4.0).expand(1, C, W) / 4
         self.asked.append((C, W))
         return {2: torch.tensor([0.3, 0.1]), 3: torch.tensor([0.2, 0.9, 0.05])}[W].expand(1, C, W)
 

@@ -77,6 +77,8 @@ def test_the_neuron_that_never_fires_scores_the_base_rate():
     hidden[..., 0], hidden[..., 1] = 0.0, 2.5
     base = torch.tensor([0.75, 0.75, 0.5])
     assert torch.equal(neurons.base_rate(goal), base)
+    for score in neurons.SCORES:                                     # of the score in use: that of an activation of zero
+        assert torch.equal(neurons.base_rate(goal, score), neurons.skill_scores(torch.zeros(3, 40, 1), goal, score)[:, 0])
     for n in (0, 1):
         assert torch.equal(neurons.skill_scores(hidden, goal)[:, n], base)
         assert neurons.skill_scores(hidden, goal, "balanced")[:, n].tolist() == [0.5] * 3

@@ -1,4 +1,5 @@
 """Tuning is fair and apart: the same budget for every method, on tasks and seeds that no table reports."""
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def test_every_method_has_the_same_budget_and_the_settings_of_the_reports():
     assert set(counts) == set(METHODS) - NOTHING_TO_TUNE and set(counts.values()) == {4}
     for method in counts:
         tried = [tuning.decisive(TUNING, name) for name, arm in TUNING.arms.items() if arm.method == method]
+        told = [re.sub("^0(?=.)", "0.", name.removeprefix(f"{method}-{tried[0][0].replace('_', '-')}-"))
+                for name, arm in TUNING.arms.items() if arm.method == method]                       # 005 is 0.05
+        assert [float(text) for text in told] == [value for _, value, _ in tried]
         assert len({setting for setting, _, _ in tried}) == 1 and len({value for _, value, _ in tried}) == 4
         assert tried[0][2] in {value for _, value, _ in tried}, f"{method}: the default {tried[0][2]} is not among the values"
 
@@ -59,7 +63,7 @@ def test_rows_hold_what_is_finished_and_keep_what_was(tmp_path, monkeypatch):
     made = type(TUNING)(**{**vars(TUNING), "checkpoints": str(tmp_path)})
     rows = tuning.tuning_rows(made, results.read_study(made, "tuning"))
     one = rows[rows.arm == first].iloc[0]
-    assert one.status == "ok" and one.ASR == pytest.approx(0.7) and one.FM == pytest.approx(0.1) and one.value == 0.1
+    assert one.status == "ok" and one.ASR == pytest.approx(0.7) and one.FM == pytest.approx(0.1) and one.value == 2
     assert (rows[rows.arm != first].status == "not run").all() and len(rows) == len(TUNING.grid.arms)
     before = rows.copy()
     before.loc[before.arm == second, ["status", "ASR"]] = ["ok", 0.25]

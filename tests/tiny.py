@@ -70,14 +70,19 @@ def differing(a, b):
 
 
 class StubWorld:
-    """World whose rollout plays back what it is given: hidden {network: [P, C, T, W] per layer}, goal [P, T]."""
+    """World whose rollout plays back what it is given: hidden {network: [P, C, T, W] per layer}, goal [P, T].
 
-    def __init__(self, seeds, hidden, goal):
+    episode [P, T]: by default four episodes of equal length.
+    """
+
+    def __init__(self, seeds, hidden, goal, episode=None):
         self.seeds, self.hidden, self.goal = tuple(seeds), hidden, goal
+        T = goal.shape[1]
+        self.episode = (torch.arange(T, device=goal.device) * 4 // T).expand_as(goal) if episode is None else episode
         self.gens = generators(self.seeds, 13)
 
     def rollout(self, task):
-        return self.hidden, self.goal
+        return self.hidden, self.goal, self.episode
 
     def draw(self, kind, *shape):
         return torch.stack([kind(shape, generator=g) for g in self.gens]).to(self.goal.device)

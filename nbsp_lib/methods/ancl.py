@@ -19,6 +19,7 @@ class ANCL(Method):
     Fisher of methods.ewc, F_old ← ½ F_old + ½ new (new alone at the first task end), F_aux of the auxiliary networks on the
     recent rows, anew every `refresh` updates; it is 0 until the first round of the position has been played.
     weight: λ, weight_aux: λ_a, per unit of squared weight and Fisher. refresh: updates, counted in whole rounds.
+    At λ = 1e4, the published value, the policy freezes here, see docs/methods.md.
     critic: pull the critics too, to those of the auxiliary agent.
     Neutral: all F are 0 until the first task end. The auxiliary agent learns then too, for nothing, because one graph serves
     every task; a forked position 1 skips that, and the copy at position 2 makes both the same. An update costs two.

@@ -14,7 +14,7 @@ class CLEAR(ER):
     before tanh, summed over action dimensions; to the critics' value_weight · Σ_j (Q_j − recorded Q_j)²; both on stored
     rows only and averaged over them. The policy is recorded when a row is collected, Q when it is stored, and neither is
     renewed. Weights: 1 per nat and 1 per squared value. Before the first task end both count as 0.
-    The target network is left alone: it follows the critics.
+    The target network is left alone: it follows the critics. Dose: B/2 stored rows in every batch, and B in every cloning loss.
     Departures (ours): Q_j in place of V, no V-trace. Published losses are sums over their rows, with the cloning over the
     replayed half and the rest over both; ours are means, the cloning's over as many stored rows as a whole minibatch has,
     so the same weights hold twice as tightly. Rows of the random steps record the policy of that moment, not the uniform

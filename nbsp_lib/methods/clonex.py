@@ -46,6 +46,7 @@ class ClonEx(Method):
     Loss of the actor: SAC's + weight · KL(recorded ‖ π), Gaussians before tanh, summed over action dimensions and averaged
     over a batch of stored rows; recorded means: by the actor as it was when the rows' task ended. critic: clone the critics
     too, + weight · Σ_j (Q_j − recorded Q_j)². weight: of the cloning, 1 per nat (or per squared value).
+    Dose: none in SAC's own losses, B stored rows in the cloning loss of every update.
     Before the first task end the weight counts as 0. The target network is left alone: it follows the critics.
     Departures (ours): one head for all tasks, so no earlier head explores; the loss is the plain sum, the source halves
     the sum of both gradients; means before tanh, the source's after it; the store is train.store of a task's rows, not

@@ -15,6 +15,7 @@ class EWC(Method):
     Loss of a network: + λ Σ_i F_i (θ_i − θ*_i)². θ*: parameters at the last task end; F: the sum over task ends of the
     diagonal Fisher on ROWS recent rows, see `fisher`. A revisited task is added again. No ½.
     weight: λ, per unit of squared weight and Fisher. critic: pull the critics too, by F = E[(∂Q/∂θ)²].
+    At λ = 1e4, the published value, the policy freezes here, see docs/methods.md.
     Neutral: F = 0. The target network is not pulled: it follows the critics.
     Ours: the mean is taken before tanh, as σ is (the source takes it after); FLOOR on the mean over rows, not on each row;
     no 1e-6 beside σ², which is at least e⁻¹⁰ here; one output head for all tasks.

@@ -75,10 +75,13 @@ networks.agg(seeds=("seed", "nunique"), scored=("score", "count"), chosen=("chos
 # ## Does this agree with what training recorded?
 #
 # Training scored the same rounded networks on the same goals when the position ended, and wrote the base rate to
-# `scores.csv`. If as many episodes are rolled out here as there, the two base rates are one number measured twice.
+# `scores.csv`. If as many episodes are rolled out here as there, the two base rates are one number measured twice. Arms that
+# choose by another form of the score record its base rate, and are left out.
 
 # %%
+score_of = {arm: result.run["config"]["settings"].get("score") for arm, result in study.results.items()}
 recorded = study.table("scores")
+recorded = recorded[~recorded.arm.map(score_of).isin(["balanced", "accuracy"])]
 keys = ["arm", "seed", "position", "network"]
 measured = neurons.groupby(keys).base_rate.first().reset_index()
 both = recorded.merge(measured, on=keys, suffixes=("_recorded", "_measured"))

@@ -30,7 +30,8 @@ out = "runs/smoke/score_report/window"  # folder for the figure and the table
 # ## What training recorded
 #
 # One row an arm, seed, position and network. *goal_mean* is q̄, *base_rate* is the score of a silent neuron, *silent* the share of
-# neurons that never fired, *chosen_not_above_base* the share of the chosen that score no better than a silent one, and
+# neurons that never fired, *chosen_not_above_base* the share of the chosen that score no better than a silent one,
+# *null_score* the mean score of what would be chosen if episodes exchanged their labels (empty in runs shipped earlier), and
 # *masked* the share of neurons held back after this task, all tasks together. Arms without a mask choose no neurons.
 
 # %%
@@ -44,7 +45,7 @@ from nbsp_lib.files import enter_repository
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
 scores = study.table("scores")
-numbers = ["goal_mean", "base_rate", "silent", "chosen", "chosen_not_above_base", "chosen_score", "all_score", "masked"]
+numbers = ["goal_mean", "base_rate", "silent", "chosen", "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked"]
 scores[numbers] = scores[numbers].apply(pd.to_numeric)
 results.write_csv(scores, f"{out}/score_report.csv")
 scores.drop(columns="sequence").round(3)
@@ -57,7 +58,7 @@ scores.drop(columns="sequence").round(3)
 
 # %%
 groups = scores.groupby(["arm", "network"], sort=False)
-summary = groups[["base_rate", "silent", "chosen_score", "all_score", "chosen_not_above_base", "masked"]].mean()
+summary = groups[["base_rate", "silent", "chosen_score", "null_score", "all_score", "chosen_not_above_base", "masked"]].mean()
 summary["unscored"] = groups.status.agg(lambda status: (status == "unscored").sum())
 summary.round(3)
 
