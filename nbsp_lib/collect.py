@@ -9,14 +9,16 @@ import torch
 
 from nbsp_lib.frames import Frames
 from nbsp_lib.replay import Replay
+from nbsp_lib.sequences import longest
 
 
 def make_replay(kind, train, tasks, P, columns, device="cpu"):
     """The replay of P seeds on `tasks` distinct tasks: of numbers, or of pictures. kind: Benchmark, columns: the method's."""
-    part = int(train.store * train.steps)
+    rows = longest(train.steps)
+    part = int(train.store * rows)
     if isinstance(kind.obs, tuple):
-        return Frames(P, train.steps, tasks, part, train.envs, device, columns, kind.obs[1:], kind.obs[0])
-    return Replay(P, train.steps, tasks, part, kind.obs, kind.head.action_width, device, columns)
+        return Frames(P, rows, tasks, part, train.envs, device, columns, kind.obs[1:], kind.obs[0])
+    return Replay(P, rows, tasks, part, kind.obs, kind.head.action_width, device, columns)
 
 
 class Episodes:

@@ -12,7 +12,7 @@ import typing
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from nbsp_lib.sequences import benchmark_of, tasks_of
+from nbsp_lib.sequences import benchmark_of, longest, tasks_of
 from nbsp_lib.strict import ConfigError, check_seeds, convert, mapping, one_of, read_yaml
 
 
@@ -29,7 +29,8 @@ class Grid:
 
 @dataclass(frozen=True)
 class Train:
-    steps: int                     # environment steps per position and seed
+    steps: int | tuple[int, ...]   # environment steps per position and seed, at most; or a list of one for each position
+    mastery: float | None | tuple[float | None, ...]   # success at which a position ends before; null: never
     random_steps: int              # of these, uniform random actions without updates at the start of a position
     envs: int                      # environments per seed in lock-step; envs * episode steps are one round
     episode: int                   # steps per episode
@@ -43,9 +44,8 @@ class Train:
     updates_per_step: float        # updates per environment step
     store: float                   # share of a position's rows that is kept for replay
     goal: Literal["success", "reward"]      # q(t), the goal metric of the neuron scores
-    evaluations: int               # per position, equally spaced
-    episodes: int                  # per scheduled evaluation
-    final_episodes: int            # for the last three evaluations of a position
+    evaluations: int               # per position that is trained to its end, equally spaced
+    episodes: int                  # that three evaluations in a row play between them, see evaluate.episodes_of
     scoring_episodes: int          # of the rollout that neurons are scored on
     matmul_precision: Literal["highest", "medium"]      # of updates, as torch.set_float32_matmul_precision takes it
     reset_adam: bool               # zero Adam's moments and step count at each task switch
@@ -100,14 +100,16 @@ class Profile:
         return {"metaworld": self.train, "atari": self.atari, "dmc": self.dmc}[benchmark_of(tasks_of(sequence)[0])]
 
 
+PER_POSITION = ("steps", "mastery")           # settings that may be a list of one value for each position
 _SHARE, _POSITIVE = ("in [0, 1]", lambda x: 0 <= x <= 1), ("> 0", lambda x: x > 0)
 # One name means one thing everywhere, so one table serves all sections and the settings of methods.
 _RULES = {
     **dict.fromkeys(("root", "here", "out", "checkpoints"), ("filled in", bool)),
     **dict.fromkeys(("steps", "random_steps", "envs", "batch", "repeats", "silence_draws"), _POSITIVE),
     **dict.fromkeys(("actor_lr", "critic_lr", "alpha_lr", "updates_per_step", "frames", "temperature", "moments"), _POSITIVE),
-    **dict.fromkeys(("episodes", "final_episodes", "scoring_episodes", "rollout_episodes"),
-                    ("in 1..50, one per goal", lambda x: 1 <= x <= 50)),
+    **dict.fromkeys(("scoring_episodes", "rollout_episodes"), ("in 1..50, one per goal", lambda x: 1 <= x <= 50)),
+    "episodes": ("in 3..50, one per goal, so that each of three evaluations has one", lambda x: 3 <= x <= 50),
+    "mastery": ("in (0, 1], or null", lambda x: 0 < x <= 1),
     **dict.fromkeys(("gamma", "store", "share", "target_entropy"), _SHARE),
     **dict.fromkeys(("alpha", "replay_every", "noops"), (">= 0", lambda x: x >= 0)),
     "profile": ("made of a-z, 0-9 and -", lambda x: re.fullmatch("[a-z0-9-]+", x)),
@@ -122,8 +124,12 @@ _RULES = {
 def _setting(value, hint, name, key):
     value = convert(value, hint, key)
     text, holds = _RULES.get(name, ("", lambda x: True))
-    if value is not None and not holds(value):
-        raise ConfigError(f"{key}: {value!r} must be {text}")
+    of_positions = isinstance(value, tuple) and name in PER_POSITION
+    if of_positions and not value:
+        raise ConfigError(f"{key}: an empty list, expected a value for each position")
+    for one in value if of_positions else (value,):
+        if one is not None and not holds(one):
+            raise ConfigError(f"{key}: {one!r} must be {text}")
     return value
 
 
@@ -142,22 +148,27 @@ def _differing(cls, value, base, section):
 
 def _check_train(train: Train, section="train"):
     """Ranges that need two settings."""
-    rows = train.envs * train.episode
-    for name in [name for name in ("steps", "random_steps") if getattr(train, name) % rows]:
-        raise ConfigError(f"{section}.{name}: {getattr(train, name)} is no multiple of envs * episode = {rows}")
-    if train.random_steps >= train.steps:
-        raise ConfigError(f"{section}.random_steps: {train.random_steps} leaves none of {train.steps} steps to learn in")
+    rows, budgets = train.envs * train.episode, train.steps if isinstance(train.steps, tuple) else (train.steps,)
+    for name, value in [*(("steps", steps) for steps in budgets), ("random_steps", train.random_steps)]:
+        if value % rows:
+            raise ConfigError(f"{section}.{name}: {value} is no multiple of envs * episode = {rows}")
+    if train.random_steps >= min(budgets):
+        raise ConfigError(f"{section}.random_steps: {train.random_steps} leaves none of {min(budgets)} steps to learn in")
     updates = train.updates_per_step * train.envs
     if round(updates) < 1 or abs(updates - round(updates)) > 1e-9:
         raise ConfigError(f"{section}.updates_per_step: times envs is {updates:g}, must be a whole number >= 1")
-    if train.evaluations > train.steps // rows:
-        raise ConfigError(f"{section}.evaluations: {train.evaluations} do not fit into {train.steps // rows} rounds")
+    if train.evaluations > longest(train.steps) // rows or min(budgets) // rows < 3:
+        raise ConfigError(f"{section}.evaluations: {train.evaluations} do not fit into {longest(train.steps) // rows} rounds")
 
 
 def _check_atari(train: AtariTrain):
     """What Atari needs besides: two games at a time, or the last bit of a product depends on the seeds beside."""
-    if few := [name for name in ("envs", "episodes", "final_episodes", "scoring_episodes") if getattr(train, name) < 2]:
-        raise ConfigError(f"atari.{few[0]}: 1 must be at least 2, so that a seed is the same alone")
+    for name, least in (("envs", 2), ("episodes", 6), ("scoring_episodes", 2)):
+        if getattr(train, name) < least:
+            raise ConfigError(f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a seed "
+                              "is the same alone")
+    if any(rate is not None for rate in (train.mastery if isinstance(train.mastery, tuple) else (train.mastery,))):
+        raise ConfigError("atari.mastery: games have no success, expected null")
     if train.frames <= train.noops:
         raise ConfigError(f"atari.frames: {train.frames} leaves none after {train.noops} noops")
 
@@ -227,7 +238,11 @@ def cell(profile: Profile, sequence: str, arm: str) -> dict:
     """What decides a run's training, as plain JSON: sequence, tasks, method, settings, train. No names, no seeds."""
     one_of(arm, profile.arms, "arm", "arm")
     chosen = profile.arms[arm]
-    train = profile.training(sequence)
+    train, positions = profile.training(sequence), len(tasks_of(sequence))
+    for name in PER_POSITION:
+        value = getattr(train, name)
+        if isinstance(value, tuple) and len(value) != positions:
+            raise ConfigError(f"train.{name}: a list of {len(value)} for the {positions} positions of {sequence}")
     if getattr(train, "observation", None) == "pixels":
         from nbsp_lib.methods import find
         if not find(chosen.method).images:

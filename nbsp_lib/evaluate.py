@@ -16,7 +16,26 @@ from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.method import Method
 from nbsp_lib.sac import loss_gradients, make_probes
 
-WAVE = 10           # episodes stepped at once: fixed, because the size of a batch may change the last bit of a product
+WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
+ROUND = 3           # evaluations in a row that play every episode once between them
+
+
+def episodes_of(train, number):
+    """The episodes that evaluation `number` of a position plays: those e < train.episodes with e ≡ number modulo 3.
+
+    So any three in a row play each once; of Meta-World an episode is a goal. train: config.Train, or the dict in a run.json;
+    runs of before 2026-11-27 played the first `episodes`, and the first `final_episodes` in the last three evaluations.
+    """
+    train = train if isinstance(train, dict) else vars(train)
+    if "final_episodes" in train:
+        return list(range(train["final_episodes" if number > train["evaluations"] - 3 else "episodes"]))
+    return list(range(number % ROUND, train["episodes"], ROUND))
+
+
+def waves(episodes):
+    """(number, size) of the waves that so many episodes are played in, all of one size, at most WAVE."""
+    count = -(-episodes // WAVE)
+    return count, -(-episodes // count)
 
 
 @dataclass(frozen=True)
@@ -40,7 +59,7 @@ class Rollout:
         return self.success.shape[1] // 2 * self.success.shape[2]
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def environments(make, task, seeds, envs, episode):
     """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
     return make(task, seeds, envs, episode)
@@ -83,7 +102,7 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
     method = method or Method()
     goals = list(range(episodes)) if goals is None else list(goals)
     announce(method, agent, task)
-    P, wave, device = len(seeds), min(WAVE, episodes), agent.updates.device
+    P, (_, wave), device = len(seeds), waves(episodes), agent.updates.device
     env = environments(make, task, tuple(seeds), wave, episode)
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     success, reward, kept = torch.zeros(P, episodes, episode), torch.zeros(P, episodes, episode), None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import torch
 
+from nbsp_lib.replay import drawn_rows
+
 
 class Frames:
-    """Rows of two kinds: the last `capacity` transitions, and M parts of `part` rows each of stored tasks.
+    """Rows of two kinds: the last `capacity` transitions, and M parts of at most `part` rows each of stored tasks.
 
     A row of environment e stands E behind the one before it, and its next frame is the frame of the row E further. The ring
     has room for K + 1 steps more than `capacity` rows: for the next frame of the newest row and the stacks of the oldest. A
@@ -36,10 +38,11 @@ class Frames:
         self.first = torch.arange(P, device=device)[:, None]
         self.seen = 0            # rows ever added in this position, per seed
         self.tasks = []          # distinct tasks with a stored part, in order of storing
+        self.counts = torch.zeros(P, tasks, dtype=torch.long, device=device)             # rows in each part
 
     def tensors(self):
         """What must be saved besides `log`, by name, with a leading P: stored parts, and the frames the newest step led to."""
-        return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:],
+        return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:], "stored.rows": self.counts,
                 "newest": self.frames[:, self.step(0)]}
 
     def log(self, p, first=0):
@@ -97,9 +100,8 @@ class Frames:
 
     def stored(self, which, u):
         """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
-        tasks = torch.tensor(self.tasks, device=u.device)
-        part = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
-        return self.ring + part * self.part + (u * self.part).long().clamp_(max=self.part - 1)
+        part, rows = drawn_rows(self.tasks, self.counts, which, u)
+        return self.ring + part * self.part + rows
 
     def of(self, rows, column):
         """The one number in `column` of `rows` [P, B], as an integer."""
@@ -129,17 +131,17 @@ class Frames:
         return batch | {"obs": pictures[:, :, :-1], "next_obs": pictures[:, :, 1:]}
 
     def store(self, task, gens):
-        """Keep `part` of the recent rows for `task`, uniform without replacement; a revisit replaces what was kept."""
+        """Keep `part` of the recent rows for `task`, uniform without replacement, or all if there are fewer; a revisit replaces
+        what was kept."""
         recent = (torch.arange(self.filled, device=self.first.device) + self.seen - self.filled) % self.ring
         alive = [recent[self.data[p, recent, self.columns["cut"].start] == 0] for p in range(len(gens))]
-        if min(map(len, alive)) < self.part:
-            raise ValueError(f"cannot keep {self.part} of {min(map(len, alive))} recent rows")
         drawn = [rows[torch.randperm(len(rows), generator=g)[:self.part].to(rows.device)] for rows, g in zip(alive, gens)]
         for p, rows in enumerate(drawn):
             place = self.ring + task * self.part
-            self.data[p, place:place + self.part] = self.data[p, rows]
-            slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [part, K + 1]
-            self.parts(task)[p].copy_(self.frames[p][slots])
+            self.data[p, place:place + len(rows)] = self.data[p, rows]
+            slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [n, K + 1]
+            self.parts(task)[p, :len(rows)].copy_(self.frames[p][slots])
+            self.counts[p, task] = len(rows)
         if task not in self.tasks:
             self.tasks.append(task)
 
@@ -149,10 +151,11 @@ class Frames:
         return self.frames[:, self.ring + task * n:self.ring + (task + 1) * n].unflatten(1, (self.part, -1))
 
     def kept(self, task):
-        """The stored part of `task`, a dict of views [P, part, width], obs and next_obs as in `gather`: what is written into
-        them stays."""
-        place, frames = self.ring + task * self.part, self.parts(task)
-        views = {k: self.data[:, place:place + self.part, span] for k, span in self.columns.items() if k not in ("age", "cut")}
+        """The stored rows of `task`, a dict of views [P, n, width], obs and next_obs as in `gather`: what is written into them
+        stays."""
+        place, n = self.ring + task * self.part, int(self.counts[:, task].max())
+        frames = self.parts(task)[:, :n]
+        views = {k: self.data[:, place:place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")}
         return views | {"obs": frames[:, :, :-1], "next_obs": frames[:, :, 1:]}
 
     def clear(self):

@@ -55,8 +55,8 @@ class Watcher:
 
 
 @torch.no_grad()
-def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, method=None, make=None):
-    """Play `episodes` games at once, numbers 0 … of each seed -> Games. The counterpart of evaluate.rollout.
+def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, method=None, goals=None, make=None):
+    """Play `episodes` games at once, numbers `goals` of each seed, by default 0 … -> Games. The counterpart of evaluate.rollout.
 
     train: config.AtariTrain. All games are stepped until the last is over, one that is over stands still. Moments are taken
     every few steps, and of those `train.moments` evenly spaced ones in the order of games and time.
@@ -71,7 +71,8 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     alive, points, steps = torch.ones(P, episodes, dtype=torch.bool), torch.zeros(P, episodes), torch.zeros(P, episodes)
     longest = -(-train.frames // env.protocol.skip)
     every, kept, times = max(1, longest * episodes // (4 * train.moments)), [], []
-    obs = show(move(env.reset(torch.arange(episodes).expand(P, -1).numpy())), None)
+    numbers = torch.arange(episodes) if goals is None else torch.tensor(goals)
+    obs = show(move(env.reset(numbers.expand(P, -1).numpy())), None)
     for t in range(longest):
         noise = torch.stack([torch.randn(episodes, agent.head.act_dim, generator=g) for g in gens]).to(device)
         action, _, activity = agent.head.act(method, agent.actor, actor, obs, noise)            # [P, E, 1]

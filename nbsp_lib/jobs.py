@@ -19,7 +19,7 @@ from nbsp_lib.files import Corrupted, write_atomic
 from nbsp_lib.methods import find
 from nbsp_lib.planning import shipped
 from nbsp_lib.progress import line
-from nbsp_lib.runs import fingerprint, place, states_of, trunk_of
+from nbsp_lib.runs import fingerprint, over, place, states_of, trunk_of
 from nbsp_lib.sequences import tasks_of
 from nbsp_lib.ship import json_in
 
@@ -73,9 +73,8 @@ class Job:
         new = [seed for seed, state in states_of(self.run, self.seeds).items() if not state.manifest]
         if not find(self.run["method"]).forkable:
             return []
-        train = self.profile.training(self.sequence)
         return [state for state in states_of(trunk_of(self.run), new).values()
-                if not (state.manifest or {}).get("diverged") and place(state) < (0, train.steps // (train.envs * train.episode))]
+                if not (state.manifest or {}).get("diverged") and not over(state)]
 
     def needs(self):
         """The folders that this job locks now, or soon. A damaged state is for the process to refuse, by name."""

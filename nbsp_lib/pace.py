@@ -12,7 +12,7 @@ from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
 from nbsp_lib.evaluate import WAVE, play, rollout, snapshot
 from nbsp_lib.runs import keep_memory
-from nbsp_lib.sequences import tasks_of
+from nbsp_lib.sequences import longest, tasks_of
 from nbsp_lib.train import Cycle
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
@@ -73,7 +73,7 @@ def evaluation(train, player, task, agent, method):
     if player.kind.whole_games:
         short, size = replace(train, frames=train.noops + 4 * PLAYED), len(player.seeds)
         return (lambda: play(agent, task, player.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
-    episodes = min(WAVE, train.final_episodes)
+    episodes = min(WAVE, train.episodes)
     run = lambda: rollout(agent, task, player.seeds, episodes, train.episode, method=method, goals=[0], make=player.make)
     return run, len(player.seeds) * episodes * train.episode
 
@@ -83,7 +83,7 @@ def measure(train, sequence, method, size, seconds):
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
-    short = replace(train, steps=max(min(train.steps, ROWS // size), train.batch), random_steps=0,
+    short = replace(train, steps=max(min(longest(train.steps), ROWS // size), train.batch), random_steps=0,
                     episode=min(train.episode, max(PLAYED // size, 5)))
     player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
     ready = readiness(task) if player.make is MetaWorld else 0.0

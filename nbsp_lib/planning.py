@@ -13,14 +13,14 @@ import torch
 
 from nbsp_lib.config import cell, config_hash
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import WAVE
+from nbsp_lib.evaluate import ROUND, episodes_of, waves
 from nbsp_lib.methods import find
 from nbsp_lib.pace import measure, replay_bytes
-from nbsp_lib.runs import STATE, place, states_of, trunk_of
+from nbsp_lib.runs import STATE, over, place, states_of, trunk_of
 from nbsp_lib.sac import make_agent
-from nbsp_lib.sequences import benchmark_of, distinct, tasks_of
+from nbsp_lib.sequences import at_position, benchmark_of, distinct, tasks_of
 from nbsp_lib.ship import json_in
-from nbsp_lib.train import milestones
+from nbsp_lib.train import evaluations_of, milestones
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 2.5                 # of measuring, over all methods and group sizes
@@ -46,15 +46,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """Seeds that are trained together, from the same place on, and the work of each of them."""
+    """Seeds that are trained together, from the same place on, and the work of each of them: at most, if no task is mastered,
+    and at least, if every task is mastered as early as can be."""
     sequence: str
     arm: str
     method: str
     seeds: tuple
     work: Work
+    least: Work
 
-    def hours(self, rates):
-        n, work = len(self.seeds), self.work
+    def hours(self, rates, work=None):
+        n, work = len(self.seeds), work or self.work
         return (work.updates * rates.update + n * work.played * rates.play + n * work.measured * rates.evaluate) / 3600
 
 
@@ -62,25 +64,31 @@ def steps_of(train, episodes):
     """Steps of a seed in a rollout of so many episodes, of which waves are filled up; games at most: up to their limit."""
     if hasattr(train, "frames"):
         return episodes * (train.frames // 4)
-    wave = min(WAVE, episodes)
-    return -(-episodes // wave) * wave * train.episode
+    count, size = waves(episodes)
+    return count * size * train.episode
 
 
-def work_from(train, tasks, scores, start, positions, switch=True):
+def work_from(train, tasks, scores, start, positions, switch=True, over=False, mastered=False):
     """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`, by the
     rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
-    a shared position 1, which stops before what is measured at its end."""
+    a shared position 1, which stops before its switch. over: whether the position of `start` is trained. mastered: if every
+    task is mastered as early as can be, at the third evaluation of its position, where there is such a rule; else never."""
     rows = train.envs * train.episode
-    rounds = train.steps // rows
-    evaluation = lambda j: tasks * steps_of(train, train.final_episodes if j > train.evaluations - 3 else train.episodes)
-    scoring = steps_of(train, train.scoring_episodes) if scores else 0
+    evaluation = lambda j: tasks * steps_of(train, len(episodes_of(train, j)))
+    scoring = steps_of(train, train.scoring_episodes) if scores and switch else 0
     total = Work(measured=evaluation(0) if start[1] < 0 else 0)
     for position in range(start[0], positions):
-        done = max(start[1], 0) if position == start[0] else 0
-        learned = train.steps - max(train.random_steps, done * rows)
-        during = sum(evaluation(j) for r, j in milestones(rounds, train.evaluations).items() if done < r < rounds)
-        total += Work((rounds - done) / rounds, learned // train.envs * round(train.updates_per_step * train.envs),
-                      (rounds - done) * rows, during + (evaluation(train.evaluations) + scoring if switch else 0))
+        rounds = at_position(train.steps, position) // rows
+        due = milestones(rounds, evaluations_of(train, position))
+        early = mastered and at_position(train.mastery, position) is not None
+        done, end = 0, min(r for r, j in due.items() if j >= ROUND) if early else rounds
+        if position == start[0]:
+            done = max(start[1], 0)
+            end = done if over else max(end, min(r for r in due if r > done))      # it ends at an evaluation that is to come
+        learned = max(0, end * rows - max(train.random_steps, done * rows))
+        during = sum(evaluation(j) for r, j in due.items() if done < r <= end)
+        total += Work(1 - done / rounds, learned // train.envs * round(train.updates_per_step * train.envs), (end - done) * rows,
+                      during + scoring)
     return total
 
 
@@ -105,21 +113,30 @@ def jobs(profile, grid, seeds, population, keep=True, root=STATE):
         mine, trunk = states_of(run, seeds, root), states_of(trunk_of(run), seeds, root)
         whole, starts = shipped(profile, sequence, arm) if keep else {}, {}
         for seed in (s for s in seeds if whole.get(s, 0) < K):
-            at, manifest = place(mine[seed]), mine[seed].manifest
-            if not manifest and method.forkable:
-                before, at, manifest = place(trunk[seed]), (0, train.steps // (train.envs * train.episode)), trunk[seed].manifest
-                if before < at and not (manifest or {}).get("diverged"):
-                    trunks.setdefault((sequence, M), {})[seed] = before
-            if at < (K, 0) and not (manifest or {}).get("diverged"):
+            state = trunk[seed] if not mine[seed].manifest and method.forkable else mine[seed]
+            if (state.manifest or {}).get("diverged"):
+                continue
+            at = (place(state), over(state))
+            if state is trunk[seed]:
+                if not over(state):
+                    trunks.setdefault((sequence, M), {})[seed] = at
+                    at = ((0, at_position(train.steps, 0) // (train.envs * train.episode)), True)
+            if at[0] < (K, 0):
                 starts[seed] = at
-        made += [Job(sequence, arm, chosen.method, group, work_from(train, M, method.needs_rollout, at, K))
+        made += [job(sequence, arm, chosen.method, group, train, M, method.needs_rollout, *at, K)
                  for at, group in groups(starts, population)]
-    return [Job(sequence, SHARED, "sac", group, work_from(profile.training(sequence), M, False, at, 1, switch=False))
+    return [job(sequence, SHARED, "sac", group, profile.training(sequence), M, False, *at, 1, False)
             for (sequence, M), starts in trunks.items() for at, group in groups(starts, population)] + made
 
 
+def job(sequence, arm, method, seeds, train, tasks, scores, start, ended, positions, switch=True):
+    """The Job of seeds that stand at `start`, with its position `ended` or not; the rest: see work_from."""
+    work = lambda mastered: work_from(train, tasks, scores, start, positions, switch, ended, mastered)
+    return Job(sequence, arm, method, seeds, work(False), work(True))
+
+
 def groups(starts, population):
-    """(place, seeds) of what runs.advance trains together, from {seed: place}."""
+    """(place, seeds) of what runs.advance trains together, from {seed: (place, whether its position is over)}."""
     for at, same in groupby(sorted(starts, key=lambda seed: (starts[seed], seed)), key=starts.get):
         same = tuple(same)
         yield from ((at, same[i:i + population]) for i in range(0, len(same), population))
@@ -197,6 +214,8 @@ def estimate(profile, grid, seeds, population, processes=1):
     row("total", "", todo)
     if rest := amount(every, "positions") - amount(todo, "positions"):
         lines.append(f"left out: {rest:.1f} positions of runs that are finished in {profile.checkpoints} or data/checkpoints")
+    if (least := sum(job.hours(rates[of(job)], job.least) for job in todo)) < sum(map(hours, todo)):
+        lines.append(f"at most; {least:.3f} hours if every task is mastered at its third evaluation")
     if todo:
         played = {(task, seed) for job in todo for task in tasks_of(job.sequence) for seed in job.seeds}
         start = imported + len(played) * max(rate.start for rate in rates.values())

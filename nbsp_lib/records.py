@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nbsp_lib.evaluate import play, snapshot
+from nbsp_lib.evaluate import ROUND, episodes_of, play, snapshot
 from nbsp_lib.plasticity import network_health
 from nbsp_lib.streams import generators
 
@@ -12,34 +12,41 @@ TABLES = ("curves", "R", "scores", "plasticity")
 HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
 
 
-def clock(cycle):
-    """Where a cycle stands: steps in this position, steps in all."""
-    steps = cycle.round * cycle.train.envs * cycle.train.episode
-    return {"step": steps, "total_step": cycle.position * cycle.train.steps + steps}
+def clock(cycle, p):
+    """Where seed number p of a cycle stands: steps in this position, steps taken in all."""
+    return {"step": cycle.step, "total_step": cycle.taken[p] + cycle.step}
 
 
 def curve_rows(cycle, number):
-    """The evaluation `number` of a position on every distinct task; 10 episodes, 50 in the last three evaluations."""
+    """The evaluation `number` of a position on every distinct task."""
     train, shipped, made = cycle.train, snapshot(cycle.agent), []
-    episodes = train.final_episodes if number > train.evaluations - 3 else train.episodes
+    goals = episodes_of(train, number)
+    episodes = len(goals)
     for task in cycle.tasks:
-        played = play(shipped, task, cycle.seeds, episodes, train, cycle.make, method=cycle.method)
+        played = play(shipped, task, cycle.seeds, episodes, train, cycle.make, method=cycle.method, goals=goals)
         success, last, total = played.outcome()
-        made += [{"seed": seed, **clock(cycle), "updates": int(cycle.agent.updates[p]), "task": task,
+        made += [{"seed": seed, **clock(cycle, p), "updates": int(cycle.agent.updates[p]), "task": task,
                   "success": success[p].item(), "success_last": last[p].item(), "return": total[p].item(),
                   "alpha": cycle.agent.alpha[p].item(), "episodes": episodes} for p, seed in enumerate(cycle.seeds)]
     return made
 
 
+def pooled(cycle, p, task, names):
+    """What the last three evaluations of this position found on a task for seed number p, over all their episodes: {name: mean},
+    with the number of episodes, or None before there are three. The evaluation before the first step is none of them."""
+    rows = [row for row in cycle.tables["curves"][p] if row["position"] == cycle.position + 1 and row["task"] == task]
+    last = [row for row in rows if row["step"] > 0][-ROUND:]
+    if len(last) < ROUND:
+        return None
+    episodes = [row["episodes"] for row in last]
+    return {name: float(np.average([row[name] for row in last], weights=episodes)) for name in names} | {"episodes": sum(episodes)}
+
+
 def result_rows(cycle):
-    """R: the mean of the last three evaluations of the position that ends, on every distinct task."""
-    made = []
-    for seed, rows in zip(cycle.seeds, cycle.tables["curves"]):
-        for task in cycle.tasks:
-            last = [row for row in rows if row["position"] == cycle.position + 1 and row["task"] == task][-3:]
-            mean = {name: float(np.mean([row[name] for row in last])) for name in ("success", "success_last", "return")}
-            made.append({"seed": seed, "task": task, **mean, "status": "ok"})
-    return made
+    """R: the last three evaluations of the position that ends, pooled, on every distinct task; and how long it took."""
+    return [{"seed": seed, "task": task, **pooled(cycle, p, task, ("success", "success_last", "return")), "steps": cycle.step,
+             "steps_to_mastery": cycle.step if cycle.mastered(p) else None, "status": "ok"}
+            for p, seed in enumerate(cycle.seeds) for task in cycle.tasks]
 
 
 def plasticity_rows(cycle):
@@ -53,5 +60,5 @@ def plasticity_rows(cycle):
     batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, rows)))
     noise = draw(torch.randn, 2, rows, batch["action"].shape[-1]).transpose(0, 1)            # [2, P, B, A]
     found = network_health(cycle.agent, batch, noise, cycle.method, cycle.train)
-    return [{"seed": seed, **clock(cycle), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
+    return [{"seed": seed, **clock(cycle, p), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
             for name, numbers in found.items() for p, seed in enumerate(cycle.seeds)]

@@ -7,8 +7,17 @@ from __future__ import annotations
 import torch
 
 
+def drawn_rows(tasks, counts, which, u):
+    """-> (task, row of its part), shaped like u [..., P, B]: one of the stored `tasks` for every `which` (broadcastable to u),
+    then one of the counts[p, task] rows that seed p has of it, uniformly."""
+    tasks = torch.tensor(tasks, device=u.device)
+    task = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
+    there = counts[torch.arange(len(counts), device=u.device)[:, None], task]
+    return task, torch.minimum((u * there).long(), there - 1)       # a float32 product may round up to the number of rows
+
+
 class Replay:
-    """Rows [P, N, D]: the first `capacity` of the N are recent, then M parts of `part` rows each hold stored tasks.
+    """Rows [P, N, D]: the first `capacity` of the N are recent, then M parts of at most `part` rows each hold stored tasks.
 
     A row is obs, action, reward, next_obs, done and a method's own columns side by side, so that a batch is one gather.
     """
@@ -24,10 +33,11 @@ class Replay:
         self.first = torch.arange(P, device=device)[:, None] * self.data.shape[1]        # row 0 of each seed, flat
         self.seen = 0            # rows ever added in this position, per seed
         self.tasks = []          # distinct tasks with a stored part, in order of storing
+        self.counts = torch.zeros(P, tasks, dtype=torch.long, device=device)             # rows in each part
 
     def tensors(self):
         """What must be saved besides `log`, by name, with a leading P."""
-        return {"stored": self.data[:, self.capacity:]}
+        return {"stored": self.data[:, self.capacity:], "stored.rows": self.counts}
 
     def log(self, p, first=0):
         """The recent rows of a seed from row `first` on, [filled − first, D]; they only become more until the ring is full."""
@@ -60,9 +70,8 @@ class Replay:
 
     def stored(self, which, u):
         """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
-        tasks = torch.tensor(self.tasks, device=u.device)
-        part = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
-        return self.capacity + part * self.part + (u * self.part).long().clamp_(max=self.part - 1)
+        part, rows = drawn_rows(self.tasks, self.counts, which, u)
+        return self.capacity + part * self.part + rows
 
     def gather(self, rows):
         """The batch at `rows` [P, B]: a dict of [P, B, width]."""
@@ -70,20 +79,21 @@ class Replay:
         return {k: flat[..., span] for k, span in self.columns.items()}
 
     def store(self, task, gens):
-        """Keep `part` of the recent rows for `task`, uniform without replacement; a revisit replaces what was kept."""
-        if self.filled < self.part:
-            raise ValueError(f"cannot keep {self.part} of {self.filled} recent rows")
+        """Keep `part` of the recent rows for `task`, uniform without replacement, or all if there are fewer; a revisit replaces
+        what was kept."""
         first = self.capacity + task * self.part
         for p, g in enumerate(gens):
             rows = torch.randperm(self.filled, generator=g)[:self.part].to(self.data.device)
-            self.data[p, first:first + self.part] = self.data[p, rows]
+            self.data[p, first:first + len(rows)] = self.data[p, rows]
+            self.counts[p, task] = len(rows)
         if task not in self.tasks:
             self.tasks.append(task)
 
     def kept(self, task):
-        """The stored part of `task`, a dict of views [P, part, width]: what is written into them stays."""
+        """The stored rows of `task`, a dict of views [P, n, width]: what is written into them stays."""
         first = self.capacity + task * self.part
-        return {k: self.data[:, first:first + self.part, span] for k, span in self.columns.items()}
+        last = first + int(self.counts[:, task].max())
+        return {k: self.data[:, first:last, span] for k, span in self.columns.items()}
 
     def clear(self):
         """Forget the recent rows; the stored parts stay."""

@@ -78,6 +78,11 @@ def place(state):
     return (manifest["position"], manifest["round"]) if manifest else (0, -1)
 
 
+def over(state):
+    """Whether the position that a state stands at is trained to its end, so that only the switch is missing."""
+    return bool((state.manifest or {}).get("over"))
+
+
 def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0,
               workers=0):
     """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
@@ -124,19 +129,26 @@ def keep_memory():
 
 
 def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=None):
-    """Bring every state to `last` positions, the least advanced seeds first, those at the same place together."""
-    end = train.steps // (train.envs * train.episode)
-    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s) >= ((last, 0) if switch else (0, end))
+    """Bring every state to `last` positions, the least advanced seeds first, those at the same place together.
+
+    Seeds whose position is over wait for the others of it, so that all begin the next one together.
+    """
+    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or not switch and over(s)
+    where = lambda s: (place(s)[0], over(s), place(s)[1])
+    cycle = None
     while todo := [seed for seed, state in states.items() if not arrived(state)]:
-        lowest = min(place(states[seed]) for seed in todo)
-        group = [seed for seed in todo if place(states[seed]) == lowest][:population]
-        cycle = Cycle(train, sequence, make(), group, device, make_env)
+        if stop():
+            raise Stopped("stopped; everything is saved, the same command goes on from here")
+        lowest = min(where(states[seed]) for seed in todo)
+        group = tuple(seed for seed in todo if where(states[seed]) == lowest)[:population]
+        if cycle is None or cycle.seeds != group:               # a cycle that goes on keeps what was compiled for it
+            cycle = Cycle(train, sequence, make(), group, device, make_env)
         mine = [states[seed] for seed in group]
-        if lowest >= (0, 0):
+        if place(mine[0]) >= (0, 0):
             cycle.load(mine)
         with Bar(cycle, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
             try:
-                if not cycle.run(mine, last, bar, stop, save_every, switch):
+                if not cycle.run(mine, bar, stop, save_every, switch):
                     raise Stopped("stopped; everything is saved, the same command goes on from here")
             except Diverged as error:
                 for seed in error.seeds:

@@ -57,6 +57,16 @@ def benchmark_of(task, key="task"):
     return tasks[task]
 
 
+def at_position(setting, position):
+    """The value of a setting at a position (from 0): settings of a position are one value for all, or a list of one for each."""
+    return setting[position] if isinstance(setting, (list, tuple)) else setting
+
+
+def longest(steps):
+    """The largest budget of a position, from the setting `steps`: a number, or a list of one for each."""
+    return max(steps) if isinstance(steps, (list, tuple)) else steps
+
+
 def distinct(tasks) -> tuple[str, ...]:
     """The distinct tasks [M], in order of first visit."""
     return tuple(dict.fromkeys(tasks))

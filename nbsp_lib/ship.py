@@ -23,12 +23,14 @@ from nbsp_lib.strict import ConfigError
 COLUMNS = {
     "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
                "return", "alpha", "episodes"],
-    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "status"],
+    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "episodes", "steps",
+          "steps_to_mastery", "status"],
     "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
                "chosen_not_above_base", "chosen_score", "all_score", "masked", "status"],
     "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
                    "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
 }
+COUNTS = ("episodes", "steps", "steps_to_mastery")     # of R; a task that was not mastered has no last one
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
 
 
@@ -182,6 +184,7 @@ def write(out, run, profile, arm, records, last_only):
     for name, columns in COLUMNS.items():
         rows = [row for record in records.values() for row in record.rows[name]]
         frame = pd.DataFrame(rows, columns=columns).round(6)
+        frame = frame.astype({column: "Int64" for column in COUNTS if column in columns and name == "R"})     # may be empty
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for record in records.values():
         for name, data in record.networks.items():

@@ -61,8 +61,11 @@ def convert(value, hint, key):
         if value not in options:
             raise ConfigError(f'{key}: unknown value "{value}", {nearest(value, options)}')
         return value
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):          # only `T | None`
-        return None if value is None else convert(value, options[0], key)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):          # T, perhaps None, perhaps a list of T
+        if value is None and type(None) in options:
+            return None
+        listed = [option for option in options if typing.get_origin(option) is tuple]
+        return convert(value, listed[0] if listed and isinstance(value, list) else options[0], key)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{key}: {value!r} is a {type(value).__name__}, expected a list")

@@ -13,10 +13,10 @@ import torch
 
 from nbsp_lib import checkpoint, collect, records
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import World
+from nbsp_lib.evaluate import ROUND, World
 from nbsp_lib.graphs import captured
 from nbsp_lib.sac import make_agent, update
-from nbsp_lib.sequences import distinct, tasks_of
+from nbsp_lib.sequences import at_position, distinct, longest, tasks_of
 from nbsp_lib.streams import STREAMS, generators, restore
 
 
@@ -28,13 +28,22 @@ class Diverged(RuntimeError):
         self.seeds = seeds
 
 
+def evaluations_of(train, position):
+    """How many evaluations a position has that goes on to its budget: `evaluations` in the longest one, as far apart in others."""
+    steps = at_position(train.steps, position)
+    return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
+
+
 def milestones(rounds, evaluations):
     """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
     return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
 
 
 class Cycle:
-    """A population of seeds on its way through a sequence. All of them stand at the same place."""
+    """A population of seeds on its way through a sequence, who began its position together.
+
+    A seed whose position is over leaves: it is saved, and whatever is computed for it afterwards is not looked at.
+    """
 
     def __init__(self, train, sequence, method, seeds, device="cpu", make=None):
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
@@ -45,11 +54,12 @@ class Cycle:
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
         self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
-        self.rounds = train.steps // (train.envs * train.episode)
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.position = self.round = 0
+        self.left = set()                                        # indices of the seeds that have left
+        self.taken = [0] * len(seeds)                            # steps that each took in the positions before
         self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
-        self.seconds = 0.0
+        self.seconds = [0.0] * len(seeds)
         self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.make,
                            lambda updates: self.learn(self.draws(updates)))
 
@@ -58,25 +68,51 @@ class Cycle:
         """Index of the distinct task trained now."""
         return self.tasks.index(self.positions[self.position])
 
+    @property
+    def rounds(self):
+        """How many rounds this position has at most."""
+        return self.budget(self.position)
+
+    def budget(self, position):
+        return at_position(self.train.steps, position) // (self.train.envs * self.train.episode)
+
+    @property
+    def step(self):
+        """Steps of a seed in this position so far, over all its environments."""
+        return self.round * self.train.envs * self.train.episode
+
+    def mastered(self, p):
+        """Whether the last three evaluations of seed number p reach the rate at which its task counts as mastered."""
+        rate = at_position(self.train.mastery, self.position)
+        found = None if rate is None else records.pooled(self, p, self.positions[self.position], ("success",))
+        return found is not None and found["success"] >= rate
+
+    def over(self, p):
+        """Whether seed number p has trained this position to its end."""
+        return self.round == self.rounds or self.mastered(p)
+
     # -- saving --------------------------------------------------------------------------------------------------------
     def tensors(self):
         named = self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()}
         return named | self.replay.tensors()
 
     def save(self, states):
-        """Each seed's own part of everything, so that seeds can be regrouped when they go on."""
+        """Each seed's own part of everything, so that seeds can be regrouped when they go on; not of those that have left."""
         named, games = self.tensors(), self.collector.states()
         for p, state in enumerate(states):
+            if p in self.left:
+                continue
             mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
             if games:
                 mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
-                    "seconds": self.seconds, **{name: rows[p] for name, rows in self.tables.items()}}
+                    "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
+                    "seconds": self.seconds[p], **{name: rows[p] for name, rows in self.tables.items()}}
             info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
             state.save(mine, info, partial(self.replay.log, p))
 
     def load(self, states):
-        loaded = [state.load() for state in states]
+        loaded, self.left = [state.load() for state in states], set()
         self.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
         named = self.tensors()
         self.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
@@ -89,7 +125,7 @@ class Cycle:
                 restore(gens[p], mine[f"stream.{k}"])
             self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
-            self.seconds = info["seconds"]
+            self.seconds[p], self.taken[p] = info["seconds"], info["taken"]
             for name, kept in self.tables.items():
                 kept[p] = info[name]
 
@@ -171,26 +207,33 @@ class Cycle:
 
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):
-        """Every distinct task; 10 episodes, 50 in the last three evaluations of a position. Changes nothing that learns."""
+        """Evaluation `number` of this position, on every distinct task. Changes nothing that learns."""
         self.note("curves", records.curve_rows(self, number))
         self.method.before_task(self.agent, self.task, "resume")
         if self.replay.filled:
             self.note("plasticity", records.plasticity_rows(self))
 
     def note(self, table, rows):
-        """Keep rows of a csv file, each with its seed, with the place where they were made."""
+        """Keep rows of a csv file, each with its seed, with the place where they were made. What was measured twice at a step
+        is kept as it was measured last."""
         task = self.positions[self.position]
         here = {"position": self.position + 1, "training_task": task, "task": task}
-        for row in rows:
-            self.tables[table][self.seeds.index(row["seed"])].append(here | row)
+        at = lambda row: (row["position"], row.get("step"))
+        for p in set(range(len(self.seeds))) - self.left:
+            new = [here | row for row in rows if row["seed"] == self.seeds[p]]
+            again = {at(row) for row in new if "step" in row}
+            self.tables[table][p][:] = [row for row in self.tables[table][p] if at(row) not in again] + new
 
     def finish_position(self, states):
         """The switch: score, measure, ship, store, forget; see docs/protocol.md for its order."""
+        networks = lambda: [checkpoint.network_bytes(self.agent, self.method, p) for p in range(len(self.seeds))]
+        before = networks()
         self.note("scores", self.method.after_task(self.agent, self.task, self.world) or [])
-        self.evaluate(self.train.evaluations)
+        shipped = networks()
+        if shipped != before:                   # a method that prunes: what counts is the network that ships
+            self.evaluate(milestones(self.rounds, evaluations_of(self.train, self.position))[self.round])
         self.note("R", records.result_rows(self))
-        for p, state in enumerate(states):
-            data = checkpoint.network_bytes(self.agent, self.method, p)
+        for p, (state, data) in enumerate(zip(states, shipped)):
             checkpoint.write_atomic(state.folder / f"position{self.position + 1}.seed{self.seeds[p]}.safetensors", data)
         self.replay.store(self.task, self.streams["store"])
         part = self.replay.kept(self.task)
@@ -201,46 +244,55 @@ class Cycle:
             net.reset_adam()
         self.agent.temperature.params["log_alpha"].fill_(self.head.log_alpha)
         self.collector.forget()
+        self.taken = [taken + self.step for taken in self.taken]
         self.position, self.round = self.position + 1, 0
         if self.position < len(self.positions):
             self.method.before_task(self.agent, self.task, "train")
 
     # -- the loop ------------------------------------------------------------------------------------------------------
-    def run(self, states, last, bar, stop, save_every=20.0, switch=True):
-        """Go on until `last` positions are done, saving at the end of a round about every `save_every` seconds.
+    def run(self, states, bar, stop, save_every=20.0, switch=True):
+        """Bring seeds that stand at one place to the end of their position, saving about every `save_every` seconds.
 
-        `switch` False: stop at the first task end, before anything of it happens. `stop()` true: save and return False.
-        Raises Diverged; the last save of every seed stands.
+        Returns when all have left, or on a CPU when the first has: the others need not wait for it. All over at once, they
+        are taken through the switch. `switch` False: not that. `stop()` true: save and return False. Raises Diverged; the last
+        save of every seed stands.
         """
-        saved, due = time.monotonic(), milestones(self.rounds, self.train.evaluations)
+        saved, everyone = time.monotonic(), set(range(len(states)))
         if states[0].manifest is None:
             self.method.before_task(self.agent, self.task, "train")
             self.evaluate(0)
             self.save(states)
-        while self.position < last:
-            env = None
-            while self.round < self.rounds:
-                env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
-                              time.monotonic())
-                self.play_round(env)
-                if bad := self.diverged():
-                    raise Diverged(bad)
-                self.method.periodic(self.agent, self.world)
-                if self.round in due and self.round < self.rounds:
-                    self.evaluate(due[self.round])
-                self.seconds += time.monotonic() - began
-                bar(self)
-                halt = stop()
-                if halt or self.round == self.rounds or time.monotonic() - saved > save_every:
-                    self.save(states)
-                    saved = time.monotonic()
-                if halt:
-                    return False
-            if not switch:
-                return True
+        due, env = milestones(self.rounds, evaluations_of(self.train, self.position)), None
+        while not all(map(self.over, everyone)):
+            env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
+                          time.monotonic())
+            self.play_round(env)
+            if bad := [seed for seed in self.diverged() if self.seeds.index(seed) not in self.left]:
+                raise Diverged(bad)
+            self.method.periodic(self.agent, self.world)
+            if self.round in due:
+                self.evaluate(due[self.round])
+            self.spend(began)
+            bar(self)
+            leaving, halt = {p for p in everyone - self.left if self.over(p)}, stop()
+            if halt or leaving or time.monotonic() - saved > save_every:
+                self.save(states)
+                saved = time.monotonic()
+            if halt:
+                return False
+            if self.left or leaving not in (set(), everyone):
+                self.left |= leaving
+                if self.device == "cpu" or self.left == everyone:       # a graph captured on a GPU keeps its population
+                    return True
+        if switch:
             began = time.monotonic()
             self.finish_position(states)
-            self.seconds += time.monotonic() - began
+            self.spend(began)
             self.save(states)
             bar(self)
         return True
+
+    def spend(self, began):
+        """Note the seconds since `began` for every seed that is still here."""
+        for p in set(range(len(self.seeds))) - self.left:
+            self.seconds[p] += time.monotonic() - began

@@ -6,6 +6,7 @@ import math
 import torch
 
 from nbsp_lib.method import Method
+from nbsp_lib.sequences import longest
 
 ROWS = 256                  # of recent experience on which a unit must be silent to lose connections
 BETAS = (0.9, 0.999)        # Adam's, see sac.adam_steps
@@ -109,7 +110,7 @@ class NE(Method):
 
     def periodic(self, agent, world):
         s, t = world.settings, int(agent.updates[0, 0])                                     # the same in all seeds
-        end = round(len(agent.positions) * (s.steps - s.random_steps) * s.updates_per_step)
+        end = round(len(agent.positions) * (longest(s.steps) - s.random_steps) * s.updates_per_step)
         number = t * self.events // end
         if number <= int(self.state["events"][0, 0]):
             return

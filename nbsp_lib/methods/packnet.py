@@ -5,6 +5,7 @@ import torch
 
 from nbsp_lib import nets
 from nbsp_lib.method import Method
+from nbsp_lib.sequences import longest
 
 CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
 
@@ -71,7 +72,7 @@ class PackNet(Method):
                 prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
             agent.actor.reset_adam()
             settings = world.settings
-            updates = round(self.retrain * (settings.steps - settings.random_steps) * settings.updates_per_step)
+            updates = round(self.retrain * (longest(settings.steps) - settings.random_steps) * settings.updates_per_step)
             for first in range(0, updates, CHUNK):
                 world.train(min(CHUNK, updates - first))
             agent.actor.reset_adam()
