@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from nbsp_lib.files import Corrupted, checked, sha256, write_atomic
 from nbsp_lib.methods import find
 from nbsp_lib.nets import Net
 from nbsp_lib.sac import Agent
+
+VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-control")
 
 
 class SeedState:
@@ -61,28 +66,30 @@ class SeedState:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
 
-    def save(self, tensors, info, rows):
-        """tensors: name -> tensor; info: plain JSON; rows [n, D]: all recent rows so far, a float32 array."""
+    def save(self, tensors, info, log_from):
+        """tensors: name -> tensor; info: plain JSON; log_from(n): the recent rows from number n on, [rows − n, D], a float32
+        array. Only those that were not saved yet are asked for."""
         old = self.manifest or {}
         serial = old.get("serial", 0) + 1
         log = f"recent-{info['position']}.bin"
         if old.get("log") != log:
             self.logged, self.digest = 0, hashlib.sha256()
         with open(self.folder / log, "r+b" if self.logged else "wb") as file:
+            rows = log_from(self.logged)
             file.seek(self.logged * rows.shape[1] * 4)
-            new = np.ascontiguousarray(rows[self.logged:]).tobytes()
+            new = np.ascontiguousarray(rows).tobytes()
             file.write(new)
             file.truncate()
             file.flush()
             os.fsync(file.fileno())
-        self.logged = len(rows)
+        self.logged += len(rows)
         self.digest.update(new)
         data, name = save({k: t.contiguous().cpu() for k, t in tensors.items()}), f"state-{serial}.safetensors"
         write_atomic(self.folder / name, data)
         networks = old.get("networks", {})
         found = self.folder.glob("position*.safetensors")
         networks |= {path.name: sha256(path) for path in found if path.name not in networks}
-        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log, "rows": len(rows),
+        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log, "rows": self.logged,
                     "width": rows.shape[1], "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
         self.write(manifest)
         self.tidy(manifest)
@@ -121,6 +128,34 @@ class SeedState:
 def self_checksum(manifest):
     """sha256 of a manifest, whatever the order of its entries and the layout of its file."""
     return hashlib.sha256(json.dumps(json.loads(json.dumps(manifest)), sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def versions():
+    """{package: version} of what training is made of, as far as it is installed here, and Python's."""
+    found = {}
+    for name in VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found | {"python": platform.python_version()}
+
+
+@functools.cache
+def hardware(device):
+    """The name of the card, or of the processor where there is none."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    from nbsp_lib.compare import machine  # it changes no number: training does not depend on it
+    return machine()["cpu"]
+
+
+def trained_here(device, population, before):
+    """Entries of a state's manifest that say where a seed is trained: `hardware`, `population` (how many seeds share its
+    seconds), `versions` (of the last save). before: manifest of its last save, or None. None stands for hardware and
+    population that changed on the way: then its seconds are of no one kind.
+    """
+    now = {"hardware": hardware(device), "population": population}
+    return {k: value if (before or {}).get(k, value) == value else None for k, value in now.items()} | {"versions": versions()}
 
 
 def network_bytes(agent, method, p):

@@ -138,10 +138,10 @@ def verdict(rows, sequences=1):
 def cost(speeds):
     """C7 as one row of the table of comparisons; `mean` is the overhead, updates/s of fine-tuning ÷ those of NBSP − 1.
 
-    speeds: columns sequence, arm, seed, updates_per_s, hardware.
+    speeds: columns sequence, arm, seed, updates_per_s and what must be alike: hardware, mode, population.
     """
     a, b = (speeds[speeds.arm == arm] for arm in COST)
-    rows = a.merge(b, on=["sequence", "seed", "hardware"], suffixes=("_a", "_b")).dropna()
+    rows = a.merge(b, on=["sequence", "seed", "hardware", "mode", "population"], suffixes=("_a", "_b")).dropna()
     row = {"claim": "C7", "measure": "overhead", "better": COST[0], "than": COST[1],
            "sequences": " ".join(sorted(set(rows.sequence))), "whole": True, "seeds": 0, "outcome": "missing"}
     if rows.empty:

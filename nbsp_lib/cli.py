@@ -21,7 +21,8 @@ EXAMPLES = {
     "plan": "nbsp plan --profile laptop --sequence window --arm nbsp fine-tuning",
     "run": "nbsp run --profile laptop --sequence window --arm nbsp fine-tuning --jobs 2",
     "status": "nbsp status --profile laptop",
-    "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning",
+    "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning\n"
+               "         nbsp promote --profile laptop --from ../campaign --copy-only",
     "check-method": "nbsp check-method docs/my_method.py:Anchor --set strength=10",
 }
 
@@ -132,9 +133,16 @@ def plan(args):
 
 
 def promote(args):
-    """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them."""
-    from nbsp_lib.promote import promote
-    return promote(*chosen(args), args.last_only, args.copy_only)
+    """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them.
+
+    With --from, of whatever stands further in the result folders of another clone of this repository, seed by seed, with the
+    versions, the timing and the code hash that were recorded there.
+    """
+    from nbsp_lib.promote import promote, runs_of
+    profile, grid, seeds = chosen(args)
+    if clone := getattr(args, "from"):                       # a word of Python
+        grid, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
+    return promote(profile, grid, seeds, args.last_only, args.copy_only, args.replace, clone)
 
 
 def doctor(args):
@@ -206,6 +214,8 @@ def parser():
         if name == "promote":
             sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
             sub.add_argument("--copy-only", action="store_true", help="copy, and leave the tables for later")
+            sub.add_argument("--replace", action="store_true", help="in place of a run with other settings, which goes")
+            sub.add_argument("--from", metavar="FOLDER", help="another clone; by default all that stands further there")
     return top
 
 

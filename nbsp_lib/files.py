@@ -15,14 +15,15 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomic(path, data):
-    """`data` (bytes or str) at `path`, whole or not at all, also when the machine stops."""
+def write_atomic(path, data, sync=True):
+    """`data` (bytes or str) at `path`, whole or not at all, with `sync` also when the machine stops."""
     path, data = Path(path), data.encode() if isinstance(data, str) else data
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(part, path)
 
 

@@ -12,7 +12,7 @@ from nbsp_lib.results import markdown, performances
 
 NUMBERS = {"sequence": str, "arm": str, "seed": int, "positions": int, "whole": bool, "asr": float, "fm": float,
            "plasticity": float, "first": float, "diverged": bool}
-SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "hardware": str}
+SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "hardware": str, "mode": str, "population": int}
 TITLES = {"holding": "comparisons that hold", "compared": "of", "missing": "comparisons not run"}
 
 
@@ -38,11 +38,16 @@ def _stack(frames, columns):
 
 
 def read_speeds(folder):
-    """Speed of each seed of a run: columns seed, updates_per_s, hardware; no rows without a timing.json."""
+    """Speed of each seed of a run: columns seed, updates_per_s, hardware, mode, population; no rows without a timing.json.
+
+    Older runs recorded neither mode ("") nor population (0). A seed whose hardware or population changed on the way, null
+    there, is left out.
+    """
     path = Path(folder) / "timing.json"
     timing = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = [(int(seed), one["updates_per_s"], one["hardware"]) for seed, one in timing.items()]
-    return pd.DataFrame(rows, columns=["seed", "updates_per_s", "hardware"])
+    rows = [(int(seed), one["updates_per_s"], one["hardware"], one.get("mode", ""), one.get("population", 0))
+            for seed, one in timing.items() if None not in one.values()]
+    return pd.DataFrame(rows, columns=list(SPEEDS)[2:])
 
 
 def beside(paper, ours):

@@ -46,7 +46,7 @@ class Bar:
         self.tqdm.set_postfix_str(f"{learnt(report)} {rate:.0f} updates/s", refresh=False)
         self.tqdm.update(done - self.tqdm.n)
         for state in self.states:
-            write_atomic(state.folder / "progress.json", json.dumps(report))
+            write_atomic(state.folder / "progress.json", json.dumps(report), sync=False)        # of a moment
 
 
 def shown(row, episode):

@@ -9,27 +9,38 @@ from pathlib import Path
 from nbsp_lib.compare import MACHINE, accept
 from nbsp_lib.config import cell, load_profile
 from nbsp_lib.sequences import tasks_of
-from nbsp_lib.ship import ship, suits
+from nbsp_lib.ship import ship, suits, take
 from nbsp_lib.strict import ConfigError
 
 SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
 REPRO = ("-m", "dvc", "repro", "dvc.yaml")
 
 
-def promote(profile, grid, seeds, last_only=False, copy_only=False):
-    """Copy the finished positions of these runs from their states into data/checkpoints; unless copy_only, regenerate every
-    table and take them as the expected ones. Says what it did and what to commit; returns the exit code.
+def promote(profile, grid, seeds, last_only=False, copy_only=False, replace=False, clone=None):
+    """Copy the finished positions of these runs into data/checkpoints, from their states or, where they stand further than
+    there, from the result folders of another `clone`; unless copy_only, regenerate every table and take them as the expected
+    ones. Says what it did and what to commit; returns the exit code.
 
-    grid: [(sequence, arm)]. ConfigError before anything is copied if a run cannot stand beside those that are shipped.
+    grid: [(sequence, arm)]. seeds: None takes all that the clone has. replace: a run with other settings makes way.
+    ConfigError before anything is copied if a run cannot stand beside those that are shipped.
     """
     places = {(sequence, arm): Path(SHIPPED, sequence, arm) for sequence, arm in grid}
     for (sequence, arm), out in places.items():
-        suits(cell(profile, sequence, arm), out)
+        run = cell(profile, sequence, arm)
+        if clone:
+            suits(run, Path(clone, profile.checkpoints, sequence, arm), f'profile "{profile.profile}" is another one there')
+        if not replace:
+            suits(run, out, "--replace puts the new run in its place")
     shown = None if copy_only else shown_with(profile)
     for (sequence, arm), out in places.items():
-        done = ship(profile, sequence, arm, seeds, out, last_only=last_only)
-        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" for seed, k in done.items())
-        print(f"{out}: {said or 'nothing finished'}", flush=True)
+        if clone:
+            taken = take(profile, sequence, arm, seeds, clone, out, last_only=last_only, replace=replace)
+        else:
+            done = ship(profile, sequence, arm, seeds, out, last_only=last_only, replace=replace)
+            taken = {seed: (0, k) for seed, k in done.items()}
+        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" + (f", before {before}" if before else "")
+                         for seed, (before, k) in taken.items())
+        print(f"{out}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
     if copy_only:
         return 0
     if code := subprocess.run([sys.executable, *REPRO], env=os.environ | {"PATH": path_with_python()}).returncode:
@@ -40,6 +51,18 @@ def promote(profile, grid, seeds, last_only=False, copy_only=False):
     accept(shown.out, EXPECTED)
     say(before, contents(EXPECTED), shown.out)
     return 0
+
+
+def runs_of(profile, clone, sequences=None, arms=None):
+    """[(sequence, arm)] of the result folders of a profile in another clone, of these sequences and arms if they are given.
+    ConfigError if there are none."""
+    folder = Path(clone, profile.checkpoints)
+    found = [path.parent for path in sorted(folder.glob("*/*/run.json")) if path.parent.suffix not in (".part", ".old")]
+    grid = [(path.parent.name, path.name) for path in found]
+    grid = [(sequence, arm) for sequence, arm in grid if sequence in (sequences or [sequence]) and arm in (arms or [arm])]
+    if not grid:
+        raise ConfigError(f"--from: {folder} holds none of these runs")
+    return grid
 
 
 def shown_with(profile):

@@ -1,13 +1,28 @@
 """Chance: every use has its own stream per seed, so that none shifts another, and none depends on the population."""
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 
 STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity", "evaluation")
 
 
-def generators(seed):
-    """One torch.Generator per stream of a seed, each at its beginning."""
+def generators(seed, device="cpu"):
+    """One torch.Generator per stream of a seed, each at its beginning.
+
+    That of "method" draws on `device`: a method may ask for as many numbers as there are weights, for every update.
+    """
     words = {name: np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i, name in enumerate(STREAMS)}
-    return {name: torch.Generator().manual_seed(int(word) % 2 ** 63) for name, word in words.items()}
+    return {name: torch.Generator(device if name == "method" else "cpu").manual_seed(int(word) % 2 ** 63)
+            for name, word in words.items()}
+
+
+def restore(generator, state):
+    """Put a generator where it stood when `state` was saved. Generators of another kind of device have other states: there it
+    begins anew, from a seed that `state` decides."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+    else:
+        generator.manual_seed(int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) % 2 ** 63)

@@ -7,6 +7,7 @@ one length, a round is one episode in each environment, and no environment need 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 
@@ -16,7 +17,7 @@ from nbsp_lib.evaluate import ROUND, World
 from nbsp_lib.graphs import captured, compiled
 from nbsp_lib.sac import make_agent, update
 from nbsp_lib.sequences import at_position, distinct, longest, tasks_of
-from nbsp_lib.streams import STREAMS, generators
+from nbsp_lib.streams import STREAMS, generators, restore
 
 
 class Diverged(RuntimeError):
@@ -49,7 +50,7 @@ class Cycle:
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
         self.make, self.head = make or kind.make, kind.head
-        self.streams = {name: [generators(seed)[name] for seed in seeds] for name in STREAMS}
+        self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
         self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
@@ -108,7 +109,8 @@ class Cycle:
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
                     "seconds": self.seconds[p], "compiled": self.compiled, **{name: rows[p] for name, rows in self.tables.items()}}
-            state.save(mine, info, self.replay.log(p))
+            info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
+            state.save(mine, info, partial(self.replay.log, p))
 
     def load(self, states):
         loaded, self.left = [state.load() for state in states], set()
@@ -121,7 +123,7 @@ class Cycle:
                 if k in mine or not k.startswith("method."):       # a fork of plain SAC has neither them nor its state
                     here.copy_(mine[k])
             for k, gens in self.streams.items():
-                gens[p].set_state(mine[f"stream.{k}"])
+                restore(gens[p], mine[f"stream.{k}"])
             self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.seconds[p], self.taken[p] = info["seconds"], info["taken"]
@@ -132,7 +134,8 @@ class Cycle:
     # -- learning ------------------------------------------------------------------------------------------------------
     def draw(self, kind, stream, *shape, axis=0):
         """kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
-        return torch.stack([kind(shape, generator=g) for g in self.streams[stream]], axis).to(self.device, non_blocking=True)
+        return torch.stack([kind(shape, generator=g, device=g.device) for g in self.streams[stream]], axis).to(
+            self.device, non_blocking=True)
 
     def draws(self, updates):
         """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,

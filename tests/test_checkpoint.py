@@ -10,6 +10,7 @@ import torch
 
 from nbsp_lib import checkpoint, runs
 from nbsp_lib.checkpoint import Corrupted, SeedState, load_agent, read_run
+from nbsp_lib.replay import Replay
 
 LIBRARY = Path(checkpoint.__file__).resolve().parent
 DAMAGE = {"a byte": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "cut": lambda data: data[:len(data) // 2],
@@ -90,7 +91,7 @@ def saved(folder, saves=3, width=4):
     with state.lock():
         for n in range(saves):
             tensors = {"x": torch.full((2, 3), float(n)), "generator": torch.Generator().get_state()}
-            state.save(tensors, {"position": 0, "round": n}, rows[:10 * (n + 1)])
+            state.save(tensors, {"position": 0, "round": n}, lambda first: rows[first:10 * (n + 1)])        # noqa: B023
     return state, tensors, rows
 
 
@@ -102,7 +103,7 @@ def test_state_comes_back_as_it_was_saved_and_keeps_nothing_else(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "recent-0.bin", "state-3.safetensors", "state.json"]
     state = SeedState(tmp_path)
     state.load()
-    state.save(tensors, {"position": 1, "round": 0}, rows[:0])       # the next position has a log of its own
+    state.save(tensors, {"position": 1, "round": 0}, lambda first: rows[:0])     # the next position has a log of its own
     assert SeedState(tmp_path).load()[2].shape == (0, 4) and not (tmp_path / "recent-0.bin").exists()
 
 
@@ -148,6 +149,26 @@ def test_a_manifest_is_checked_however_it_was_written_and_may_be_older_than_its_
         assert SeedState(path.parent).load()[1] == known
 
 
+def test_a_save_asks_the_replay_for_new_rows_only_and_the_log_is_that_of_all_rows(tmp_path):
+    """Also after the state was loaded, and from the beginning in the next position."""
+    ring, gens, asked = Replay(2, 20, 1, 2, obs_dim=3, act_dim=1), torch.Generator().manual_seed(0), []
+    log_from = lambda first: (asked.append(first), ring.log(1, first))[1]
+    draw = lambda *shape: torch.randn(2, 4, *shape, generator=gens)
+    state = SeedState(tmp_path)
+    with state.lock():
+        for position, adds in enumerate((3, 2)):
+            ring.clear()
+            for n in range(adds):
+                if n == 2:
+                    state = SeedState(tmp_path)
+                    state.load()
+                ring.add(draw(3), draw(1), draw(), draw(3), draw())
+                state.save({}, {"position": position, "round": n}, log_from)
+                assert (tmp_path / f"recent-{position}.bin").read_bytes() == ring.data[1, :4 * (n + 1)].numpy().tobytes()
+                assert np.array_equal(SeedState(tmp_path).load()[2], ring.log(1))
+    assert asked == [0, 4, 8, 0, 4]
+
+
 def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):
     """Half-written parts, a whole state that no manifest names yet, rows beyond those that count."""
     _, tensors, rows = saved(tmp_path)
@@ -159,7 +180,7 @@ def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):
     again, manifest, log = state.load()
     assert manifest["serial"] == 3 and torch.equal(again["x"], tensors["x"]) and np.array_equal(log, rows)
     more = np.concatenate([rows, rows[:5] + 1])
-    state.save(tensors, {"position": 0, "round": 3}, more)
+    state.save(tensors, {"position": 0, "round": 3}, lambda first: more[first:])
     assert np.array_equal(SeedState(tmp_path).load()[2], more)
     assert (tmp_path / "recent-0.bin").stat().st_size == more.nbytes
 
@@ -171,7 +192,7 @@ def test_a_fork_is_a_copy_that_goes_its_own_way(tmp_path):
         fork.fork(source)
     assert fork.load()[1] == source.manifest and np.array_equal(fork.load()[2], rows)
     fork.mark(diverged=True)
-    fork.save(tensors, {"position": 1, "round": 0}, rows[:0])
+    fork.save(tensors, {"position": 1, "round": 0}, lambda first: rows[:0])
     assert source.manifest["position"] == 0 and "diverged" not in source.manifest and np.array_equal(source.load()[2], rows)
 
 

@@ -167,6 +167,19 @@ def test_promote_copies_what_is_finished(tiny, capsys):
     assert [name for name in read_run(out / "fine-tuning")["files"] if name.startswith("pos")] == ["position2.seed0.safetensors"]
 
 
+def test_promote_takes_what_stands_further_in_another_clone(tiny, capsys):
+    cli.main("promote --sequence window --arm fine-tuning --seeds 0 --copy-only".split())
+    shutil.move("data/checkpoints", "campaign/runs/laptop/checkpoints")
+    out, said = Path("data/checkpoints/window/fine-tuning"), []
+    for _ in range(2):
+        capsys.readouterr()
+        assert cli.main("promote --from campaign --copy-only".split()) == 0
+        said.append(capsys.readouterr().out)
+    assert said == [f"{out}: seed 0: 2 of 4\n", f"{out}: nothing further\n"] and read_run(out)["finished"] == {"0": 2}
+    assert cli.main("promote --from campaign --arm nbsp --copy-only".split()) == 2
+    assert "--from: campaign/runs/laptop/checkpoints holds none of these runs" in capsys.readouterr().err
+
+
 def test_other_settings_in_the_result_folder_are_refused_before_training(tiny, monkeypatch, capsys):
     path = Path("runs/laptop/checkpoints/window/nbsp/run.json")
     path.parent.mkdir(parents=True)

@@ -1,4 +1,6 @@
 """The captured update on a GPU against the CPU; and, without one, that the loop bears what a captured graph does."""
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import torch
 import nbsp_lib.train
 from nbsp_lib import graphs, sac
 from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.streams import generators, restore
 
 cuda = pytest.mark.cuda
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
@@ -61,6 +64,30 @@ def test_the_captured_update_is_that_of_the_cpu(seeds):
         return {k: t.cpu() for k, t in tiny.everything(agent, method).items()}
 
     torch.testing.assert_close(trained("cuda"), trained("cpu"), rtol=1e-3, atol=1e-4)
+
+
+@cuda
+@needs_gpu
+def test_noise_of_a_method_is_drawn_on_the_gpu_alike_in_any_population_and_after_a_resume():
+    def drawing(seeds):
+        cycle = SimpleNamespace(device="cuda", streams={"method": [generators(seed, "cuda")["method"] for seed in seeds]})
+        return cycle, lambda: nbsp_lib.train.Cycle.draw(cycle, torch.randn, "method", 2, 300, 7, axis=1)
+
+    cycle, draw = drawing((0, 1))
+    first = draw()
+    assert first.is_cuda and first.shape == (2, 2, 300, 7) and not torch.equal(first[:, 0], first[:, 1])
+    assert abs(first.mean()) < 0.06 and abs(first.std() - 1) < 0.06                     # 6 standard errors
+    saved = [g.get_state() for g in cycle.streams["method"]]
+    assert all(state.device.type == "cpu" for state in saved)
+    later, (alone, again) = draw(), drawing((1,))
+    assert torch.equal(again()[:, 0], first[:, 1])
+    restore(alone.streams["method"][0], saved[1])
+    assert torch.equal(again()[:, 0], later[:, 1])
+    for device, other in (("cpu", "cuda"), ("cuda", "cpu")):                            # a state that changes its device
+        moved = [generators(0, device)["method"] for _ in range(2)]
+        for g in moved:
+            restore(g, generators(0, other)["method"].get_state())
+        assert torch.equal(*(torch.randn(5, generator=g, device=device) for g in moved))
 
 
 @cuda

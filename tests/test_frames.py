@@ -38,7 +38,7 @@ def batch_of(ring, rows):
 
 
 def one(capacity=6, **more):
-    return Frames(1, capacity, 2, 2, 1, side=SIDE, **more)
+    return Frames(1, capacity, 2, 2, 1, **{"side": SIDE} | more)
 
 
 def test_stacks_by_hand_across_the_ends_of_games():
@@ -54,6 +54,17 @@ def test_stacks_by_hand_across_the_ends_of_games():
                                  [15, 15, 15, 16], [15, 15, 16, 17], [15, 16, 17, 18]]
     assert batch["action"] == [0, 1, 2, 3, 3, 5, 6, 7] and batch["reward"] == [0, 10, 20, 30, 30, 50, 60, 70]
     assert batch["done"] == [0, 1, 0, 0, 0, 0, 0, 0] and set(batch) == {"obs", "next_obs", "action", "reward", "done"}
+
+
+def test_the_log_from_a_row_on_is_the_rest_of_the_log():
+    ring = one(side=(2, 4))
+    ring.frames.random_(generator=torch.Generator().manual_seed(0))
+    ring.data.normal_(generator=torch.Generator().manual_seed(1))
+    ring.seen = 5
+    whole = ring.log(0)
+    assert whole.shape == (5, 2 + 5)
+    for first in range(6):
+        assert ring.log(0, first).tobytes() == whole[first:].tobytes()
 
 
 def test_a_life_that_is_lost_ends_no_game():

@@ -44,9 +44,12 @@ def test_verdict_from_folders(study):
 
 
 def test_speeds(tmp_path):
-    timing = {"3": {"seconds": 1.0, "updates_per_s": 70.5, "hardware": "a cpu"}}
+    """As recorded now, as recorded before there was mode and population, and of a seed that changed its machine."""
+    old = {"seconds": 1.0, "updates_per_s": 70.5, "hardware": "a cpu"}
+    timing = {"3": old | {"mode": "compiled", "population": 2}, "4": old,
+              "5": old | {"hardware": None, "mode": "eager", "population": 2}}
     (tmp_path / "timing.json").write_text(json.dumps(timing))
-    assert ledger.read_speeds(tmp_path).values.tolist() == [[3, 70.5, "a cpu"]]
+    assert ledger.read_speeds(tmp_path).values.tolist() == [[3, 70.5, "a cpu", "compiled", 2], [4, 70.5, "a cpu", "", 0]]
 
 
 def test_speeds_are_taken_only_where_they_are_recorded_ones(study):

@@ -125,6 +125,16 @@ def test_before_any_injection_it_is_an_ordinary_network(injections):
         torch.testing.assert_close(plain_later[k], mine_later[k], rtol=1e-3, atol=1e-5)
 
 
+def test_off_the_cpu_nothing_of_a_tensor_is_asked():
+    """Tensors without values: whoever asks one for a number raises. There all heads are computed; their signs are zero."""
+    agent, method, _, _ = trained()
+    net, x = agent.actor, torch.randn(2, 1, 9, tiny.OBS)
+    here, learning = method.forward(net, net.params, x)
+    method.state = {k: t.to("meta") for k, t in method.state.items()}
+    out, hidden = method.forward(net, {k: p.to("meta") for k, p in net.params.items()}, x.to("meta"))
+    assert out.shape == here.shape and [h.shape for h in hidden] == [h.shape for h in learning]
+
+
 def test_seeds_are_independent_and_addresses_stay():
     alive = {}
     for seeds in ((0, 1, 2), (2,)):

@@ -32,8 +32,8 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text("")
     fill(tmp_path / "data/expected", OLD | {"machine.json": json.dumps(compare.machine(), indent=1).encode() + b"\n"})
 
-    def ship(profile, sequence, arm, seeds, out, last_only):
-        made.calls.append(("ship", str(out), tuple(seeds), last_only))
+    def ship(profile, sequence, arm, seeds, out, last_only, replace):
+        made.calls.append(("ship", str(out), tuple(seeds), last_only, *(["replace"] if replace else [])))
         return {seeds[0]: 3} if arm == "nbsp" else {}
 
     def dvc(command, env):
@@ -103,7 +103,7 @@ def no_pipeline(place):
 
 
 @pytest.mark.parametrize(("spoil", "words"), [
-    (other_run, "data/checkpoints/window/nbsp: holds a run with other settings"),
+    (other_run, "data/checkpoints/window/nbsp: holds a run with other settings; --replace puts the new run in its place"),
     (other_training, r'--profile: "smoke" trains with other settings than params.yaml (batch)'),
     (no_pipeline, "dvc.yaml: not in this folder")])
 def test_what_cannot_stand_beside_the_shipped_runs_is_refused_before_anything_is_copied(place, spoil, words):
@@ -112,6 +112,12 @@ def test_what_cannot_stand_beside_the_shipped_runs_is_refused_before_anything_is
     with pytest.raises(ConfigError, match=re.escape(words)) as refusal:
         promote.promote(trained, GRID, (1,))
     assert "\n" not in str(refusal.value) and not place.calls and expected(place.root) == OLD
+
+
+def test_a_run_with_other_settings_makes_way_if_it_is_said(place):
+    other_run(place)
+    assert promote.promote(place.profile, GRID, (1,), copy_only=True, replace=True) == 0
+    assert [call[4:] for call in place.calls] == [("replace",), ("replace",)]
 
 
 def test_the_same_run_is_not_refused(place):

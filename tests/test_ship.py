@@ -1,6 +1,8 @@
 """Result folders: shipping merges seeds, never mixes settings, never loses a finished seed."""
+import importlib.metadata
 import json
 import multiprocessing
+import platform
 import shutil
 import threading
 from pathlib import Path
@@ -12,13 +14,13 @@ import tiny
 import tiny_run
 import torch
 
-from nbsp_lib import checkpoint, runs, ship
+from nbsp_lib import checkpoint, compare, runs, ship
 from nbsp_lib.checkpoint import Corrupted, read_run
 from nbsp_lib.config import cell
 from nbsp_lib.method import Method
 
 
-def finished(root, seed, positions, made=None, unscored=False):
+def finished(root, seed, positions, made=None, unscored=False, versions=None):
     """A state as training leaves it after `positions` positions, with rows and networks that depend on the seed only."""
     state = runs.states_of(cell(made or tiny_run.profile(), "window", "nbsp"), (seed,), root)[seed]
     agent, _ = tiny.make(Method(), (seed,))
@@ -32,7 +34,8 @@ def finished(root, seed, positions, made=None, unscored=False):
         for k in range(positions):
             name = f"position{k + 1}.seed{seed}.safetensors"
             checkpoint.write_atomic(state.folder / name, checkpoint.network_bytes(agent, Method(), 0))
-        state.save({"x": torch.zeros(1)}, info, np.zeros((0, 4), np.float32))
+        info |= {"versions": versions or checkpoint.versions(), "hardware": "a cpu", "population": 1}
+        state.save({"x": torch.zeros(1)}, info, lambda first: np.zeros((0, 4), np.float32))
 
 
 def shipped(root, seeds, made=None):
@@ -144,6 +147,62 @@ def test_every_seed_says_by_which_code_it_was_trained(tmp_path, monkeypatch):
     finished(tmp_path / "state", 0, 3)                              # trained anew by the code at hand
     shipped(tmp_path, (0,))
     assert read_run(tmp_path / "out")["code"] == {"0": "f" * 16, "1": "f" * 16}
+
+
+def test_every_seed_keeps_the_versions_that_trained_it_and_what_is_not_installed_is_not_named(tmp_path, monkeypatch):
+    finished(tmp_path / "state", 0, 2, versions={"torch": "1.0", "python": "3.0"})
+    assert shipped(tmp_path, (0,)) == {0: 2}
+    run = read_run(tmp_path / "out")
+    assert run["versions"] == {"torch": "1.0", "python": "3.0"} and "versions_of" not in run
+    shutil.rmtree(tmp_path / "state")
+    here, version = checkpoint.versions(), importlib.metadata.version
+    assert here["torch"] == version("torch") and here["python"] == platform.python_version()
+    finished(tmp_path / "state", 1, 2)
+    for _ in range(2):                                              # the second time all is read back
+        shipped(tmp_path, (1,))
+        run = read_run(tmp_path / "out")
+        assert run["versions"] == {"torch": "1.0", "python": "3.0"} and run["versions_of"] == {"1": here}
+        assert ship.versions_of(run) == {0: run["versions"], 1: here}
+
+    def without(name):
+        if name == "dm-control":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    assert checkpoint.versions.__wrapped__() == {name: known for name, known in here.items() if name != "dm-control"}
+
+
+def test_a_seed_says_on_what_and_beside_how_many_it_was_trained(tmp_path):
+    finished(tmp_path / "state", 0, 2)
+    finished(tmp_path / "state", 1, 2)
+    runs.states_of(cell(tiny_run.profile(), "window", "nbsp"), (1,), tmp_path / "state")[1].mark(compiled=True, population=4)
+    shipped(tmp_path, (0, 1))
+    like = {"seconds": 2.0, "updates_per_s": 75.0, "hardware": "a cpu"}
+    assert json.loads((tmp_path / "out" / "timing.json").read_text()) == {
+        "0": like | {"mode": "eager", "population": 1}, "1": like | {"mode": "compiled", "population": 4}}
+
+
+def test_a_seed_that_changed_its_machine_or_its_company_was_timed_on_no_one_kind():
+    here = checkpoint.trained_here("cpu", 3, None)
+    assert here == {"hardware": compare.machine()["cpu"], "population": 3, "versions": checkpoint.versions()}
+    assert checkpoint.trained_here("cpu", 3, here) == here
+    regrouped = checkpoint.trained_here("cpu", 2, here)
+    assert regrouped == here | {"population": None}
+    assert checkpoint.trained_here("cpu", 2, regrouped)["population"] is None
+    assert checkpoint.trained_here("cpu", 3, here | {"hardware": "another"}) == here | {"hardware": None}
+
+
+def test_a_run_with_other_settings_makes_way_as_a_whole_if_it_is_said_and_only_for_one_that_has_finished_something(tmp_path):
+    finished(tmp_path / "state", 0, 4)
+    shipped(tmp_path, (0,))
+    before, new = tiny_run.contents(tmp_path / "out"), tiny_run.profile(batch=17)
+    replaced = lambda: ship.ship(new, "window", "nbsp", (1,), tmp_path / "out", root=tmp_path / "state", replace=True)
+    assert replaced() == {} and tiny_run.contents(tmp_path / "out") == before
+    finished(tmp_path / "state", 1, 1, new)
+    assert replaced() == {1: 1} and replaced() == {1: 1}
+    run = read_run(tmp_path / "out")
+    assert run["seeds"] == [1] and run["config"]["train"]["batch"] == 17 and not list((tmp_path / "out").glob("*.seed0.*"))
 
 
 def test_what_was_timed_elsewhere_stays_as_it_was_recorded_and_may_be_missing(tmp_path):

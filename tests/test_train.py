@@ -14,9 +14,10 @@ import torch
 
 import nbsp_lib.evaluate
 import nbsp_lib.train
-from nbsp_lib import runs
+from nbsp_lib import checkpoint, runs
+from nbsp_lib.compare import machine
 from nbsp_lib.config import cell
-from nbsp_lib.streams import generators
+from nbsp_lib.streams import generators, restore
 from nbsp_lib.train import Cycle, milestones
 
 TESTS = Path(__file__).resolve().parent
@@ -171,6 +172,18 @@ def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undis
     assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
 
 
+def test_a_state_says_where_it_was_trained_and_progress_waits_for_no_disk(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name), fsync(file)))
+    out = tiny_run.train(tmp_path, seeds=(0, 1), positions=1, population=2, save_every=0)
+    for state in states(tmp_path, (0, 1)).values():
+        assert {k: state.manifest[k] for k in ("hardware", "population", "versions")} == {
+            "hardware": machine()["cpu"], "population": 2, "versions": checkpoint.versions()}
+        assert json.loads((state.folder / "progress.json").read_text())["done"] == 4
+    assert json.loads((out / "run.json").read_text())["versions"] == checkpoint.versions()
+    assert {"state.json.part", "recent-0.bin", "run.json.part"} < set(synced) and "progress.json.part" not in synced
+
+
 def test_a_seed_that_somebody_trains_is_refused(tmp_path):
     state = states(tmp_path, (0,))[0]
     with state.lock(), pytest.raises(BlockingIOError):
@@ -216,6 +229,19 @@ def test_a_method_that_asks_is_told_what_is_played(arm, tmp_path):
 def test_streams_of_seeds_and_purposes_differ():
     first = [torch.rand(4, generator=g).tolist() for seed in range(3) for g in generators(seed).values()]
     assert len(first) == 33 and len({tuple(x) for x in first}) == 33
+
+
+def test_a_generator_goes_on_where_it_stood_and_on_another_device_from_what_that_decides():
+    one, other = (generators(0)["method"] for _ in range(2))
+    torch.rand(9, generator=one)
+    restore(other, one.get_state())
+    assert torch.equal(torch.rand(9, generator=one), torch.rand(9, generator=other))
+    strange = [torch.arange(k, k + 16, dtype=torch.uint8) for k in (0, 0, 1)]           # a GPU's states are of 16 bytes
+    drawn = []
+    for state in strange:
+        restore(other, state)
+        drawn.append(torch.rand(9, generator=other).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 @pytest.mark.parametrize("rounds, evaluations", [(4, 3), (4, 4), (20, 4), (7, 3), (100, 20)])

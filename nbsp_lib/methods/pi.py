@@ -41,10 +41,10 @@ class PI(Method):
 
     def forward(self, net, params, x, probe=None):
         """hidden: [P, C, B, W] of the encoder, then of the layers of the head that learns. A probe is shaped as sac.make_probes
-        makes it: [P, C·H, B, W] for the heads. Eager code leaves out heads not in use, a graph, which must serve every
-        position, computes them for nothing."""
+        makes it: [P, C·H, B, W] for the heads. Eager code on a CPU leaves out heads not in use; a graph must serve every
+        position and a GPU is not waited for, so there they are computed for nothing."""
         sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
-        H = self.heads if torch.compiler.is_compiling() else int(sign[0].count_nonzero())
+        H = self.heads if torch.compiler.is_compiling() or sign.device.type != "cpu" else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
         x = F.relu(nets.linear(x, params["w0"], params["b0"])) + (probe[0] if probe else 0)     # [P, C, B, W]
         hidden, x = [x], x.repeat_interleave(H, 1)                                          # [P, C·H, B, W]
