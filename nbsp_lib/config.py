@@ -30,7 +30,7 @@ class Grid:
 @dataclass(frozen=True)
 class Train:
     steps: int | tuple[int, ...]   # environment steps per position and seed, at most; or a list of one for each position
-    mastery: float | None | tuple[float | None, ...]   # success at which a position ends before; null: never
+    mastery: float | tuple[float | None, ...] | None   # success at which a position ends before; null: never
     random_steps: int              # of these, uniform random actions without updates at the start of a position
     envs: int                      # environments per seed in lock-step; envs * episode steps are one round
     episode: int                   # steps per episode
@@ -48,7 +48,6 @@ class Train:
     episodes: int                  # that three evaluations in a row play between them, see evaluate.episodes_of
     scoring_episodes: int          # of the rollout that neurons are scored on
     matmul_precision: Literal["highest", "medium"]      # of updates, as torch.set_float32_matmul_precision takes it
-    reset_adam: bool               # zero Adam's moments and step count at each task switch
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,8 @@ def _check_atari(train: AtariTrain):
     """What Atari needs besides: two games at a time, or the last bit of a product depends on the seeds beside."""
     for name, least in (("envs", 2), ("episodes", 6), ("scoring_episodes", 2)):
         if getattr(train, name) < least:
-            raise ConfigError(f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a seed "
-                              "is the same alone")
+            raise ConfigError(f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a "
+                              "seed is the same alone")
     if any(rate is not None for rate in (train.mastery if isinstance(train.mastery, tuple) else (train.mastery,))):
         raise ConfigError("atari.mastery: games have no success, expected null")
     if train.frames <= train.noops:

@@ -87,8 +87,7 @@ class Trial:
         for name, values in self.method.kept(self.agent, kept).items():
             kept[name].copy_(values)
         self.replay.clear()
-        self.agent.temperature.reset_adam()
-        self.agent.temperature.params["log_alpha"].zero_()
+        sac.renew(self.agent, self.method)
         self.position += 1
         self.begin()
 

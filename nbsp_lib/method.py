@@ -23,6 +23,9 @@ class Method:
     edits_at_end = False
     # Has it a form for convolutional networks? If not, it is refused where observations are images.
     images = True
+    # What of SAC's own state starts anew at a switch of tasks: the temperature, with its optimiser; Adam's moments and counts
+    # of actor and critics (together: moments alone would overshoot).
+    reset_temperature, reset_adam = True, False
     # Names of the state that `forward` and before_task(…, "evaluate") read: it ships with the networks, as fp16.
     acts_from = ()
 

@@ -39,7 +39,8 @@ def pooled(cycle, p, task, names):
     if len(last) < ROUND:
         return None
     episodes = [row["episodes"] for row in last]
-    return {name: float(np.average([row[name] for row in last], weights=episodes)) for name in names} | {"episodes": sum(episodes)}
+    mean = lambda name: float(np.average([row[name] for row in last], weights=episodes))
+    return {name: mean(name) for name in names} | {"episodes": sum(episodes)}
 
 
 def result_rows(cycle):

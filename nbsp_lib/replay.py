@@ -13,7 +13,7 @@ def drawn_rows(tasks, counts, which, u):
     tasks = torch.tensor(tasks, device=u.device)
     task = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
     there = counts[torch.arange(len(counts), device=u.device)[:, None], task]
-    return task, torch.minimum((u * there).long(), there - 1).clamp_(min=0)       # a float32 product may round up to the number of rows
+    return task, torch.minimum((u * there).long(), there - 1).clamp_(min=0)       # a float32 product may round up to `there`
 
 
 class Replay:

@@ -135,7 +135,7 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
 
     Seeds whose position is over wait for the others of it, so that all begin the next one together.
     """
-    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or not switch and over(s)
+    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or (not switch and over(s))
     where = lambda s: (place(s)[0], over(s), place(s)[1])
     cycle = None
     while todo := [seed for seed, state in states.items() if not arrived(state)]:

@@ -14,6 +14,7 @@ CW10 = ("hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handl
 _OF = {
     "metaworld": {
         "window": ("window-open", "window-close") * 2,
+        "window-once": ("window-open", "window-close"),    # ours: one switch, see profiles/retention
         "drawer": ("drawer-open", "drawer-close") * 2,
         "button-window": ("button-press-topdown", "window-open") * 2,
         "four": ("window-open", "window-close", "drawer-open", "drawer-close") * 2,

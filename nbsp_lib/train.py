@@ -15,7 +15,7 @@ from nbsp_lib import checkpoint, collect, records
 from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.evaluate import ROUND, World
 from nbsp_lib.graphs import captured, compiled
-from nbsp_lib.sac import make_agent, update
+from nbsp_lib.sac import make_agent, renew, update
 from nbsp_lib.sequences import at_position, distinct, longest, tasks_of
 from nbsp_lib.streams import STREAMS, generators, restore
 
@@ -29,7 +29,7 @@ class Diverged(RuntimeError):
 
 
 def evaluations_of(train, position):
-    """How many evaluations a position has that goes on to its budget: `evaluations` in the longest one, as far apart in others."""
+    """How many evaluations a position trained to its budget has: `evaluations` in the longest one, as far apart in others."""
     steps = at_position(train.steps, position)
     return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
 
@@ -108,7 +108,8 @@ class Cycle:
                 mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
-                    "seconds": self.seconds[p], "compiled": self.compiled, **{name: rows[p] for name, rows in self.tables.items()}}
+                    "seconds": self.seconds[p], "compiled": self.compiled}
+            info |= {name: rows[p] for name, rows in self.tables.items()}
             info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
             state.save(mine, info, partial(self.replay.log, p))
 
@@ -242,9 +243,7 @@ class Cycle:
         for name, values in self.method.kept(self.agent, part).items():
             part[name].copy_(values)
         self.replay.clear()
-        for net in [self.agent.temperature] + (self.agent.networks if self.train.reset_adam else []):
-            net.reset_adam()
-        self.agent.temperature.params["log_alpha"].fill_(self.head.log_alpha)
+        renew(self.agent, self.method)
         self.collector.forget()
         self.taken = [taken + self.step for taken in self.taken]
         self.position, self.round = self.position + 1, 0

@@ -67,7 +67,7 @@ BAD = [
     ({"train.actor_lr": "1e-3 "}, "train.actor_lr: '1e-3 ' is a str, expected float"),
     ({"train.actor_lr": 0}, "train.actor_lr: 0.0 must be > 0"),
     ({"train.critic_lr": float("nan")}, "train.critic_lr: nan is not finite"),
-    ({"train.reset_adam": 0}, "train.reset_adam: 0 is a int, expected bool"),
+    ({"arms.nbsp.reset_adam": 0}, "arms.nbsp.reset_adam: 0 is a int, expected bool"),
     ({"train.layers": [256, 0.5]}, "train.layers[1]: 0.5 is a float, expected int"),
     ({"train.layers": []}, "train.layers: () must be a list of widths > 0"),
     ({"train.goal": "sucess"}, 'train.goal: unknown value "sucess", nearest valid name: "success"'),
@@ -249,7 +249,7 @@ def test_the_profiles_fit_the_real_methods():
 OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layers": [64], "batch": 64, "actor_lr": 3e-4,
          "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.9, "tau": 0.01, "updates_per_step": 1, "store": 0.2,
          "goal": "reward", "evaluations": 10, "episodes": 40, "mastery": 0.9, "scoring_episodes": 40,
-         "matmul_precision": "medium", "reset_adam": True}
+         "matmul_precision": "medium"}
 
 
 def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
@@ -265,7 +265,7 @@ def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
 def test_budget_and_mastery_may_be_lists_of_one_for_each_position(tmp_path):
     made = load_profile(edited(tmp_path, {"train.steps": [160000, 64000] * 2, "train.mastery": [0.95, None] * 2}))
     assert cell(made, "window", "nbsp")["train"]["steps"] == [160000, 64000] * 2
-    with pytest.raises(ConfigError, match="^train.steps: a list of 4 for the 1 positions of window-close$"):
+    with pytest.raises(ConfigError, match=r"^train.steps: a list of 4 for the 1 positions of window-close$"):
         cell(made, "window-close", "nbsp")
 
 

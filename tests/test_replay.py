@@ -1,5 +1,4 @@
 """The ring and the stored parts: rows by hand, draws only from what is there, every seed from its own generators."""
-import pytest
 import tiny
 import torch
 

@@ -13,6 +13,7 @@ from nbsp_lib.config import load_profile
 from nbsp_lib.files import enter_repository
 from nbsp_lib.methods import find
 from nbsp_lib.performance import performed
+from nbsp_lib.sac import renew
 from nbsp_lib.train import Cycle, milestones
 
 SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}      # two episodes an evaluation
@@ -59,8 +60,7 @@ def switch(cycle):
     for name, values in cycle.method.kept(cycle.agent, part).items():
         part[name].copy_(values)
     cycle.replay.clear()
-    cycle.agent.temperature.reset_adam()
-    cycle.agent.temperature.params["log_alpha"].fill_(cycle.head.log_alpha)
+    renew(cycle.agent, cycle.method)
     cycle.collector.forget()
     cycle.position, cycle.round = cycle.position + 1, 0
     return {k: p.clone() for k, p in cycle.agent.actor.params.items()}

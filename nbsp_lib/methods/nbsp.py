@@ -25,7 +25,7 @@ class NBSP(Method):
     moment, while the second sees the free gradient (arXiv 2604.22407). actor, critic: whether that network is masked; replay
     does not ask. ends: which weights of a chosen neuron are held, see neurons.held_shares. output: "held" multiplies the
     changes of the output layer's weights and bias by alpha from the first task end on, whatever is chosen; 0 freezes it.
-    The target network is not masked: it follows the critics.
+    reset_temperature, reset_adam: see Method. The target network is not masked: it follows the critics.
     """
 
     needs_rollout = True
@@ -33,9 +33,10 @@ class NBSP(Method):
     def __init__(self, share: float = 0.2, alpha: float = 0.2, replay_every: int = 10, score: Score = "paper",
                  mask: Literal["step", "gradient", "first-moment"] = "step", actor: bool = True, critic: bool = True,
                  pooled: bool = False, ends: Literal["incoming", "outgoing", "both"] = "incoming",
-                 output: Literal["free", "held"] = "free"):
+                 output: Literal["free", "held"] = "free", reset_temperature: bool = True, reset_adam: bool = False):
         super().__init__()
         self.share, self.alpha, self.replay_every, self.score, self.mask = share, alpha, replay_every, score, mask
+        self.reset_temperature, self.reset_adam = reset_temperature, reset_adam
         self.masked, self.pooled, self.ends, self.output = {"actor": actor, "critic": critic}, pooled, ends, output
 
     def start(self, agent, settings):
