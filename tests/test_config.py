@@ -196,7 +196,8 @@ def test_shipped_is_laptop_but_trains_nothing(profiles):
 
 def test_arms_carry_every_setting(profiles):
     defaults = {"share": 0.2, "alpha": 0.2, "replay_every": 10, "score": "paper", "mask": "step",
-                "actor": True, "critic": True, "pooled": False, "ends": "incoming", "output": "free"}
+                "actor": True, "critic": True, "pooled": False, "ends": "incoming", "output": "free",
+                "reset_temperature": True, "reset_adam": False}
     arms = profiles["laptop"].arms
     assert arms["nbsp"] == Arm("nbsp", "nbsp", defaults)
     assert arms["fine-tuning"].settings == defaults | {"share": 0.0, "replay_every": 0}
