@@ -57,6 +57,7 @@ class Cycle:
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
         self.position = self.round = 0
+        self.graph = device != "cpu"                             # whether the size of the population is fixed
         self.left = set()                                        # indices of the seeds that have left
         self.taken = [0] * len(seeds)                            # steps that each took in the positions before
         self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
@@ -254,9 +255,9 @@ class Cycle:
     def run(self, states, bar, stop, save_every=20.0, switch=True):
         """Bring seeds that stand at one place to the end of their position, saving about every `save_every` seconds.
 
-        Returns when all have left, or on a CPU when the first has: the others need not wait for it. All over at once, they
-        are taken through the switch. `switch` False: not that. `stop()` true: save and return False. Raises Diverged; the last
-        save of every seed stands.
+        Returns when the first of them leave, the others then go on without them; on a GPU when all have left, because a captured
+        graph keeps its population. If all are over at once, they are taken through the switch, unless `switch` is False.
+        `stop()` true: save and return False. Raises Diverged; the last save of every seed stands.
         """
         saved, everyone = time.monotonic(), set(range(len(states)))
         if states[0].manifest is None:
@@ -283,7 +284,7 @@ class Cycle:
                 return False
             if self.left or leaving not in (set(), everyone):
                 self.left |= leaving
-                if self.device == "cpu" or self.left == everyone:       # a graph captured on a GPU keeps its population
+                if not self.graph or self.left == everyone:
                     return True
         if switch:
             began = time.monotonic()
