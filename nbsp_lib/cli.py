@@ -135,9 +135,7 @@ def plan(args):
 def promote(args):
     """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them.
 
-    With --from, of whatever stands further in the result folders of another clone of this repository, seed by seed, with the
-    versions, the timing and the code hash that were recorded there.
-    """
+    With --from, of whatever stands further in the result folders of another clone, with what was recorded there."""
     from nbsp_lib.promote import promote, runs_of
     profile, grid, seeds = chosen(args)
     if clone := getattr(args, "from"):                       # a word of Python
