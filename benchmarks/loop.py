@@ -139,6 +139,7 @@ def main(argv=None):
             both |= {f"ours, {P} seed{'s' * (P > 1)}, compiled": (*ours, P, "highest", "cpu", True) for P in populations}
         rates, core = common.contest(both, options)
         cores.append(core)
+        said = f"{common.profile(name).train.layers[0]} wide, {said}"
         rows += [{"profile": name, "settings": said, "what": who, **common.against(rates, who, "plain script")} for who in rates]
     for name in PROFILES if options.device == "cpu" else ():          # on a GPU parts overlap
         for compile in (False, True)[:1 + compiles]:

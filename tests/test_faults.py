@@ -130,7 +130,7 @@ def test_a_grid_killed_at_random_moments_ends_as_if_undisturbed(undisturbed, tmp
 def test_a_nan_and_a_damaged_state_stay_with_their_seeds(undisturbed, tmp_path):
     """Seed 1 diverges at position 2, the state of seed 2 is damaged; seed 0 and the report are as they should be."""
     made = place(tmp_path)
-    line = "run --sequence window --arm fine-tuning --seeds {} --positions {} --jobs 2"
+    line = "run --sequence window --arm fine-tuning --seeds {} --positions {} --jobs 2 --no-compile"
     assert finish(tmp_path, line.format("2", 1))[0] == 0
     state = states_of(cell(made, "window", "fine-tuning"), (2,), tmp_path / ".state")[2]
     path = state.folder / state.manifest["state"]
@@ -173,7 +173,7 @@ def inside(tmp_path, monkeypatch):
 
 def test_a_full_disk_costs_one_line_and_nothing_that_was_saved(inside, tmp_path, monkeypatch, capsys):
     """No room for the third save of position 2: the state is the second one, and with room again the end is the usual one."""
-    line = "run --sequence window --arm nbsp --seeds 0 --positions 2".split()
+    line = "run --sequence window --arm nbsp --seeds 0 --positions 2 --no-compile".split()
     state, sync, saves = states_of(cell(inside, "window", "nbsp"), (0,))[0], os.fsync, []
 
     def full(number):
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_up_fails_the_job_until_there_is_room(tmp_path):
     if not small_disk(folder):
         pytest.skip("needs the right to mount")
     try:
-        line = "run --sequence window --arm nbsp --seeds 0 --positions 2 --jobs 1"
+        line = "run --sequence window --arm nbsp --seeds 0 --positions 2 --jobs 1 --no-compile"
         ballast = folder / "ballast"
         ballast.write_bytes(bytes(800_000))
         code, said = finish(tmp_path, line)
