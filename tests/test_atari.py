@@ -142,12 +142,15 @@ def test_reward_is_the_sign_of_the_points():
 
 
 def test_number_of_no_ops():
-    """Each of 1..30 occurs, uniformly: 900 starts, 30 ± 5.4 each."""
+    """Each of 1..30 occurs, uniformly: 900 starts, 30 ± 5.4 each; as many frames are waited as are drawn."""
     console = Console("pong", RAM)
     counts = np.zeros(31, int)
     for start in range(900):
-        console.begin(0, start, 0)
-        counts[console.ale.getEpisodeFrameNumber()] += 1
+        console.seed, console.start, console.game = 0, start, 0
+        counts[drawn := console.waiting()] += 1
+        if start < 10:
+            console.begin(0, start, 0)
+            assert console.ale.getEpisodeFrameNumber() == drawn
     assert counts[0] == 0 and counts[1:].min() > 8 and counts[1:].max() < 58
 
 
@@ -204,9 +207,11 @@ def test_a_game_does_not_depend_on_the_games_before(task):
     """ALE's reset does in these two: after some of 60 histories the first second is another one."""
     ale, console, random = plain(task), Console(task, replace(EXACT, noops=0)), np.random.default_rng(0)
     actions, theirs, ours = random_actions(60), set(), set()
-    for _ in range(60):
+    for number in range(60):
         history = random.integers(18, size=random.integers(1, 300))
         for playing, again, seen in ((ale, ale.reset_game, theirs), (console.ale, lambda: console.begin(0, 0, 0), ours)):
+            if seen is ours and number >= 12:                       # all games: tests/test_atari_games.py
+                continue
             again(), frames(playing, history), again()
             seen.add(hashlib.sha256(repr(frames(playing, actions)).encode()).digest())
     assert len(ours) == 1

@@ -118,7 +118,7 @@ class Atari:
     @property
     def fresh(self):
         """Whether nothing has been done in a game yet, bool [P, E]."""
-        return np.array([game.steps == 0 for game in self.games]).reshape(self.shape)
+        return np.array([not game.actions for game in self.games]).reshape(self.shape)
 
     def step(self, action, alive=None):
         """`skip` frames everywhere, or where `alive`, a bool [P, E], is true. action [P, E] int in 0..act_dim-1 -> Step.
@@ -151,21 +151,22 @@ class Atari:
     def state(self):
         """What is needed to go on exactly: P bytes objects, one for each seed, so that seeds can be regrouped. No pickle.
 
-        A line of JSON, then ALE's state (14 kB) and the observation of each environment.
+        A line of JSON, then the actions of each environment's game so far, a byte a step.
         """
         if not self.running:
             raise RuntimeError("no game is running: reset first")
         states, E = [], self.shape[1]
         for first in range(0, len(self.games), E):
             saved = [game.save() for game in self.games[first:first + E]]
-            games = [header | {"sizes": [len(part) for part in parts]} for header, *parts in saved]
+            games = [header | {"steps": len(actions)} for header, actions in saved]
             head = {"task": self.task, "protocol": asdict(self.protocol), "games": games}
-            states.append(json.dumps(head).encode() + b"\n" + b"".join(part for _, *parts in saved for part in parts))
+            states.append(json.dumps(head).encode() + b"\n" + b"".join(actions for _, actions in saved))
         return states
 
     def restore(self, states):
         """Go on where `state` was called, in this object or another, in this process or another -> observation there.
 
+        Every game is played again up to there (console.py says why), at about 15,000 frames a second.
         ValueError, before anything changes, if the states are of another game, protocol, seed or number of environments.
         """
         loads = []
@@ -175,13 +176,11 @@ class Atari:
             line, _, rest = state.partition(b"\n")
             head = json.loads(line)
             games = head.pop("games")
-            sizes = [size for game in games for size in game.pop("sizes")]
+            ends = np.cumsum([0, *(game.pop("steps") for game in games)])
             wanted = {"task": self.task, "protocol": asdict(self.protocol)}
-            if head != wanted or [game["seed"] for game in games] != [seed] * self.shape[1] or len(rest) != sum(sizes):
+            if head != wanted or [game["seed"] for game in games] != [seed] * self.shape[1] or len(rest) != ends[-1]:
                 raise ValueError(f"this is not the state of {self.shape[1]} environments of seed {seed} with {wanted}")
-            ends = np.cumsum([0, *sizes])
-            parts = [rest[a:b] for a, b in zip(ends[:-1], ends[1:])]
-            loads += zip(games, parts[::2], parts[1::2])
+            loads += zip(games, (rest[a:b] for a, b in zip(ends[:-1], ends[1:])))
         for game, load in zip(self.games, loads):
             game.load(*load)
         self.running = True

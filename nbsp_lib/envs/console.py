@@ -1,9 +1,11 @@
 """One Atari 2600 game of the Arcade Learning Environment (ALE), how it is played, and what must be kept to go on exactly.
 
-Chance (the no-ops at a start, sticky actions) is drawn here, one stream for each game, and ALE's own is switched off:
-ALE saves its generator but not the action that is being held, so with its sticky actions a restored game goes astray in
-one case of four, and to reseed it costs 65 ms. Nor is ALE's reset used: in Boxing and Demon Attack what it gives depends
-on the games played before (in Freeway the memory does). Every game starts from one saved state.
+Nothing of ALE's own saved states is used: they are not all of its memory. In Q*bert and Tetris a restored game plays
+differently, in Tetris it writes where it must not, and in others the first picture is partly that of the game before
+(data/atari_games.csv). ALE's reset is no start either: in Boxing and Demon Attack what it gives depends on the games played
+before. So every game begins with the cartridge put in anew (65 ms), and a game goes on elsewhere by being played again up
+to there, from the actions that were taken. Chance (the no-ops at a start, sticky actions) is drawn here, one stream for
+each game, and ALE's own is switched off, because it does not belong to a game.
 """
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 import ale_py
 import cv2
 import numpy as np
+
+from nbsp_lib.sequences import TWO_PLAYERS
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Protocol:
 def rom(task):
     """Path of the cartridge of a game: "bank-heist" -> …/bank_heist.bin. ValueError with the nearest name if unknown."""
     known = {name.replace("_", "-"): name for name in ale_py.roms.get_all_rom_ids()}
+    known = {name: known[name] for name in known if name not in TWO_PLAYERS}
     if task not in known:
         raise ValueError(f"unknown Atari game {task!r}: did you mean {difflib.get_close_matches(str(task), known, 1, 0.0)[0]!r}?")
     return ale_py.roms.get_rom_path(known[task])
@@ -55,30 +60,26 @@ class Console:
 
     def __init__(self, task, protocol):
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        self.ale, self.protocol = ale_py.ALEInterface(), protocol
+        self.ale, self.protocol, self.cartridge = ale_py.ALEInterface(), protocol, rom(task)
         self.ale.setFloat("repeat_action_probability", 0.0)
         self.ale.setInt("max_num_frames_per_episode", protocol.frames)
-        self.ale.loadROM(rom(task))
-        self.ale.reset_game()
-        self.untouched = self.ale.cloneState(include_rng=True)
+        self.ale.loadROM(self.cartridge)                    # so that the actions and the size of the screen are known
         self.screens = np.empty((2, *self.ale.getScreenDims()), np.uint8)
-        self.first = self.observed(1)           # kept, because a restored ALE shows nothing new before it has acted
 
-    def chance(self, drawn=0):
-        """Stream of this game, so many numbers in. A game draws 1 number at its start and `skip` in each step."""
-        bits = np.random.PCG64(np.random.SeedSequence([self.seed, self.start, self.game]))
-        self.random = np.random.Generator(bits.advance(drawn))
+    def waiting(self):
+        """No-ops that this game starts with, drawn from its stream, from which each step draws `skip` numbers more."""
+        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, self.start, self.game])))
+        number = self.random.random()
+        return 1 + int(number * self.protocol.noops) if self.protocol.noops else 0
 
     def begin(self, seed, start, game):
         """First observation of game number `game` of a start."""
-        self.seed, self.start, self.game, self.steps, self.held = seed, start, game, 0, 0
-        self.chance()
-        self.ale.restoreState(self.untouched)
-        number = self.random.random()
-        noops = 1 + int(number * self.protocol.noops) if self.protocol.noops else 0
-        for _ in range(noops):
+        self.seed, self.start, self.game, self.actions, self.held = seed, start, game, bytearray(), 0
+        self.ale.loadROM(self.cartridge)
+        self.ale.reset_game()
+        for _ in range(self.waiting()):
             self.ale.act(0)
-        self.observation = self.observed(1) if noops else self.first
+        self.observation = self.observed(1)
         return self.observation
 
     def observed(self, screens):
@@ -102,20 +103,17 @@ class Console:
             if t == skip - 2 and self.protocol.observation == "pixels":
                 ale.getScreenGrayscale(self.screens[1])
                 screens = 2
-        self.steps += 1
+        self.actions.append(action)
         self.observation = self.observed(screens)
         over = ale.game_over(with_truncation=False)
         return score, ale.lives() < lives, over, ale.game_truncated() and not over
 
     def save(self):
-        """(what JSON can hold, ALE's state, observation), the last two as bytes."""
-        header = {name: getattr(self, name) for name in ("seed", "start", "game", "steps", "held")}
-        return header, self.ale.cloneState(include_rng=True).serialize(), self.observation.tobytes()
+        """(which game, as plain JSON; the actions since it began, a byte each)."""
+        return {name: getattr(self, name) for name in ("seed", "start", "game")}, bytes(self.actions)
 
-    def load(self, header, state, observation):
-        """The inverse of `save`, into any console of the same game and protocol."""
-        vars(self).update(header)
-        self.chance(1 + self.steps * self.protocol.skip)
-        self.ale.restoreState(ale_py.ALEState(state))
-        kind, shape = (np.float32, 128) if self.protocol.observation == "ram" else (np.uint8, (84, 84))
-        self.observation = np.frombuffer(observation, kind).reshape(shape).copy()
+    def load(self, header, actions):
+        """The inverse of `save`, into any console of the same game and protocol: the game is played again up to there."""
+        self.begin(**header)
+        for action in actions:
+            self.step(action)
