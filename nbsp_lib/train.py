@@ -162,7 +162,7 @@ class Cycle:
         return self.graphs[name](*tensors)
 
     def diverged(self):
-        """Seeds with a parameter, or a number that the method acts from, that is not finite in fp16, as it ships and is measured."""
+        """Seeds with a parameter, or state that the method acts from, not finite in fp16, as it is measured and ships."""
         ships = [p for net in self.agent.networks for p in net.params.values()]
         ships += [self.method.state[name] for name in self.method.acts_from]
         # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not

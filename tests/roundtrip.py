@@ -1,7 +1,7 @@
 """Whether a game starts alike whatever was played before, and goes on exactly elsewhere: of every cartridge that ALE can load.
 
 python tests/roundtrip.py writes data/atari_games.csv, in minutes. What ALE's own saved state does (`clone`) is measured in a
-process of its own, because in Tetris it ends that process; it is not used, see nbsp_lib/envs/console.py.
+process of its own, because in Tetris it ends that process. How it is met: nbsp_lib/envs/console.py.
 """
 import csv
 import subprocess
@@ -24,11 +24,18 @@ COLUMNS = ["game", "scores", "starts_ram", "starts_pixels", "resumes_ram", "resu
 
 def seen(console, actions=None):
     """(memory, picture, all else) of every step of a console; without actions, of where it stands."""
+    if actions is None:
+        return [(memory(console), console.observation.tobytes(), console.ale.lives())]
     made = []
-    for action in [None] if actions is None else actions:
-        other = console.step(int(action)) if action is not None else ()
-        made.append((console.ale.getRAM().tobytes(), console.observation.tobytes(), (*other, console.ale.lives())))
+    for action in actions:
+        other = console.step(int(action))
+        made.append((memory(console), console.observation.tobytes(), (*other, console.ale.lives())))
     return made
+
+
+def memory(console):
+    """What is observed from memory bytes: nothing of ALE's before it has acted, when a console shows its first observation."""
+    return console.ale.getRAM().tobytes() if console.actions or console.ale.getEpisodeFrameNumber() else b""
 
 
 def alike(a, b):
