@@ -105,8 +105,7 @@ def test_a_game_without_published_scores_is_refused_before_it_trains(task, near,
     assert str(refused.value) == f"sequence: {said}"
     with pytest.raises(ConfigError, match="no published scores"):
         cell(tiny_run.games(), task, "nbsp")
-    with pytest.raises(SystemExit):
-        main(["run", "--profile", "smoke", "--sequence", task, "--arm", "fine-tuning"])
+    assert main(["run", "--profile", "smoke", "--sequence", task, "--arm", "fine-tuning"]) == 2
     assert f"--sequence: {said}" in capsys.readouterr().err
 
 
