@@ -87,7 +87,10 @@ def interval(rows, column):
 
 
 def outcome(measure, mean, low, high, plasticity_a, plasticity_b, failed):
-    """Outcome of one comparison with seeds: void, no, contrary, yes or leaning; rules in this order."""
+    """Outcome of one comparison with seeds: missing (nothing was measured), void, no, contrary, yes or leaning; rules in this
+    order."""
+    if not np.isfinite([mean, *((plasticity_a, plasticity_b) if measure == "fm" else ())]).all():
+        return "missing"                        # comparisons with NaN are false: they would say "no"
     if measure == "fm" and plasticity_b < plasticity_a / 2:
         return "void"                           # the other forgets little because it learned little
     if measure == "fm" and plasticity_a < plasticity_b / 2:

@@ -227,6 +227,7 @@ def load_profile(path) -> Profile:
         for name, cls in (("atari", AtariTrain), ("dmc", Train)):
             made[name] = _differing(cls, document[name], document["train"], name)
         _check_atari(made["atari"])
+        one_of(made["dmc"].goal, ("reward",), "goal metric (the suite has no success; given here or by train)", "dmc.goal")
         mapping(document["arms"], document["arms"], "arms.")               # any name: each is checked in arm_of
         arms = {name: arm_of(name, value, f"arms.{name}") for name, value in document["arms"].items()}
         _check_grid(made["grid"], arms)

@@ -58,7 +58,7 @@ def held_out_scores(hidden, goal, other_hidden, other_goal):
     hidden [1, T, N] and goal [1, T] are scored; the thresholds are means over other_hidden [1, T', N] and
     other_goal [1, T'].
     """
-    if other_goal.shape[1] == 0 or bool(constant_goal(other_goal)[0]):
+    if other_goal.shape[1] == 0 or bool(constant_goal(other_goal)[0]) or not bool(torch.isfinite(goal).all()):
         return torch.full((1, hidden.shape[2]), torch.nan)
     active = hidden > other_hidden.mean(1, keepdim=True)  # [1, T, N]
     good = (goal > other_goal.mean(1, keepdim=True))[..., None]  # [1, T, 1]

@@ -15,8 +15,9 @@ def activation(hidden):
 
 
 def constant_goal(goal):
-    """Whether the goal metric [P, T] never changes in a seed's rollout, [P] bool: then no neuron can be scored."""
-    return goal.amax(1) == goal.amin(1)
+    """Whether the goal metric [P, T] never changes in a seed's rollout, or is not a finite number somewhere in it (a benchmark
+    without success has NaN), [P] bool: then no neuron can be scored."""
+    return ~torch.isfinite(goal).all(1) | (goal.amax(1) == goal.amin(1))
 
 
 def skill_scores(hidden, goal, score="paper"):
@@ -27,13 +28,13 @@ def skill_scores(hidden, goal, score="paper"):
     Eq. 4 (`score="paper"`): max(Acc, 1 − Acc), in [0.5, 1], so that an anti-correlated neuron counts too.
     "balanced" (ours): Acc is the mean of the hit rates on goal moments and on the others, so that a neuron that never
     fires gets 0.5 whatever the base rate. "accuracy": Acc alone, in [0, 1].
-    ValueError if a seed's goal metric is constant: Eq. 3 then says nothing about any neuron.
+    ValueError if a seed's goal metric is constant or not finite: Eq. 3 then says nothing about any neuron.
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
     if bool(constant_goal(goal).any()):
         rows = constant_goal(goal).nonzero().flatten().tolist()
-        raise ValueError(f"the goal metric is constant over the rollout of population rows {rows}: nothing to score")
+        raise ValueError(f"the goal metric is constant or not finite in the rollout of population rows {rows}: nothing to score")
     active = hidden > hidden.mean(1, keepdim=True)                               # [P, T, W]
     good = (goal > goal.mean(1, keepdim=True))[..., None]                        # [P, T, 1]
     agree = (active == good).to(hidden.dtype)                                             # [P, T, W]
@@ -51,12 +52,12 @@ SCORES = ("paper", "balanced", "accuracy")
 def base_rate(goal, score="paper"):
     """What a neuron that never fires gets from `skill_scores`, [P]; q: share of the moments whose goal metric is above its mean.
 
-    "paper": max(q, 1 − q); "balanced": 0.5; "accuracy": 1 − q. No refusal of a constant goal metric, where q is 0.
+    "paper": max(q, 1 − q); "balanced": 0.5; "accuracy": 1 − q. No refusal of a constant goal metric, where q is 0; NaN where
+    the goal metric [P, T] is not finite.
     """
     share = (goal > goal.mean(1, keepdim=True)).float().mean(1)
-    if score == "balanced":
-        return torch.full_like(share, 0.5)
-    return 1 - share if score == "accuracy" else torch.maximum(share, 1 - share)
+    rates = {"paper": torch.maximum(share, 1 - share), "balanced": torch.full_like(share, 0.5), "accuracy": 1 - share}
+    return torch.where(torch.isfinite(goal).all(1), rates[score], torch.nan)
 
 
 def silent(hidden):
@@ -84,9 +85,10 @@ def incoming_norm(w, b):
 
 
 def top_neurons(scores, share):
-    """The floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index."""
+    """The floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index, NaN comes last."""
     count = int(share * scores.shape[1] + 1e-9)                                  # 0.29 · 100 is 28.999…
-    best = scores.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
+    known = torch.where(scores.isnan(), -torch.inf, scores)                      # a sort takes NaN for the largest number
+    best = known.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, best, True)
 
 

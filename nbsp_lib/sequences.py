@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import functools
 
-from nbsp_lib.strict import one_of
+from nbsp_lib.strict import ConfigError, nearest, one_of
 
 CW10 = ("hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handle-press-side", "push", "shelf-place",
         "window-close", "peg-unplug-side")          # Continual World (Wołczyk et al. 2021), in its order
@@ -36,15 +36,22 @@ _OF = {
         "walker": ("walker-stand", "walker-walk") * 2,
     },
 }
+TWO_PLAYERS = ("combat", "joust", "maze-craze", "warlords")     # cartridges for two: ALE ends the process that loads one
 SEQUENCES = {name: tasks for sequences in _OF.values() for name, tasks in sequences.items()}
 
 
 def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
     """Task at each position [K]; a single task is a sequence of one: of Meta-World v3 (without that suffix), an Atari game
-    ("bank-heist"), or of the DeepMind Control Suite ("cartpole-balance"). ConfigError."""
+    ("bank-heist"), or of the DeepMind Control Suite ("cartpole-balance"). Everything that trains asks here.
+
+    ConfigError with the nearest name, also for a game without published scores: no table could show what was trained."""
     if sequence in SEQUENCES:
         return SEQUENCES[sequence]
-    benchmark_of(sequence, key)
+    if benchmark_of(sequence, key) == "atari":
+        from nbsp_lib.envs.atari import reference_scores
+        if sequence not in reference_scores():
+            raise ConfigError(f'{key}: of the game "{sequence}" no published scores are known (data/atari_scores.csv), so no '
+                              f'table could show it, {nearest(sequence, reference_scores())}')
     return (sequence,)
 
 
@@ -57,11 +64,14 @@ def benchmark_of(task, key="task"):
     import ale_py
     from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
+    from nbsp_lib.envs.atari import reference_scores
     from nbsp_lib.envs.dmc import TASKS
     tasks = {name.removesuffix("-v3"): "metaworld" for name in ALL_V3_ENVIRONMENTS}
-    tasks |= {name.replace("_", "-"): "atari" for name in ale_py.roms.get_all_rom_ids()}
+    games = {name.replace("_", "-") for name in ale_py.roms.get_all_rom_ids()}
+    tasks |= dict.fromkeys(sorted(games.difference(TWO_PLAYERS)), "atari")
     tasks |= dict.fromkeys(TASKS, "dmc")
-    one_of(task, [*SEQUENCES, *tasks], "sequence or task", key)
+    if task not in tasks:                                       # what is offered instead can be trained
+        one_of(task, [*SEQUENCES, *tasks.keys() - games, *reference_scores()], "sequence or task", key)
     return tasks[task]
 
 

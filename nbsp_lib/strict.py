@@ -90,9 +90,12 @@ def mapping(value, names, prefix, required=True):
             raise ConfigError(f"{prefix}{name}: missing")
 
 
+LARGEST_SEED = 2 ** 32 - 1          # that every benchmark takes: numpy's RandomState, which Meta-World seeds, takes no larger one
+
+
 def check_seeds(seeds, key="seeds") -> tuple[int, ...]:
-    """The seeds [P]: at least one, distinct, non-negative integers. ConfigError."""
+    """The seeds [P]: at least one, distinct integers in 0..LARGEST_SEED. ConfigError."""
     seeds = convert(list(seeds) if isinstance(seeds, tuple) else seeds, tuple[int, ...], key)
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{key}: {list(seeds)} must be distinct integers >= 0, at least one")
+    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{key}: {list(seeds)} must be distinct integers in 0..{LARGEST_SEED}, at least one")
     return seeds

@@ -205,8 +205,11 @@ class Cycle:
         return self.graphs[name](*tensors) if self.compile else function(*tensors)
 
     def diverged(self):
-        """Seeds with a parameter that is not finite."""
-        sums = sum(p.flatten(1).sum(1) for net in self.agent.networks for p in net.params.values())
+        """Seeds with a parameter, or state that the method acts from, not finite in fp16, as it is measured and ships."""
+        ships = [p for net in self.agent.networks for p in net.params.values()]
+        ships += [self.method.state[name] for name in self.method.acts_from]
+        # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
+        sums = sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships)
         return [seed for seed, finite in zip(self.seeds, torch.isfinite(sums).tolist()) if not finite]
 
     # -- measuring -----------------------------------------------------------------------------------------------------

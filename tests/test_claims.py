@@ -50,6 +50,8 @@ def of(claim, table, scores=NO_SCORES, speeds=NO_SPEEDS):
     ("fm", -0.20, -0.30, -0.10, 0.8, 0.39, False, "void"),
     ("fm", 0.20, 0.10, 0.30, 0.39, 0.8, False, "no"),
     ("fm", 0.20, 0.10, 0.30, 0.4, 0.8, False, "yes"),                   # exactly half is enough
+    ("asr", np.nan, np.nan, np.nan, 0.8, 0.8, False, "missing"),        # nothing was measured: not "no"
+    ("fm", 0.20, 0.10, 0.30, np.nan, 0.8, False, "missing"),
 ])
 def test_outcome(measure, mean, low, high, pa, pb, failed, expected):
     assert claims.outcome(measure, mean, low, high, pa, pb, failed) == expected

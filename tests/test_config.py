@@ -99,9 +99,17 @@ BAD = [
     ({"atari.episodes": 5}, "atari.episodes: 5 must be at least 6: two games at a time, so that a seed is the same alone"),
     ({"atari.frames": 30}, "atari.frames: 30 leaves none after 30 noops"),
     ({"dmc.goal": "return"}, 'dmc.goal: unknown value "return", nearest valid name: "reward"'),
+    ({"dmc.goal": "success"}, 'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
+                              'nearest valid name: "reward"'),
+    ({"dmc.goal": ...}, 'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
+                        'nearest valid name: "reward"'),
     ({"dmc.episode": 300}, "dmc.steps: 20000 is no multiple of envs * episode = 1200"),
-    ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers >= 0, at least one"),
-    ({"seeds": [-1]}, "seeds: [-1] must be distinct integers >= 0, at least one"),
+    ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers in 0..4294967295, at least one"),
+    ({"seeds": [-1]}, "seeds: [-1] must be distinct integers in 0..4294967295, at least one"),
+    ({"seeds": [2 ** 32]}, "seeds: [4294967296] must be distinct integers in 0..4294967295, at least one"),
+    ({"grid.references": ["pooyan"]}, 'grid.references[0]: of the game "pooyan" no published scores are known '
+                                      '(data/atari_scores.csv), so no table could show it, nearest valid name: "pong"'),
+    ({"grid.references": ["joust"]}, 'grid.references[0]: unknown sequence or task "joust", nearest valid name: "seaquest"'),
     ({"arms": ["nbsp"]}, "arms: ['nbsp'] is a list, expected a mapping"),
     ({"arms.Frozen": {"method": "nbsp"}}, f"arms.Frozen: 'Frozen' must be {ARM}"),
     ({"arms.null": {"method": "nbsp"}}, f"arms.null: 'null' must be {ARM}"),
@@ -318,7 +326,7 @@ def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
     assert distinct(("b", "a", "b")) == ("b", "a")
     with pytest.raises(ConfigError, match=r'^sequence: unknown .* "window-clos", nearest .* "window-close"$'):
         tasks_of("window-clos")
-    assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0)
+    assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0) and check_seeds([2 ** 32 - 1]) == (2 ** 32 - 1,)
 
 
 def test_continual_world_is_the_published_one_on_the_tasks_of_meta_world():

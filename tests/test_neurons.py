@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nbsp_lib import neurons
+from nbsp_lib.neuron_tables import held_out_scores
 
 #                        neuron 0 follows the goal, 1 opposes it, 2 is above its mean at moments 0 and 2
 HIDDEN = torch.tensor([[[4.0, 0.0, 5.0],
@@ -103,6 +104,21 @@ def test_scores_lie_where_they_should():
     # balanced and paper agree where goal and non-goal moments are equally many
     goal[:, :25], goal[:, 25:] = 1, 0
     torch.testing.assert_close(neurons.skill_scores(hidden, goal, "balanced"), neurons.skill_scores(hidden, goal))
+
+
+def test_a_goal_that_is_not_finite_scores_nothing():
+    """NaN is no constant by comparison, but nothing can be said: no score, no base rate, never among the best."""
+    hidden, goal = random_case(P=4)
+    goal[1], goal[2, 7], goal[3, :20] = float("nan"), float("nan"), float("inf")
+    assert neurons.constant_goal(goal).tolist() == [False, True, True, True]
+    with pytest.raises(ValueError, match=r"constant or not finite in the rollout of population rows \[1, 2, 3\]"):
+        neurons.skill_scores(hidden, goal)
+    assert neurons.base_rate(goal).isnan().tolist() == [False, True, True, True]
+    held = held_out_scores(hidden[1:2], goal[1:2], hidden[:1], goal[:1])
+    assert held.isnan().all() and held_out_scores(hidden[:1], goal[:1], hidden[1:2], goal[1:2]).isnan().all()
+    scores = torch.tensor([[float("nan"), 0.6, 0.5, float("nan"), 0.7]])
+    assert neurons.top_neurons(scores, 0.4).tolist() == [[False, True, False, False, True]]
+    assert neurons.top_neurons(scores, 0.8).sum() == 4
 
 
 def test_a_constant_goal_is_refused_by_row():

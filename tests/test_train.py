@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import safetensors.torch
 import tiny_run
 import torch
 
@@ -17,6 +18,7 @@ import nbsp_lib.train
 from nbsp_lib import checkpoint, runs
 from nbsp_lib.compare import machine
 from nbsp_lib.config import cell
+from nbsp_lib.methods import find
 from nbsp_lib.streams import generators, restore
 from nbsp_lib.train import Cycle, milestones
 
@@ -118,6 +120,26 @@ def test_evaluations_leave_no_trace_in_what_is_learned(undisturbed, tmp_path):
     assert len(mine["curves.csv"]) > len(theirs["curves.csv"])
     measured = ("curves.csv", "R.csv", "plasticity.csv")
     assert {k: v for k, v in mine.items() if k not in measured} == {k: v for k, v in theirs.items() if k not in measured}
+
+
+@pytest.mark.parametrize(("value", "bad"), [(65519.0, []), (65520.0, [1]), (-7e4, [1]), (float("inf"), [1]), (float("nan"), [1])])
+def test_divergence_is_looked_for_in_what_ships(value, bad):
+    """fp16 reaches to 65504, and to 65520 by rounding; a weight beyond ships as inf. In every network, and in the state that
+    a method acts from (PI's signs); not in what stays here."""
+    arm = tiny_run.profile().arms["pi"]
+    cycle = Cycle(tiny_run.profile().train, tiny_run.SEQUENCE, find(arm.method)(**arm.settings), (0, 1, 2))
+    assert cycle.diverged() == [] and cycle.method.acts_from
+    where = [net.params[name] for net in cycle.agent.networks for name in ("w0", "b1")]
+    where += [cycle.method.state[name] for name in cycle.method.acts_from if cycle.method.state[name].is_floating_point()]
+    for tensor in where:
+        before = tensor[1].clone()
+        tensor[1].reshape(-1)[-1] = value
+        assert cycle.diverged() == bad
+        data = checkpoint.network_bytes(cycle.agent, cycle.method, 1)
+        assert all(t.isfinite().all() for t in safetensors.torch.load(data).values()) == (not bad)
+        tensor[1].copy_(before)
+    cycle.agent.target["w0"][1].fill_(7e4)
+    assert cycle.diverged() == []
 
 
 def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_path, monkeypatch):

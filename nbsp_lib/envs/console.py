@@ -1,11 +1,11 @@
 """One Atari 2600 game of the Arcade Learning Environment (ALE), how it is played, and what must be kept to go on exactly.
 
-Nothing of ALE's own saved states is used: they are not all of its memory. In Q*bert and Tetris a restored game plays
-differently, in Tetris it writes where it must not, and in others the first picture is partly that of the game before
-(data/atari_games.csv). ALE's reset is no start either: in Boxing and Demon Attack what it gives depends on the games played
-before. So every game begins with the cartridge put in anew (65 ms), and a game goes on elsewhere by being played again up
-to there, from the actions that were taken. Chance (the no-ops at a start, sticky actions) is drawn here, one stream for
-each game, and ALE's own is switched off, because it does not belong to a game.
+ALE's own saved states are not all of its memory. In Q*bert and Tetris a restored game plays differently, in Tetris it writes
+where it must not, and in others the first picture is partly that of the game before (data/atari_games.csv). So a game goes on
+elsewhere by being played again up to there, from the actions that were taken. Nor is ALE's reset a start: in Boxing and Demon
+Attack what it gives depends on the games played before. So every game begins with the cartridge put in anew (65 ms); those of
+the sequences, of which a saved state is exact, begin with that of the console just switched on (1 ms). Chance (the no-ops at a
+start, sticky actions) is drawn here, one stream for each game, and ALE's own is switched off: it does not belong to a game.
 """
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from dataclasses import dataclass
 import ale_py
 import cv2
 import numpy as np
+
+from nbsp_lib.sequences import TWO_PLAYERS
+
+# Games that begin with a saved state, because it is exact however they were played before: tests/test_atari_games.py.
+EXACT = ("alien", "bank-heist", "bowling", "boxing", "demon-attack", "pong", "road-runner", "space-invaders")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Protocol:
 def rom(task):
     """Path of the cartridge of a game: "bank-heist" -> …/bank_heist.bin. ValueError with the nearest name if unknown."""
     known = {name.replace("_", "-"): name for name in ale_py.roms.get_all_rom_ids()}
+    known = {name: known[name] for name in known if name not in TWO_PLAYERS}
     if task not in known:
         raise ValueError(f"unknown Atari game {task!r}: did you mean {difflib.get_close_matches(str(task), known, 1, 0.0)[0]!r}?")
     return ale_py.roms.get_rom_path(known[task])
@@ -60,8 +66,15 @@ class Console:
         self.ale, self.protocol, self.cartridge = ale_py.ALEInterface(), protocol, rom(task)
         self.ale.setFloat("repeat_action_probability", 0.0)
         self.ale.setInt("max_num_frames_per_episode", protocol.frames)
-        self.ale.loadROM(self.cartridge)                    # so that the actions and the size of the screen are known
+        self.switch_on()
+        self.untouched = self.ale.cloneState(include_rng=True) if task in EXACT else None
         self.screens = np.empty((2, *self.ale.getScreenDims()), np.uint8)
+        self.first = self.observed(1)           # kept, because a restored ALE shows nothing new before it has acted
+
+    def switch_on(self):
+        """Puts the cartridge in, which forgets everything."""
+        self.ale.loadROM(self.cartridge)
+        self.ale.reset_game()
 
     def waiting(self):
         """No-ops that this game starts with, drawn from its stream, from which each step draws `skip` numbers more."""
@@ -72,11 +85,13 @@ class Console:
     def begin(self, seed, start, game):
         """First observation of game number `game` of a start."""
         self.seed, self.start, self.game, self.actions, self.held = seed, start, game, bytearray(), 0
-        self.ale.loadROM(self.cartridge)
-        self.ale.reset_game()
-        for _ in range(self.waiting()):
+        if self.untouched:
+            self.ale.restoreState(self.untouched)
+        else:
+            self.switch_on()
+        for _ in range(noops := self.waiting()):
             self.ale.act(0)
-        self.observation = self.observed(1)
+        self.observation = self.observed(1) if noops else self.first
         return self.observation
 
     def observed(self, screens):
