@@ -96,19 +96,23 @@ def clone(task):
     return found
 
 
+def row(task):
+    """The line of a game: COLUMNS."""
+    told = subprocess.run([sys.executable, __file__, task], capture_output=True, text=True, check=False)
+    word = lambda yes: "yes" if yes else "no"
+    return [task, word(task in reference_scores()), *map(word, checked(task).ravel()),
+            "ends the process" if told.returncode else told.stdout.strip()]
+
+
 def main(argv):
     if argv:
         return print(clone(*argv))
+    rows = []
+    for task in GAMES:
+        rows.append(row(task))
+        print(*rows[-1], flush=True)
     with TABLE.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for task in GAMES:
-            told = subprocess.run([sys.executable, __file__, task], capture_output=True, text=True, check=False)
-            word = lambda yes: "yes" if yes else "no"
-            row = [task, word(task in reference_scores()), *map(word, checked(task).ravel()),
-                   "ends the process" if told.returncode else told.stdout.strip()]
-            writer.writerow(row)
-            print(*row, flush=True)
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
 
 if __name__ == "__main__":
