@@ -12,7 +12,7 @@ def drawn_rows(tasks, counts, which, u):
     then one of the counts[p, task] rows that seed p has of it, uniformly."""
     tasks = torch.tensor(tasks, device=u.device)
     task = tasks[(which * len(tasks)).long().clamp_(max=len(tasks) - 1)]
-    there = counts[torch.arange(len(counts), device=u.device)[:, None], task]
+    there = counts.to(u.device)[torch.arange(len(counts), device=u.device)[:, None], task]
     return task, torch.minimum((u * there).long(), there - 1).clamp_(min=0)       # a float32 product may round up to `there`
 
 
