@@ -78,7 +78,7 @@ class Trial:
         self.method.before_task(self.agent, self.position % len(TASKS), "resume")
 
     def finish(self):
-        """The switch, as train.Cycle.finish_position."""
+        """The switch, as switch.finish."""
         task = self.position % len(TASKS)
         self.method.after_task(self.agent, task, self.world)
         self.round()

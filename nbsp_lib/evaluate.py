@@ -15,6 +15,7 @@ from nbsp_lib.envs.benchmarks import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.method import Method
 from nbsp_lib.sac import loss_gradients, make_probes
+from nbsp_lib.sequences import at_position, longest
 
 WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
 ROUND = 3           # evaluations in a row that play every episode once between them
@@ -30,6 +31,17 @@ def episodes_of(train, number):
     if "final_episodes" in train:
         return list(range(train["final_episodes" if number > train["evaluations"] - 3 else "episodes"]))
     return list(range(number % ROUND, train["episodes"], ROUND))
+
+
+def evaluations_of(train, position):
+    """How many evaluations a position trained to its budget has: `evaluations` in the longest one, as far apart in others."""
+    steps = at_position(train.steps, position)
+    return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
+
+
+def milestones(rounds, evaluations):
+    """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
+    return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
 
 
 def waves(episodes):
@@ -79,6 +91,13 @@ def snapshot(agent):
         net.params = {k: p.half().float() for k, p in net.params.items()}
         setattr(rounded, name, net)
     return rounded
+
+
+def ships_finite(agent, method):
+    """Which seeds [P] have only finite numbers, rounded to fp16, in what they ship: networks, and state the method acts from."""
+    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
+    # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
+    return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))
 
 
 def silenced(net, silence):

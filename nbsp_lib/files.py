@@ -44,3 +44,11 @@ def enter_repository():
         if (folder / "dvc.yaml").exists():
             os.chdir(folder)
             return
+
+
+class Diverged(RuntimeError):
+    """Parameters of some seeds are not finite any more; `seeds` says which."""
+
+    def __init__(self, seeds):
+        super().__init__(f"seeds {seeds} diverged")
+        self.seeds = seeds

@@ -13,14 +13,13 @@ import torch
 
 from nbsp_lib.config import cell, config_hash
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import ROUND, episodes_of, waves
+from nbsp_lib.evaluate import ROUND, episodes_of, evaluations_of, milestones, waves
 from nbsp_lib.methods import find
 from nbsp_lib.pace import measure, replay_bytes
 from nbsp_lib.runs import STATE, over, place, states_of, trunk_of
 from nbsp_lib.sac import make_agent
 from nbsp_lib.sequences import at_position, benchmark_of, distinct, tasks_of
 from nbsp_lib.ship import json_in
-from nbsp_lib.train import evaluations_of, milestones
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 2.5                 # of measuring, over all methods and group sizes

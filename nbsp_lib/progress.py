@@ -19,14 +19,14 @@ class Bar:
     """Progress of a cycle: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
 
     def __init__(self, cycle, states, last, label):
-        self.total, self.states, self.label = sum(map(cycle.budget, range(last))), states, label
+        self.total, self.states, self.label = sum(cycle.budgets[:last]), states, label
         self.began, self.first = time.monotonic(), self.done(cycle)
         self.updates = int(cycle.agent.updates[0])
         self.tqdm = tqdm(total=self.total, initial=self.first, desc=label, unit="round", dynamic_ncols=True, mininterval=1.0,
                          disable=bool(os.environ.get("TQDM_DISABLE")) or None)
 
     def done(self, cycle):
-        return sum(map(cycle.budget, range(cycle.position))) + cycle.round
+        return sum(cycle.budgets[:cycle.position]) + cycle.round
 
     def __enter__(self):
         return self

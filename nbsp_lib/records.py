@@ -43,6 +43,12 @@ def pooled(cycle, p, task, names):
     return {name: mean(name) for name in names} | {"episodes": sum(episodes)}
 
 
+def mastered(cycle, p, rate):
+    """Whether the last three evaluations of this position reach a rate of success on its task; never if rate is None."""
+    found = None if rate is None else pooled(cycle, p, cycle.positions[cycle.position], ("success",))
+    return found is not None and found["success"] >= rate
+
+
 def result_rows(cycle):
     """R: the last three evaluations of the position that ends, pooled, on every distinct task; and how long it took."""
     return [{"seed": seed, "task": task, **pooled(cycle, p, task, ("success", "success_last", "return")), "steps": cycle.step,

@@ -90,10 +90,9 @@ class Study:
 
 def read_result(folder, sequence, arm):
     """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
-    folder = Path(folder)
-    if not (folder / "run.json").exists():
+    if not (Path(folder) / "run.json").exists():
         return None
-    run = read_run(folder)
+    folder, run = Path(folder), read_run(folder)
     train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
     tables = {name: pd.read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
     tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])          # null_score is younger than some runs

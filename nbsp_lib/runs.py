@@ -17,15 +17,16 @@ import torch
 from nbsp_lib.checkpoint import SeedState
 from nbsp_lib.config import cell, config_hash
 from nbsp_lib.envs.workers import Pool
+from nbsp_lib.files import Diverged
 from nbsp_lib.method import Method
 from nbsp_lib.methods import find
 from nbsp_lib.progress import Bar
 from nbsp_lib.sequences import benchmark_of, tasks_of
-from nbsp_lib.train import Cycle, Diverged
+from nbsp_lib.train import Cycle
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "streams", "train",
+DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "streams", "train", "switch",
            "records", "collect", "games", "frames", "conv", "sac_continuous", "sac_discrete", "sequences", "envs/benchmarks",
            "envs/metaworld", "envs/atari", "envs/console", "envs/dmc")
 

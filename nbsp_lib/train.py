@@ -11,57 +11,36 @@ from functools import partial
 
 import torch
 
-from nbsp_lib import checkpoint, collect, records
+from nbsp_lib import checkpoint, collect, records, switch
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import ROUND, World
+from nbsp_lib.evaluate import World, evaluations_of, milestones, ships_finite
+from nbsp_lib.files import Diverged
 from nbsp_lib.graphs import captured, compiled
-from nbsp_lib.sac import make_agent, renew, update
-from nbsp_lib.sequences import at_position, distinct, longest, tasks_of
+from nbsp_lib.sac import make_agent, update
+from nbsp_lib.sequences import at_position, distinct, tasks_of
 from nbsp_lib.streams import STREAMS, generators, restore
 
 
-class Diverged(RuntimeError):
-    """Parameters of some seeds are not finite any more; `seeds` says which."""
-
-    def __init__(self, seeds):
-        super().__init__(f"seeds {seeds} diverged")
-        self.seeds = seeds
-
-
-def evaluations_of(train, position):
-    """How many evaluations a position trained to its budget has: `evaluations` in the longest one, as far apart in others."""
-    steps = at_position(train.steps, position)
-    return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
-
-
-def milestones(rounds, evaluations):
-    """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
-    return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
-
-
 class Cycle:
-    """A population of seeds on its way through a sequence, who began its position together.
-
-    A seed whose position is over leaves: it is saved, and whatever is computed for it afterwards is not looked at.
-    """
+    """A population of seeds on its way through a sequence, who began its position together. A seed whose position is over leaves:
+    it is saved, and whatever is computed for it afterwards is not looked at."""
 
     def __init__(self, train, sequence, method, seeds, device="cpu", make=None, compile=False):
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
-        self.make, self.head = make or kind.make, kind.head
+        self.make, self.head, self.graph = make or kind.make, kind.head, device != "cpu"    # graph: the population keeps its size
         self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
         self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
+        self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
         self.position = self.round = 0
-        self.graph = device != "cpu"                             # whether the size of the population is fixed
         self.left = set()                                        # indices of the seeds that have left
-        self.taken = [0] * len(seeds)                            # steps that each took in the positions before
+        self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
         self.tables = {name: [[] for _ in seeds] for name in records.TABLES}                # rows of the csv files, per seed
-        self.seconds = [0.0] * len(seeds)
         self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.make,
                            lambda updates: self.learn(self.draws(updates)))
 
@@ -73,10 +52,12 @@ class Cycle:
     @property
     def rounds(self):
         """How many rounds this position has at most."""
-        return self.budget(self.position)
+        return self.budgets[self.position]
 
-    def budget(self, position):
-        return at_position(self.train.steps, position) // (self.train.envs * self.train.episode)
+    @property
+    def here(self):
+        """Indices of the seeds that have not left."""
+        return [p for p in range(len(self.seeds)) if p not in self.left]
 
     @property
     def step(self):
@@ -85,9 +66,7 @@ class Cycle:
 
     def mastered(self, p):
         """Whether the last three evaluations of seed number p reach the rate at which its task counts as mastered."""
-        rate = at_position(self.train.mastery, self.position)
-        found = None if rate is None else records.pooled(self, p, self.positions[self.position], ("success",))
-        return found is not None and found["success"] >= rate
+        return records.mastered(self, p, at_position(self.train.mastery, self.position))
 
     def over(self, p):
         """Whether seed number p has trained this position to its end."""
@@ -101,18 +80,15 @@ class Cycle:
     def save(self, states):
         """Each seed's own part of everything, so that seeds can be regrouped when they go on; not of those that have left."""
         named, games = self.tensors(), self.collector.states()
-        for p, state in enumerate(states):
-            if p in self.left:
-                continue
+        for p, state in [(p, states[p]) for p in self.here]:
             mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
             if games:
                 mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
                     "seconds": self.seconds[p], "compiled": self.compiled}
-            info |= {name: rows[p] for name, rows in self.tables.items()}
             info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
-            state.save(mine, info, partial(self.replay.log, p))
+            state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.log, p))
 
     def load(self, states):
         loaded, self.left = [state.load() for state in states], set()
@@ -128,22 +104,21 @@ class Cycle:
                 restore(gens[p], mine[f"stream.{k}"])
             self.replay.unlog(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
-            self.seconds[p], self.taken[p] = info["seconds"], info["taken"]
-            self.compiled |= info.get("compiled", False)
+            self.seconds[p], self.taken[p], self.compiled = info["seconds"], info["taken"], self.compiled or info["compiled"]
             for name, kept in self.tables.items():
                 kept[p] = info[name]
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def draw(self, kind, stream, *shape, axis=0):
         """kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
-        return torch.stack([kind(shape, generator=g, device=g.device) for g in self.streams[stream]], axis).to(
-            self.device, non_blocking=True)
+        drawn = [kind(shape, generator=g, device=g.device) for g in self.streams[stream]]
+        return torch.stack(drawn, axis).to(self.device, non_blocking=True)
 
     def draws(self, updates):
         """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,
         or None; noise [U, 2, P, B, A], or None for a head that needs none."""
-        B = self.train.batch
-        noise = self.draw(torch.randn, "update", updates, 2, B, self.head.act_dim, axis=2) if self.head.noisy else None
+        B, A = self.train.batch, self.head.act_dim
+        noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2) if self.head.noisy else None
         u = self.draw(torch.rand, "update", updates, B, axis=1)
         if not self.replay.tasks:
             return u, None, noise
@@ -205,12 +180,11 @@ class Cycle:
         return self.graphs[name](*tensors) if self.compile else function(*tensors)
 
     def diverged(self):
-        """Seeds with a parameter, or state that the method acts from, not finite in fp16, as it is measured and ships."""
-        ships = [p for net in self.agent.networks for p in net.params.values()]
-        ships += [self.method.state[name] for name in self.method.acts_from]
-        # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
-        sums = sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships)
-        return [seed for seed, finite in zip(self.seeds, torch.isfinite(sums).tolist()) if not finite]
+        """Seeds that would ship something that is not finite."""
+        return [seed for seed, finite in zip(self.seeds, ships_finite(self.agent, self.method).tolist()) if not finite]
+
+    def spend(self, seconds):
+        self.seconds = [spent + seconds * (p in self.here) for p, spent in enumerate(self.seconds)]
 
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):
@@ -226,78 +200,50 @@ class Cycle:
         task = self.positions[self.position]
         here = {"position": self.position + 1, "training_task": task, "task": task}
         at = lambda row: (row["position"], row.get("step"))
-        for p in set(range(len(self.seeds))) - self.left:
+        for p in self.here:
             new = [here | row for row in rows if row["seed"] == self.seeds[p]]
             again = {at(row) for row in new if "step" in row}
             self.tables[table][p][:] = [row for row in self.tables[table][p] if at(row) not in again] + new
 
-    def finish_position(self, states):
-        """The switch: score, measure, ship, store, forget; see docs/protocol.md for its order."""
-        networks = lambda: [checkpoint.network_bytes(self.agent, self.method, p) for p in range(len(self.seeds))]
-        before = networks()
-        self.note("scores", self.method.after_task(self.agent, self.task, self.world) or [])
-        shipped = networks()
-        if shipped != before:                   # a method that prunes: what counts is the network that ships
-            self.evaluate(milestones(self.rounds, evaluations_of(self.train, self.position))[self.round])
-        self.note("R", records.result_rows(self))
-        for p, (state, data) in enumerate(zip(states, shipped)):
-            checkpoint.write_atomic(state.folder / f"position{self.position + 1}.seed{self.seeds[p]}.safetensors", data)
-        self.replay.store(self.task, self.streams["store"])
-        part = self.replay.kept(self.task)
-        for name, values in self.method.kept(self.agent, part).items():
-            part[name].copy_(values)
-        self.replay.clear()
-        renew(self.agent, self.method)
-        self.collector.forget()
-        self.taken = [taken + self.step for taken in self.taken]
-        self.position, self.round = self.position + 1, 0
-        if self.position < len(self.positions):
-            self.method.before_task(self.agent, self.task, "train")
-
     # -- the loop ------------------------------------------------------------------------------------------------------
-    def run(self, states, bar, stop, save_every=20.0, switch=True):
+    def run(self, states, bar, stop, save_every=20.0, end=True):
         """Bring seeds that stand at one place to the end of their position, saving about every `save_every` seconds.
 
         Returns when the first of them leave, the others then go on without them; on a GPU when all have left, because a captured
-        graph keeps its population. If all are over at once, they are taken through the switch, unless `switch` is False.
+        graph keeps its population. If all are over at once, they are taken through the switch, unless `end` is False.
         `stop()` true: save and return False. Raises Diverged; the last save of every seed stands.
         """
-        saved, everyone = time.monotonic(), set(range(len(states)))
+        saved = time.monotonic()
         if states[0].manifest is None:
             self.method.before_task(self.agent, self.task, "train")
             self.evaluate(0)
             self.save(states)
         due, env = milestones(self.rounds, evaluations_of(self.train, self.position)), None
-        while not all(map(self.over, everyone)):
+        while not all(map(self.over, range(len(states)))):
             env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
                           time.monotonic())
             self.play_round(env)
-            if bad := [seed for seed in self.diverged() if self.seeds.index(seed) not in self.left]:
+            if bad := [seed for seed in self.diverged() if self.seeds.index(seed) in self.here]:
                 raise Diverged(bad)
             self.method.periodic(self.agent, self.world)
             if self.round in due:
                 self.evaluate(due[self.round])
-            self.spend(began)
+            self.spend(time.monotonic() - began)
             bar(self)
-            leaving, halt = {p for p in everyone - self.left if self.over(p)}, stop()
+            leaving, halt = {p for p in self.here if self.over(p)}, stop()
             if halt or leaving or time.monotonic() - saved > save_every:
                 self.save(states)
                 saved = time.monotonic()
             if halt:
                 return False
-            if self.left or leaving not in (set(), everyone):
+            if self.left or 0 < len(leaving) < len(states):
                 self.left |= leaving
-                if not self.graph or self.left == everyone:
+                if not (self.graph and self.here):
                     return True
-        if switch:
+        if end:
             began = time.monotonic()
-            self.finish_position(states)
-            self.spend(began)
+            switch.finish(self, states)
+            self.spend(time.monotonic() - began)
             self.save(states)
             bar(self)
         return True
-
-    def spend(self, began):
-        """Note the seconds since `began` for every seed that is still here."""
-        for p in set(range(len(self.seeds))) - self.left:
-            self.seconds[p] += time.monotonic() - began

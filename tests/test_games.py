@@ -46,8 +46,8 @@ def stopped_everywhere(folder, **how):
     """The same run, stopped after every round, as one process after another; how often."""
     run, stops = Cycle.run, 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, switch: run(
-            self, states, bar, lambda: self.round < self.rounds, every, switch))
+        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+            self, states, bar, lambda: self.round < self.rounds, every, end))
         while True:
             try:
                 return trained(folder, **how), stops

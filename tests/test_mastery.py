@@ -71,8 +71,8 @@ def test_seeds_that_leave_a_population_are_what_they_are_alone(alone, tmp_path, 
 def test_a_population_stopped_while_some_have_left_goes_on_with_the_same_bytes(alone, tmp_path, monkeypatch, at):
     run = Cycle.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, switch: run(
-            self, states, bar, lambda: (self.position, self.round) == at, every, switch))
+        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+            self, states, bar, lambda: (self.position, self.round) == at, every, end))
         with pytest.raises(runs.Stopped):
             train(tmp_path, seeds=(0, 1, 2), population=3)
     assert tiny_run.contents(train(tmp_path, seeds=(0, 1, 2), population=3)) == tiny_run.contents(alone)

@@ -34,7 +34,7 @@ def test_performance_by_hand():
 def test_whoever_watches_sees_the_performance_and_the_file_is_json(tmp_path, rows, said):
     """The second task is in training. There are no published scores of Adventure."""
     rows = [{"task": task, "training_task": rows[1][0], "success": success, "return": gained} for task, success, gained in rows]
-    cycle = SimpleNamespace(rounds=8, position=1, round=0, tasks=[row["task"] for row in rows], tables={"curves": [rows]},
+    cycle = SimpleNamespace(budgets=[8, 8], position=1, round=0, tasks=[row["task"] for row in rows], tables={"curves": [rows]},
                             agent=SimpleNamespace(updates=[0]), train=SimpleNamespace(episode=250))
     with progress.Bar(cycle, [SimpleNamespace(folder=tmp_path)], 2, "pair seed 0") as bar:
         bar(cycle)

@@ -57,6 +57,7 @@ def test_forward_transfer_by_hand(tmp_path):
 def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), R=HAND)
     profile = profile_at(tmp_path)
+    profile = replace(profile, grid=replace(profile.grid, sequences=("window",)))
     alone = results.read_alone(profile, "window-open")
     assert set(alone.curves.position) == {1} and alone.finished(0) == 1
     assert results.read_alone(profile, "window-close") is None      # no sequence begins with it

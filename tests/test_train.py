@@ -15,12 +15,13 @@ import torch
 
 import nbsp_lib.evaluate
 import nbsp_lib.train
-from nbsp_lib import checkpoint, runs
+from nbsp_lib import checkpoint, runs, switch
 from nbsp_lib.compare import machine
 from nbsp_lib.config import cell
+from nbsp_lib.evaluate import milestones
 from nbsp_lib.methods import find
 from nbsp_lib.streams import generators, restore
-from nbsp_lib.train import Cycle, milestones
+from nbsp_lib.train import Cycle
 
 TESTS = Path(__file__).resolve().parent
 
@@ -94,8 +95,8 @@ def test_a_method_stopped_in_any_position_goes_on_with_the_same_bytes(arm, tmp_p
     tiny_run.train(tmp_path / "parts", arm=arm, positions=1)
     run = Cycle.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, switch: run(
-            self, states, bar, lambda: (self.position, self.round) == (1, 2), every, switch))
+        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+            self, states, bar, lambda: (self.position, self.round) == (1, 2), every, end))
         with pytest.raises(runs.Stopped):
             tiny_run.train(tmp_path / "parts", arm=arm)
     assert tiny_run.contents(tiny_run.train(tmp_path / "parts", arm=arm), 0) == tiny_run.contents(whole, 0)
@@ -106,8 +107,8 @@ def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbe
     for seed in (0, 1):
         first = tiny_run.train(tmp_path, seeds=(seed,), positions=1)
     assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1, "1": 1}
-    places, finish = [], Cycle.finish_position
-    monkeypatch.setattr(Cycle, "finish_position", lambda self, s: (places.append((self.position, self.seeds)), finish(self, s)))
+    places, finish = [], switch.finish
+    monkeypatch.setattr(switch, "finish", lambda cycle, s: (places.append((cycle.position, cycle.seeds)), finish(cycle, s)))
     out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
     assert places == [(1, (0, 1))] and tiny_run.contents(out) == tiny_run.contents(undisturbed)
     together = tiny_run.train(tmp_path / "together", seeds=(0, 1), population=2)

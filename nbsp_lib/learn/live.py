@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from nbsp_lib.checkpoint import load_agent
 from nbsp_lib.config import load_profile
+from nbsp_lib.evaluate import milestones
 from nbsp_lib.files import enter_repository
 from nbsp_lib.methods import find
 from nbsp_lib.performance import performed
-from nbsp_lib.sac import renew
-from nbsp_lib.train import Cycle, milestones
+from nbsp_lib.switch import pass_on
+from nbsp_lib.train import Cycle
 
 SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}      # two episodes an evaluation
 
@@ -53,16 +54,9 @@ def rounds(cycle, label):
 
 
 def switch(cycle):
-    """The end of a position, as train.Cycle.finish_position, without anything written -> the actor's parameters after it."""
+    """The end of a position, as switch.finish, without anything written -> the actor's parameters after it."""
     cycle.note("scores", cycle.method.after_task(cycle.agent, cycle.task, cycle.world) or [])
-    cycle.replay.store(cycle.task, cycle.streams["store"])
-    part = cycle.replay.kept(cycle.task)
-    for name, values in cycle.method.kept(cycle.agent, part).items():
-        part[name].copy_(values)
-    cycle.replay.clear()
-    renew(cycle.agent, cycle.method)
-    cycle.collector.forget()
-    cycle.position, cycle.round = cycle.position + 1, 0
+    pass_on(cycle)
     return {k: p.clone() for k, p in cycle.agent.actor.params.items()}
 
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib import nets
+from nbsp_lib import nets, sequences
 from nbsp_lib.method import Method
-from nbsp_lib.sequences import longest
 
 CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
 
@@ -71,8 +70,8 @@ class PackNet(Method):
             for i in range(agent.actor.depth):
                 prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
             agent.actor.reset_adam()
-            settings = world.settings
-            updates = round(self.retrain * (longest(settings.steps) - settings.random_steps) * settings.updates_per_step)
+            s = world.settings
+            updates = round(self.retrain * (sequences.longest(s.steps) - s.random_steps) * s.updates_per_step)
             for first in range(0, updates, CHUNK):
                 world.train(min(CHUNK, updates - first))
             agent.actor.reset_adam()
