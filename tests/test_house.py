@@ -63,7 +63,7 @@ def test_make_help_lists_every_target():
 
 def test_every_profile_shares_the_one_pipeline():
     profiles = sorted((ROOT / "profiles").iterdir())
-    assert [profile.name for profile in profiles] == ["laptop", "paper", "pixels", "smoke", "tuning"]
+    assert [profile.name for profile in profiles] == ["laptop", "paper", "pixels", "retention", "smoke", "tuning"]
     for profile in profiles:
         assert (profile / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
 
