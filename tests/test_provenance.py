@@ -97,7 +97,9 @@ def test_evaluations_are_those_of_the_protocol(folder):
     total = {}
     for (seed, position), here in curves.groupby(["seed", "position"]):
         most, level = budget(train, position), at_position(train.get("mastery"), position - 1)
-        due = [-(-j * (most // rows) // train["evaluations"]) * rows for j in range(1, train["evaluations"] + 1)]
+        longest = max(train["steps"]) if isinstance(train["steps"], list) else train["steps"]
+        planned = max(3, round(train["evaluations"] * most / longest))          # as densely as in the longest position
+        due = [-(-j * (most // rows) // planned) * rows for j in range(1, planned + 1)]
         steps = here[here.task == tasks[position - 1]].step.tolist()
         ended = due.index(steps[-1])
         assert steps == [0][:position == 1] + due[:ended + 1]
