@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from nbsp_lib import evaluate
 from nbsp_lib.ship import COLUMNS, MASTERY
 
-SEQUENCES = {"window": ("window-open", "window-close") * 2}
+SEQUENCES = {"window": ("window-open", "window-close") * 2, "window-once": ("window-open", "window-close")}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
          "critic_lr": 1e-3, "alpha_lr": 1e-3, "gamma": 0.99, "tau": 0.005, "updates_per_step": 1.0, "store": 0.1,
          "goal": "reward", "evaluations": 10, "episodes": 6, "mastery": None, "scoring_episodes": 4,

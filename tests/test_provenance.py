@@ -1,4 +1,5 @@
-"""Where every shipped run comes from: each folder of data/checkpoints against its manifest, its own settings and its own files.
+"""Where every shipped run comes from: each folder of data/checkpoints and data/retention against its manifest, its own settings,
+its own files.
 
 A run is held to the settings that its run.json records, not to those of today's profile: runs of two protocols are shipped.
 """
@@ -12,14 +13,17 @@ from nbsp_lib.checkpoint import VERSIONS, load_agent, read_run
 from nbsp_lib.config import arm_of, config_hash, load_profile
 from nbsp_lib.evaluate import episodes_of
 from nbsp_lib.positions import budget
-from nbsp_lib.sequences import benchmark_of, distinct, tasks_of
+from nbsp_lib.sequences import at_position, benchmark_of, distinct, tasks_of
 from nbsp_lib.ship import COLUMNS, MASTERY, YOUNGER, versions_of
 
 ROOT = Path(__file__).parents[1]
 LAPTOP = load_profile(ROOT / "profiles/laptop/params.yaml")
 SHIPPED = ROOT / "data/checkpoints"
+RETENTION = ROOT / "data/retention"
+PROFILES = {SHIPPED: LAPTOP, RETENTION: load_profile(ROOT / "profiles/retention/params.yaml")}
 FOLDERS = sorted(path for path in SHIPPED.glob("*/*") if path.is_dir())
-every_run = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.name}")
+EVERY = [*FOLDERS, *sorted(path for path in RETENTION.glob("*/*") if path.is_dir())]
+every_run = pytest.mark.parametrize("folder", EVERY, ids=lambda path: f"{path.parent.name}-{path.name}")
 
 
 def settings_of(folder):
@@ -42,13 +46,13 @@ def test_the_shipped_profile_has_the_settings_of_profile_laptop():
 @every_run
 def test_a_run_records_what_trained_it(folder):
     run, sequence, arm = read_run(folder), folder.parent.name, folder.name
-    config = run["config"]
-    assert run["profile"] == "laptop" and set(config) == {"sequence", "tasks", "arm", "method", "settings", "train"}
+    config, profile = run["config"], PROFILES[folder.parents[1]]
+    assert run["profile"] == profile.profile and set(config) == {"sequence", "tasks", "arm", "method", "settings", "train"}
     assert (config["sequence"], config["arm"], tuple(config["tasks"])) == (sequence, arm, tasks_of(sequence))
     assert run["config_hash"] == config_hash({key: value for key, value in config.items() if key != "arm"})
-    assert config["method"] == LAPTOP.arms[arm].method
+    assert config["method"] == profile.arms[arm].method
     filled = arm_of(arm, {"method": config["method"], **config["settings"]}, arm)       # settings younger than the run: defaults
-    assert filled.settings == LAPTOP.arms[arm].settings
+    assert filled.settings == profile.arms[arm].settings
     assert ("final_episodes" in config["train"]) != ("mastery" in config["train"])
     assert len(run["code_hash"]) == 16
     for known in versions_of(run).values():                          # two are younger, and needed by their benchmark alone
@@ -89,11 +93,13 @@ def test_what_a_seed_has_finished_agrees_with_its_files(folder):
 def test_evaluations_are_those_of_the_protocol(folder):
     """At the milestones of the budget; up to its end, or up to the first at which the task in training is mastered."""
     train, curves, tasks = settings_of(folder), pd.read_csv(folder / "curves.csv"), tasks_of(folder.parent.name)
-    rows, level = train["envs"] * train["episode"], train.get("mastery")
+    rows = train["envs"] * train["episode"]
     total = {}
     for (seed, position), here in curves.groupby(["seed", "position"]):
-        most = budget(train, position)
-        due = [-(-j * (most // rows) // train["evaluations"]) * rows for j in range(1, train["evaluations"] + 1)]
+        most, level = budget(train, position), at_position(train.get("mastery"), position - 1)
+        longest = max(train["steps"]) if isinstance(train["steps"], list) else train["steps"]
+        planned = max(3, round(train["evaluations"] * most / longest))          # as densely as in the longest position
+        due = [-(-j * (most // rows) // planned) * rows for j in range(1, planned + 1)]
         steps = here[here.task == tasks[position - 1]].step.tolist()
         ended = due.index(steps[-1])
         assert steps == [0][:position == 1] + due[:ended + 1]
@@ -122,9 +128,9 @@ def test_R_is_what_the_last_three_evaluations_of_each_position_give_together(fol
     if "steps" in R:
         assert found.episodes.tolist() == pooled.episodes.loc[found.index].tolist()
         assert found.steps.tolist() == curves.groupby(keys).step.max().loc[found.index].tolist()
-        level = settings_of(folder)["mastery"]
         own = R[R.task == R.training_task]
-        mastered = own.success >= level - 1e-6 if level is not None else own.success.isna() & False
+        levels = [at_position(settings_of(folder)["mastery"], position - 1) for position in own.position]
+        mastered = own.success >= [2.0 if level is None else level - 1e-6 for level in levels]      # no success is 2
         assert (own.steps_to_mastery == own.steps).tolist() == mastered.tolist()
         assert R.groupby(keys[:2]).steps_to_mastery.nunique(dropna=False).eq(1).all()
 

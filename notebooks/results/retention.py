@@ -1,0 +1,124 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How fast does the old task go?
+#
+# One switch instead of a cycle: window-open is learned to mastery, then window-close for 64,000 steps in every run, and the old
+# task is measured all the way (`profiles/retention`). In a cycle every revisit repairs what was lost; here nothing does. The four arms
+# take NBSP apart: mask and replay (`nbsp`), replay alone, mask alone, neither (`fine-tuning`).
+#
+# These are the first runs of a larger plan. They were trained on one GPU, an H100, in populations of two seeds up to
+# the switch and of five after it; the shipped tables of the cycles were trained on a CPU. Of 48 planned arms with five to ten seeds each these four
+# arms with seeds 0 to 4 are finished. Seeds 5 to 9 and `nbsp-balanced` stand at the switch or before it, because the time on the card was over, not
+# because of anything they showed; they are left out. This notebook trains nothing and reads the records; seconds on a CPU.
+
+# %% tags=["parameters"]
+folder = "data/retention/window-once"  # result folders of the arms
+params_file = "profiles/retention/params.yaml"  # profile that they were trained under: says what was planned
+out = "runs/smoke/retention"  # folder for the figure and the tables
+
+# %% [markdown]
+# ## Where they come from
+
+# %%
+from pathlib import Path
+
+from IPython.display import Image, Markdown
+
+from nbsp_lib import results, retention
+from nbsp_lib.config import load_profile
+from nbsp_lib.files import enter_repository
+
+enter_repository()
+plan = load_profile(params_file)
+read = retention.read(folder, Path(folder).name, plan.grid.train)
+old, new = next(iter(read.values())).run["config"]["tasks"]
+profile = results.trained_profile(read.values())
+rows = retention.seed_rows(read)
+results.write_csv(rows, f"{out}/retention.csv")
+hardware, torch = retention.where_trained(read)
+started = [seed for seed in plan.seeds if all(seed in retention.done(result) for result in read.values())]
+alike = [seed for seed in started if retention.same_start(read, seed, list(read))]
+Markdown(f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(torch)}. "
+         f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(read)}. Seeds that all of them finished: {', '.join(map(str, started))}. "
+         f"In {len(alike)} of these {len(started)} seeds all arms enter position 2 with the same network, byte for byte, and the same curves before it: "
+         "up to the switch they are one training, so a difference of two arms of a seed is made after it.\n\n"
+         f"Not trained, or not finished: {', '.join(arm for arm in plan.grid.train if arm not in read)}.")
+
+# %% [markdown]
+# ## What is left at the end
+#
+# $R[2, \tau]$ is the success (at any step of an episode) in the last three evaluations of position 2 together, 50 episodes
+# of its last quarter. *through position 2* is the success
+# on the old task averaged over all steps since the switch: it sees when the task went, not only whether. *steps to mastery* are those of
+# position 1. Behind a mean stand the lowest and the highest seed. The new task belongs beside the old: an arm that
+# learns nothing new forgets little. ASR is the mean of both tasks.
+
+# %%
+table = retention.arm_table(rows)
+span = lambda name: [f"{row[name]:.2f} ({row[f'{name}_least']:.2f} to {row[f'{name}_most']:.2f})" for _, row in table.iterrows()]
+shown = table[["arm", "n"]].assign(**{
+    "steps to mastery": [f"{row.steps:,.0f} ({row.mastered} of {row.n})" for row in table.itertuples()],
+    f"R[2, {old}]": span("old"), f"{old} through position 2": span("old_through"), f"R[2, {new}]": span("new"),
+    "ASR": span("asr")})
+Markdown(results.markdown(shown))
+
+# %% [markdown]
+# ## Seed by seed
+
+# %%
+each = rows.drop(columns="network").rename(columns={"first": f"R[1, {old}]", "old": f"R[2, {old}]", "old_through": "through position 2",
+                                                   "new": f"R[2, {new}]", "asr": "ASR", "steps_to_mastery": "steps to mastery"})
+Markdown(results.markdown(each.astype({"steps to mastery": str})))
+
+# %% [markdown]
+# ## Differences, paired by seed
+#
+# $d_s$ is the measure of the first arm less that of the second, in one seed $s$. The interval is Student's, $\bar d \pm t_{n-1} \, s_d / \sqrt n$ at 95 %, which is wide
+# for five seeds as it should be (a bootstrap of five is too narrow); it takes the differences for normal, which success
+# rates are not quite. $p$ is exact and needs no normality: the share of all $2^n$ choices of the signs of the $d_s$ whose mean is at least as far from 0. With five pairs
+# it cannot be below 1/16, so no comparison here can be significant at 0.05 by it. Nothing is corrected for the number of comparisons.
+
+# %%
+pairs = retention.pair_table(rows, read)
+results.write_csv(pairs, f"{out}/retention_pairs.csv")
+names = {"old": f"R[2, {old}]", "old_through": f"{old} through position 2", "new": f"R[2, {new}]", "asr": "ASR"}
+wide = pairs.assign(measure=pairs.measure.map(names), mean=[f"{row.mean:+.3f}" for row in pairs.itertuples()],
+                    interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
+                    p=[f"{row.p:.4f}" for row in pairs.itertuples()])
+Markdown(results.markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
+
+# %% [markdown]
+# ## The picture
+#
+# Above the old task, below the new one, from the switch on. An evaluation, every 8,000 steps, plays 16 or 17
+# episodes, so a single seed's line is rough.
+
+# %%
+figure = retention.curves_figure(read, f"After one switch: {old}, then {new}\nprofile {profile}, n = {len(started)} seeds, "
+                                       f"{len(read)} of {len(plan.grid.train)} planned arms")
+Image(results.save_figure(figure, out, "retention"))
+
+# %% [markdown]
+# ## Conclusion
+#
+# Computed from the table.
+
+# %%
+words = {"old": f"success on {old} at the end", "old_through": f"success on {old} through position 2", "new": f"success on {new} at the end",
+         "asr": "success on both at the end (ASR)"}
+Markdown("\n".join(f"- {retention.sentence(row, words[row.measure])}" for _, row in pairs.iterrows()))
