@@ -1,4 +1,4 @@
-"""Film strips of shipped agents: MUJOCO_GL=osmesa python -m nbsp_lib.learn.film
+"""Film strips of shipped agents: MUJOCO_GL=egl python -m nbsp_lib.learn.film
 
 Writes docs/films/film-window-open-*.png and a json beside each that says whose it is. Needs a renderer (MUJOCO_GL=egl with a
 graphics driver, or osmesa with the Debian package libosmesa6); nothing else in the project does.
@@ -25,7 +25,7 @@ FILMS = {                       # name: (arm, position): the same seed and goal 
     "forgotten": ("fine-tuning", 2, "forgotten: after window-close was learned too"),
     "nbsp": ("nbsp", 2, "with NBSP: after window-close was learned too"),
 }
-SEED, GOAL, EPISODE, FRAMES, SIDE = 0, 0, 200, 8, (180, 240)
+SEED, GOAL, EPISODE, FRAMES, SIDE = 0, 2, 200, 8, (180, 240)
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def pictures(agent, method, task, seed, goal, steps, episode=EPISODE):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m nbsp_lib.learn.film", description=__doc__.splitlines()[0],
-                                     epilog="example: MUJOCO_GL=osmesa python -m nbsp_lib.learn.film")
+                                     epilog="example: MUJOCO_GL=egl python -m nbsp_lib.learn.film")
     parser.add_argument("--out", type=Path, default=Path("docs/films"), help="folder (default docs/films)")
     options = parser.parse_args(argv)
     enter_repository()
@@ -65,7 +65,7 @@ def main(argv=None):
         cv2.imwrite(str(path), np.hstack(seen)[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
         about = {"folder": folder, "position": position, "seed": SEED, "goal": GOAL, "task": "window-open", "episode": EPISODE,
                  "steps": steps, "success_steps": int(success.sum()), "caption": told,
-                 "command": "MUJOCO_GL=osmesa python -m nbsp_lib.learn.film"}
+                 "command": "MUJOCO_GL=egl python -m nbsp_lib.learn.film"}
         path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
         print(f"{path}: {told}; goal reached in {int(success.sum())} of {EPISODE} steps")
 
