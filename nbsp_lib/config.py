@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from nbsp_lib.ranges import PER_POSITION, RULES
-from nbsp_lib.sequences import benchmark_of, longest, tasks_of
+from nbsp_lib.sequences import benchmark_of, longest, tasks_of, values_of
 from nbsp_lib.strict import ConfigError, check_seeds, convert, mapping, one_of, read_yaml
 
 
@@ -102,10 +102,10 @@ class Profile:
 def _setting(value, hint, name, key):
     value = convert(value, hint, key)
     text, holds = RULES.get(name, ("", lambda x: True))
-    of_positions = isinstance(value, tuple) and name in PER_POSITION
-    if of_positions and not value:
+    every = values_of(value) if name in PER_POSITION else (value,)
+    if not every:
         raise ConfigError(f"{key}: an empty list, expected a value for each position")
-    for one in value if of_positions else (value,):
+    for one in every:
         if one is not None and not holds(one):
             raise ConfigError(f"{key}: {one!r} must be {text}")
     return value
@@ -126,7 +126,7 @@ def _differing(cls, value, base, section):
 
 def _check_train(train: Train, section="train"):
     """Ranges that need two settings."""
-    rows, budgets = train.envs * train.episode, train.steps if isinstance(train.steps, tuple) else (train.steps,)
+    rows, budgets = train.envs * train.episode, values_of(train.steps)
     for name, value in [*(("steps", steps) for steps in budgets), ("random_steps", train.random_steps)]:
         if value % rows:
             raise ConfigError(f"{section}.{name}: {value} is no multiple of envs * episode = {rows}")
@@ -145,7 +145,7 @@ def _check_atari(train: AtariTrain):
         if getattr(train, name) < least:
             raise ConfigError(f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a "
                               "seed is the same alone")
-    if any(rate is not None for rate in (train.mastery if isinstance(train.mastery, tuple) else (train.mastery,))):
+    if any(rate is not None for rate in values_of(train.mastery)):
         raise ConfigError("atari.mastery: games have no success, expected null")
     if train.frames <= train.noops:
         raise ConfigError(f"atari.frames: {train.frames} leaves none after {train.noops} noops")

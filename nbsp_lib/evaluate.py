@@ -44,6 +44,11 @@ def milestones(rounds, evaluations):
     return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
 
 
+def schedule(train, position):
+    """The `milestones` of a position (from 0) trained to its budget."""
+    return milestones(at_position(train.steps, position) // (train.envs * train.episode), evaluations_of(train, position))
+
+
 def waves(episodes):
     """(number, size) of the waves that so many episodes are played in, all of one size, at most WAVE."""
     count = -(-episodes // WAVE)

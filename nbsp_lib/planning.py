@@ -13,7 +13,7 @@ import torch
 
 from nbsp_lib.config import cell, config_hash
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import ROUND, episodes_of, evaluations_of, milestones, waves
+from nbsp_lib.evaluate import ROUND, episodes_of, schedule, waves
 from nbsp_lib.methods import find
 from nbsp_lib.pace import measure, replay_bytes
 from nbsp_lib.runs import STATE, over, place, states_of, trunk_of
@@ -78,7 +78,7 @@ def work_from(train, tasks, scores, start, positions, switch=True, over=False, m
     total = Work(measured=evaluation(0) if start[1] < 0 else 0)
     for position in range(start[0], positions):
         rounds = at_position(train.steps, position) // rows
-        due = milestones(rounds, evaluations_of(train, position))
+        due = schedule(train, position)
         early = mastered and at_position(train.mastery, position) is not None
         done, end = 0, min(r for r, j in due.items() if j >= ROUND) if early else rounds
         if position == start[0]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from .sequences import at_position
+
 NEVER = "not mastered"
 
 
 def budget(train, position):
     """The most environment steps of a position (from 1) under the settings of a run.json: `steps` is one number or a list."""
-    return train["steps"][position - 1] if isinstance(train["steps"], list) else train["steps"]
+    return at_position(train["steps"], position - 1)
 
 
 def completed(R, curves, train):

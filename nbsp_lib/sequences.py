@@ -80,9 +80,14 @@ def at_position(setting, position):
     return setting[position] if isinstance(setting, (list, tuple)) else setting
 
 
+def values_of(setting):
+    """All values of such a setting: those of its list, or the one for all."""
+    return tuple(setting) if isinstance(setting, (list, tuple)) else (setting,)
+
+
 def longest(steps):
-    """The largest budget of a position, from the setting `steps`: a number, or a list of one for each."""
-    return max(steps) if isinstance(steps, (list, tuple)) else steps
+    """The largest budget of a position, from the setting `steps`."""
+    return max(values_of(steps))
 
 
 def distinct(tasks) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from nbsp_lib import checkpoint, records
-from nbsp_lib.evaluate import evaluations_of, milestones
+from nbsp_lib.evaluate import schedule
 from nbsp_lib.sac import renew
 
 
@@ -13,7 +13,7 @@ def finish(cycle, states):
     cycle.note("scores", cycle.method.after_task(cycle.agent, cycle.task, cycle.world) or [])
     shipped = networks()
     if shipped != before:                       # a method that prunes: what counts is the network that ships
-        cycle.evaluate(milestones(cycle.rounds, evaluations_of(cycle.train, cycle.position))[cycle.round])
+        cycle.evaluate(schedule(cycle.train, cycle.position)[cycle.round])
     cycle.note("R", records.result_rows(cycle))
     for p, (state, data) in enumerate(zip(states, shipped)):
         checkpoint.write_atomic(state.folder / f"position{cycle.position + 1}.seed{cycle.seeds[p]}.safetensors", data)

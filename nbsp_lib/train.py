@@ -13,7 +13,7 @@ import torch
 
 from nbsp_lib import checkpoint, collect, records, switch
 from nbsp_lib.envs.benchmarks import benchmark
-from nbsp_lib.evaluate import World, evaluations_of, milestones, ships_finite
+from nbsp_lib.evaluate import World, schedule, ships_finite
 from nbsp_lib.files import Diverged
 from nbsp_lib.graphs import captured, compiled
 from nbsp_lib.sac import make_agent, update
@@ -218,7 +218,7 @@ class Cycle:
             self.method.before_task(self.agent, self.task, "train")
             self.evaluate(0)
             self.save(states)
-        due, env = milestones(self.rounds, evaluations_of(self.train, self.position)), None
+        due, env = schedule(self.train, self.position), None
         while not all(map(self.over, range(len(states)))):
             env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
                           time.monotonic())

@@ -187,15 +187,21 @@ FROZEN = {"hidden": {"share": 1.0, "alpha": 0.0}, "both": {"share": 1.0, "alpha"
           "output": {"share": 0.0, "alpha": 0.0, "output": "held"}}
 
 
-@pytest.mark.parametrize("what, still", [("hidden", ["b0", "b1", "w0", "w1"]), ("both", ["b0", "b1", "w0", "w1", "w2"]),
-                                         ("output", ["b2", "w2"])])
-def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
-    method, seeds = NBSP(**FROZEN[what]), (0, 1)
+def past_a_task_end(method, seeds):
+    """The agent ten updates after a task end, and {network: its parameters at that end}."""
     agent, replay = tiny.make(method, seeds)
     tiny.learn(agent, replay, method, seeds, 5)
     method.after_task(agent, 0, tiny.random_world(agent, seeds))
     before = {net.name: {k: p.clone() for k, p in net.params.items()} for net in agent.networks}
     tiny.learn(agent, replay, method, seeds, 10, purpose=4)
+    return agent, before
+
+
+@pytest.mark.parametrize("what, still", [("hidden", ["b0", "b1", "w0", "w1"]), ("both", ["b0", "b1", "w0", "w1", "w2"]),
+                                         ("output", ["b2", "w2"])])
+def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
+    method, seeds = NBSP(**FROZEN[what]), (0, 1)
+    agent, before = past_a_task_end(method, seeds)
     for net in agent.networks:
         assert sorted(k for k, p in net.params.items() if torch.equal(p, before[net.name][k])) == still
 
@@ -230,11 +236,7 @@ def test_both_neutral_values_are_fine_tuning_for_ever():
 
 def test_alpha_zero_freezes_the_chosen_neurons():
     method, seeds = NBSP(alpha=0.0, replay_every=2), (0, 1)
-    agent, replay = tiny.make(method, seeds)
-    tiny.learn(agent, replay, method, seeds, 5)
-    method.after_task(agent, 0, tiny.random_world(agent, seeds))
-    before = {net.name: {k: p.clone() for k, p in net.params.items()} for net in agent.networks}
-    tiny.learn(agent, replay, method, seeds, 10, purpose=4)
+    agent, before = past_a_task_end(method, seeds)
     for net in agent.networks:
         for k, mask in masks_of(method, net).items():
             still = (net.params[k] == before[net.name][k])

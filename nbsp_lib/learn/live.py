@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from nbsp_lib.checkpoint import load_agent
 from nbsp_lib.config import load_profile
-from nbsp_lib.evaluate import milestones
+from nbsp_lib.evaluate import schedule
 from nbsp_lib.files import enter_repository
 from nbsp_lib.methods import find
 from nbsp_lib.performance import performed
@@ -41,7 +41,7 @@ def arm_settings(arm, sequence, profile="params.yaml", **settings):
 
 def rounds(cycle, label):
     """Train the position that the cycle stands at, evaluating on the way; a bar on the terminal or in the notebook's log."""
-    due, task = milestones(cycle.rounds, cycle.train.evaluations), cycle.positions[cycle.position]
+    due, task = schedule(cycle.train, cycle.position), cycle.positions[cycle.position]
     env = cycle.make(task, cycle.seeds, cycle.train.envs, cycle.train.episode)
     cycle.method.before_task(cycle.agent, cycle.task, "train")
     cycle.evaluate(0)
