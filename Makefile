@@ -27,7 +27,7 @@ setup: $(STAMP) ## install into .venv, or into the active environment
 
 reproduce: setup ## regenerate every table and figure from the shipped runs, compare with data/expected; trains nothing
 	$(DVC) repro dvc.yaml
-	$(PY) -m nbsp_lib.compare results data/expected
+	$(PY) -m nbsp_lib.artifact.compare results data/expected
 
 test: setup     ## run the tests, in two processes
 	$(PY) -m pytest -n 2 --dist loadfile

@@ -12,9 +12,9 @@ from torch import nn
 
 from benchmarks import common
 from nbsp_lib.envs.atari import Atari
-from nbsp_lib.envs.console import Protocol
+from nbsp_lib.envs.emulator import Protocol
 from nbsp_lib.methods import METHODS
-from nbsp_lib.train import Cycle
+from nbsp_lib.training.trainer import Cycle
 
 sys.path.insert(0, str(common.ROOT / "tests"))
 from plain_sac_discrete import PlainDiscreteSAC

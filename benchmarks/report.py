@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import markdown
-from nbsp_lib.files import write_atomic
+from nbsp_lib.runs.files import write_atomic
 
 HERE = Path(__file__).parent
 README, RESULTS = HERE / "README.md", HERE / "results.json"

@@ -2,7 +2,7 @@
 nbsp check-method docs/my_method.py:Anchor"""
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 
 class Anchor(Method):

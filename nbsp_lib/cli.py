@@ -10,10 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from nbsp_lib.config import ConfigError, cell, check_seeds, load_profile
-from nbsp_lib.files import Corrupted
-from nbsp_lib.sequences import tasks_of
-from nbsp_lib.strict import nearest, one_of, scalar
+from nbsp_lib.runs.settings import ConfigError, cell, check_seeds, load_profile
+from nbsp_lib.errors import Corrupted
+from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.errors import nearest, one_of
+from nbsp_lib.runs.strict import scalar
 
 SHIPPED = "data/checkpoints"
 EXAMPLES = {
@@ -58,9 +59,9 @@ def run(args):
     """
     import torch
 
-    from nbsp_lib.planning import footprint, shipped
-    from nbsp_lib.runs import train_run
-    from nbsp_lib.ship import ship, suits
+    from nbsp_lib.campaign.plan import footprint, shipped
+    from nbsp_lib.runs.train_run import train_run
+    from nbsp_lib.runs.export import ship, suits
     profile, grid, seeds = chosen(args)
     check_backend(args)
     if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
@@ -97,9 +98,9 @@ def check_backend(args):
 
 def with_engine(args, profile, grid, seeds):
     """The exit code of a campaign on the backend that the options ask for."""
-    from nbsp_lib.engine import campaign
-    from nbsp_lib.local import visible_gpus
-    from nbsp_lib.parallel import BACKENDS
+    from nbsp_lib.campaign.engine import campaign
+    from nbsp_lib.campaign.backends.local import visible_gpus
+    from nbsp_lib.campaign.backends.ray import BACKENDS
     jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
     if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
         gpus = 0.0 if args.device == "cpu" else 1 / -(-jobs // len(visible_gpus())) if name == "local" else 1.0
@@ -113,7 +114,7 @@ def with_engine(args, profile, grid, seeds):
 
 def compiles(args):
     """Whether to compile on a CPU: as asked, by default where a C++ compiler is found. All of smoke is quicker than compiling."""
-    from nbsp_lib.graphs import cpp_compiler
+    from nbsp_lib.core.compilation import cpp_compiler
     if args.compile is None:
         return args.device == "cpu" and args.profile != "smoke" and bool(cpp_compiler())
     return args.compile
@@ -121,13 +122,13 @@ def compiles(args):
 
 def status(args):
     """What is done, running (with time left), stalled, failed, stopped (begun, not running) or missing."""
-    from nbsp_lib.status import show
+    from nbsp_lib.campaign.status import show
     show(*chosen(args))
 
 
 def plan(args):
     """Runs, hours, memory and disk of what the options ask for, from a few seconds of measuring here."""
-    from nbsp_lib.planning import estimate
+    from nbsp_lib.campaign.plan import estimate
     profile, grid, seeds = chosen(args)
     print(estimate(profile, grid, seeds, args.population, args.jobs or 1))
 
@@ -136,7 +137,7 @@ def promote(args):
     """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them.
 
     With --from, of whatever stands further in the result folders of another clone, with what was recorded there."""
-    from nbsp_lib.promote import promote, runs_of
+    from nbsp_lib.campaign.promote import promote, runs_of
     profile, grid, seeds = chosen(args)
     if clone := getattr(args, "from"):                       # a word of Python
         grid, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
@@ -145,15 +146,15 @@ def promote(args):
 
 def doctor(args):
     """Check this installation; exit code 1 if something is broken."""
-    from nbsp_lib.doctor import examine
+    from nbsp_lib.artifact.doctor import examine
     return 0 if examine() else 1
 
 
 def check_method(args):
     """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, package.module:Class
     or a name of METHODS. Exit code 1 if something does not hold."""
-    from nbsp_lib.config import arm_of
-    from nbsp_lib.conformance import examine
+    from nbsp_lib.runs.settings import arm_of
+    from nbsp_lib.methods.check import examine
     from nbsp_lib.methods import find
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
     chosen = arm_of("checked", {"method": args.path} | {key: scalar(value) for key, value in settings.items()}, "check-method")

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from nbsp_lib.config import config_hash, load_profile
-from nbsp_lib.jobs import Job
-from nbsp_lib.strict import read_yaml
+from nbsp_lib.runs.settings import config_hash, load_profile
+from nbsp_lib.campaign.job import Job
+from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"steps": 400, "random_steps": 100, "envs": 2, "episode": 50, "layers": [16, 16], "batch": 16, "store": 0.1,

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from tiny_run import train
 
-import nbsp_lib.evaluate
-import nbsp_lib.train
+import nbsp_lib.training.rollout
+import nbsp_lib.training.trainer
 from nbsp_lib.envs.metaworld import simulator
-from nbsp_lib.replay import Replay
+from nbsp_lib.core.replay import Replay
 
-World, Cycle = nbsp_lib.evaluate.World, nbsp_lib.train.Cycle
+World, Cycle = nbsp_lib.core.context.World, nbsp_lib.training.trainer.Cycle
 PLACES = {"fsync": (os, "fsync"), "replace": (os, "replace"), "unlink": (Path, "unlink"), "copy": (shutil, "copyfile"),
-          "rmtree": (shutil, "rmtree"), "update": (nbsp_lib.train, "update"), "rollout": (nbsp_lib.evaluate, "rollout"),
+          "rmtree": (shutil, "rmtree"), "update": (nbsp_lib.training.trainer, "update"), "rollout": (nbsp_lib.training.rollout, "rollout"),
           "store": (Replay, "store"), "scoring": (World, "rollout"), "evaluate": (Cycle, "evaluate")}
 # (where, n-th call): killed before it, or with "+" after it; "torn" halves the file that is being written.
 LIVES = [

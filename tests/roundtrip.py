@@ -1,7 +1,7 @@
 """Whether a game starts alike whatever was played before, and goes on exactly elsewhere: of every cartridge that ALE can load.
 
 python tests/roundtrip.py writes data/atari_games.csv, in minutes. What ALE's own saved state does (`clone`) is measured in a
-process of its own, because in Tetris it ends that process. How it is met: nbsp_lib/envs/console.py.
+process of its own, because in Tetris it ends that process. How it is met: nbsp_lib/envs/emulator.py.
 """
 import csv
 import subprocess
@@ -12,8 +12,8 @@ import ale_py
 import numpy as np
 
 from nbsp_lib.envs.atari import reference_scores
-from nbsp_lib.envs.console import Console, Protocol, rom
-from nbsp_lib.sequences import TWO_PLAYERS
+from nbsp_lib.envs.emulator import Console, Protocol, rom
+from nbsp_lib.envs.sequences import TWO_PLAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "data" / "atari_games.csv"

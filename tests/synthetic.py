@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from nbsp_lib import evaluate
-from nbsp_lib.ship import COLUMNS, MASTERY
+from nbsp_lib.training import rollout
+from nbsp_lib.runs.export import COLUMNS, MASTERY
 
 SEQUENCES = {"window": ("window-open", "window-close") * 2, "window-once": ("window-open", "window-close")}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
@@ -41,7 +41,7 @@ def tables(arm, tasks, seeds, finished, R, train, mastered):
             goal = [skill(arm, tasks, position, task, generator) for task in names] if R is None else R[p, position - 1]
             steps = np.linspace(0, train["steps"], train["evaluations"] + 1).round().astype(int)
             end = mastered.get((seed, position), train["steps"])
-            played = [len(evaluate.episodes_of(train, number)) for number in range(len(steps))]
+            played = [len(rollout.episodes_of(train, number)) for number in range(len(steps))]
             for number, step in list(enumerate(steps[steps <= end]))[(0 if position == 1 else 1):]:
                 share = min(1.0, step / (0.8 * end))
                 for m, task in enumerate(names):

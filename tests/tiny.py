@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib import sac, sac_continuous
-from nbsp_lib.evaluate import World
-from nbsp_lib.replay import Replay
+from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core.context import World
+from nbsp_lib.core.replay import Replay
 
 OBS, ACT, LAYERS, BATCH, ROWS, PART, TASKS = 5, 2, (8, 6), 16, 60, 10, ("a", "b")
 SETTINGS = SimpleNamespace(layers=LAYERS, gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3)
@@ -25,7 +25,7 @@ def generators(seeds, purpose):
 def make(method, seeds=(0,), layers=LAYERS, tasks=TASKS, device="cpu"):
     """A fresh agent and a replay full of random rows: recent ones, and a stored part of every task; tasks: of the positions."""
     settings = SimpleNamespace(**vars(SETTINGS) | {"layers": layers})
-    agent = sac.make_agent(method, generators(seeds, 1), OBS, sac_continuous.Gaussian(ACT), tasks, settings, device)
+    agent = sac.make_agent(method, generators(seeds, 1), OBS, gaussian.Gaussian(ACT), tasks, settings, device)
     tasks = agent.tasks
     replay = Replay(len(seeds), ROWS, len(tasks), PART, OBS, ACT, device, method.columns(agent))
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in generators(seeds, 2)]))

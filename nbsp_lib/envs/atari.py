@@ -28,7 +28,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from nbsp_lib.envs.console import Console, Protocol
+from nbsp_lib.envs.emulator import Console, Protocol
 
 SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
 

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 from nbsp_lib.methods.ancl import ANCL
 from nbsp_lib.methods.cbp import CBP
 from nbsp_lib.methods.clear import CLEAR
@@ -48,7 +48,7 @@ def find(name):
     found = getattr(module, attribute, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
         classes = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Method) and v is not Method]
-        raise ValueError(f'{source} has no method class "{attribute}"; subclasses of nbsp_lib.method.Method in it: '
+        raise ValueError(f'{source} has no method class "{attribute}"; subclasses of nbsp_lib.core.method.Method in it: '
                          f'{", ".join(classes) or "none"}')
     return found
 

@@ -5,9 +5,9 @@ import copy
 
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 from nbsp_lib.methods.ewc import ROWS, fisher, pull
-from nbsp_lib.sac import learn
+from nbsp_lib.core.sac import learn
 
 
 class ANCL(Method):

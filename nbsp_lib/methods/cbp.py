@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 
 def put(tensor, dim, index, due, value):

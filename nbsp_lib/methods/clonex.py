@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 PIECE = 4096            # rows cloned at once: the activations of a whole stored part may not fit in memory
 

@@ -7,8 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nbsp_lib import nets
-from nbsp_lib.method import Method
+from nbsp_lib.core import nets
+from nbsp_lib.core.method import Method
 
 LEAST, RARE = 0.05, 1e-6        # share of a layer that is always on; sum of squared codes below which an atom stays as it is
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.method import Method
-from nbsp_lib.nets import Net, linear, uniform_linear
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.nets import Net, linear, uniform_linear
 
 
 class CReLU(Method):

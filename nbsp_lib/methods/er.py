@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 
 class ER(Method):

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.method import Method
-from nbsp_lib.sac import probes_of
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.sac import probes_of
 
 ROWS, FLOOR = 2560, 1e-5        # recent rows that a Fisher is estimated on, Continual World's 10 · 256; no weight is quite free
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import torch
 
-from nbsp_lib import neurons, selectors
-from nbsp_lib.method import Method
+from nbsp_lib.core import neurons
+from nbsp_lib.methods import selection
+from nbsp_lib.core.method import Method
 
 NEVER = 2 ** 62             # a replay period that no run reaches
 Score = Literal["paper", "balanced", "accuracy", "random", "activation", "active", "weight", "importance", "dormant", "time",
@@ -77,9 +78,9 @@ class NBSP(Method):
             self.state["output"].fill_(self.alpha)
         hidden, goal, episode = world.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
         scored = (~neurons.constant_goal(goal)).nonzero().flatten()                         # [P'] seeds
-        ranks = selectors.ranks(self.score, agent, hidden, world, goal, episode, scored)
+        ranks = selection.ranks(self.score, agent, hidden, world, goal, episode, scored)
         formula = self.score if self.score in neurons.SCORES else "paper"
-        labels = [goal, *(selectors.exchanges(goal, episode, world.draw) if self.share else ())]      # the true ones first
+        labels = [goal, *(selection.exchanges(goal, episode, world.draw) if self.share else ())]      # the true ones first
         parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
         scores, by, silent = [], [], []                          # of each part: [P', 1 + D, N], [P', 1 or 1 + D, N], [P]
         for net, c in parts:
@@ -89,7 +90,7 @@ class NBSP(Method):
             scores.append(torch.stack([neurons.skill_scores(activity, q[scored], formula) for q in labels], 1))
             by.append(scores[-1] if ranks[net.name] is None else ranks[net.name][scored, c][:, None])
         joined = [torch.cat(by, -1)] if self.pooled else by
-        chosen = torch.cat([selectors.chosen(self.score, one, self.share) for one in joined], -1)
+        chosen = torch.cat([selection.chosen(self.score, one, self.share) for one in joined], -1)
         base, report = neurons.base_rate(goal, formula), []
         for (net, c), score, picked, still in zip(parts, scores, chosen.split([one.shape[-1] for one in by], -1), silent):
             held = self.renew(net, c, task, score[:, 0], picked[:, 0], scored) * self.masked[net.name]

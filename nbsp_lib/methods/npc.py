@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.method import Method
-from nbsp_lib.neurons import importance
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.neurons import importance
 
 TINY = 1e-30                # keeps 0/0 away; no importance above 0 that matters is as small
 

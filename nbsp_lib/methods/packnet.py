@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib import nets, sequences
-from nbsp_lib.method import Method
+from nbsp_lib.core import nets
+from nbsp_lib.envs import sequences
+from nbsp_lib.core.method import Method
 
 CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
 

@@ -6,8 +6,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nbsp_lib import nets
-from nbsp_lib.method import Method
+from nbsp_lib.core import nets
+from nbsp_lib.core.method import Method
 
 
 class PI(Method):

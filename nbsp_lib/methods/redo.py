@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 ROWS = 256                  # of recent experience that activity is measured on, as in the authors' SAC
 

@@ -35,7 +35,7 @@ window = 0  # seed of the shipped agents that are looked at
 import subprocess
 import sys
 
-from nbsp_lib.files import enter_repository
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 doctor = subprocess.run([sys.executable, "-m", "nbsp_lib.cli", "doctor"], capture_output=True, text=True)
@@ -65,14 +65,14 @@ for name in ("learned", "forgotten"):
 #
 # In numbers: success on both tasks through the cycle open → close → open → close, three seeds, from the files that are shipped.
 # $R[i, \tau]$ is the performance on task $\tau$ after position $i$, and position $f(\tau)$ the first that trained it; *forgetting*
-# is how far it falls below its best since then ([docs/protocol.md](../../docs/protocol.md), `nbsp_lib/metrics.py`):
+# is how far it falls below its best since then ([docs/protocol.md](../../docs/protocol.md), `nbsp_lib/results/metrics.py`):
 #
 # $$\mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big)$$
 
 # %%
-from nbsp_lib import results
-from nbsp_lib.config import load_profile
-from nbsp_lib.learn import draw
+from nbsp_lib.results import study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.teaching import draw
 
 study = results.read_study(load_profile("params.yaml"), "window", ("fine-tuning",))
 curves = study.results["fine-tuning"].curves
@@ -84,7 +84,7 @@ draw.show(draw.curves({"fine-tuning": curves}, study.names, study.title("An unpr
 # **Your turn**: forgetting of the first task in position 2, seed by seed, from R. The line below has the two ends the wrong way round.
 
 # %%
-from nbsp_lib.learn.check import check
+from nbsp_lib.teaching.answers import check
 
 R, order = results.performances(study)
 R = R["fine-tuning"]  # [P, K, M]: seed, position, task
@@ -105,7 +105,7 @@ check(answer, R[:, 0, 0] - R[:, 1, 0], "Forgetting is positive where something w
 # %%
 import torch
 
-from nbsp_lib.checkpoint import load_agent
+from nbsp_lib.runs.state import load_agent
 from nbsp_lib.envs.metaworld import MetaWorld
 
 (before, method), (after, _) = (load_agent("data/checkpoints/window/fine-tuning", k, [window]) for k in (1, 2))
@@ -133,7 +133,7 @@ print("size of the second one's actions:", f"{answers[:, 1].abs().mean():.2f} of
 # no protection either. Will it forget how to balance?
 
 # %%
-from nbsp_lib.learn import live
+from nbsp_lib.teaching import live
 
 population = tuple(int(seed) for seed in seeds.split())
 cart = live.train("cartpole", "fine-tuning", population, positions=2, steps=steps)

@@ -41,9 +41,9 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib.method import Method
-from nbsp_lib.sac import make_agent
-from nbsp_lib.sac_continuous import Gaussian
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.sac import make_agent
+from nbsp_lib.core.gaussian import Gaussian
 
 settings = SimpleNamespace(layers=(16, 16), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
 population = [int(seed) for seed in seeds.split()]
@@ -57,7 +57,7 @@ agent = make(population)
 # `[3, 2, 7, 16]`: three seeds, two critics, 5 + 2 inputs (a critic sees the action too), 16 units.
 # </details>
 #
-# A layer is then one batched product (`nbsp_lib/nets.py`): $h = \mathrm{ReLU}(x W + b)$ for all seeds and critics at once.
+# A layer is then one batched product (`nbsp_lib/core/nets.py`): $h = \mathrm{ReLU}(x W + b)$ for all seeds and critics at once.
 # Below, the first layer of critic 1 of the second seed, once from the population and once as a `torch.nn.Linear`.
 
 # %%
@@ -74,7 +74,7 @@ print("largest difference:", f"{(hidden[0][p, 1] - linear(x[p]).relu()).abs().ma
 # %% [markdown]
 # ## The target of the critics
 #
-# Both critics learn the same target (`critic_loss` in `nbsp_lib/sac_continuous.py`), from the slow copies $\bar Q$ and an action
+# Both critics learn the same target (`critic_loss` in `nbsp_lib/core/gaussian.py`), from the slow copies $\bar Q$ and an action
 # $a'$ that the actor would take next:
 #
 # $$y = r + \gamma\,(1 - \mathrm{done})\,\Big(\min_c \bar Q_c(s', a') - \alpha \log \pi(a'|s')\Big)$$
@@ -82,8 +82,8 @@ print("largest difference:", f"{(hidden[0][p, 1] - linear(x[p]).relu()).abs().ma
 # **Your turn**: the line marked below forgets a term. Run it, read what the check says, mend it.
 
 # %%
-from nbsp_lib.learn.check import check
-from nbsp_lib.sac_continuous import act, q_values
+from nbsp_lib.teaching.answers import check
+from nbsp_lib.core.gaussian import act, q_values
 
 noise = torch.stack([draw(torch.randn, batch, 2), draw(torch.randn, batch, 2).flip(1)])  # [2, P, B, A]
 a, log_p, _ = act(Method(), agent.actor, agent.actor.params, rows["next_obs"], noise[0])
@@ -107,7 +107,7 @@ check(answer, right, "What does the policy get for being undecided?")
 # **Predict**: with the *mean* over seeds in the place of the sum, what would change?
 
 # %%
-from nbsp_lib.sac import loss_gradients
+from nbsp_lib.core.sac import loss_gradients
 
 alone = make([population[p]])
 one = {k: v[p:p + 1] for k, v in rows.items()}
@@ -124,13 +124,13 @@ by_itself = loss_gradients(alone, one, noise[:, p:p + 1], Method(), settings)["c
 #
 # ## Adam, the step, the slow copy
 #
-# Adam works on each number by itself, so one Adam serves all seeds (`adam_steps` in `nbsp_lib/sac.py`); the temperature has one
+# Adam works on each number by itself, so one Adam serves all seeds (`adam_steps` in `nbsp_lib/core/sac.py`); the temperature has one
 # number a seed; the slow copy follows by $\bar\theta \leftarrow \bar\theta + \tau\,(\theta - \bar\theta)$. Put together, that
 # is an update. Here are twenty of them, in the population and alone.
 
 # %%
-from nbsp_lib.learn.live import digest
-from nbsp_lib.sac import learn
+from nbsp_lib.teaching.live import digest
+from nbsp_lib.core.sac import learn
 
 with torch.no_grad():
     for _ in range(20):
@@ -151,8 +151,8 @@ print(f"seed {population[p]} among {len(population)}: {bits(agent, p)}, alone: {
 # %%
 import json
 
-from nbsp_lib.files import enter_repository
-from nbsp_lib.learn import draw as pictures
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.teaching import draw as pictures
 
 enter_repository()
 with open("benchmarks/results.json") as file:

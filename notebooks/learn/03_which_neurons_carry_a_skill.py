@@ -63,18 +63,18 @@ active.int(), good.int()
 # **Your turn**: the line below counts accuracy, but forgets equation 4. Run it, read what the check says, mend it.
 
 # %%
-from nbsp_lib.learn.check import check
-from nbsp_lib.neurons import skill_scores
+from nbsp_lib.teaching.answers import check
+from nbsp_lib.core.neurons import skill_scores
 
 answer = (active == good[:, None]).float().mean(0)  # [N]
-right = skill_scores(a[None], q[None])[0]  # the library: nbsp_lib/neurons.py
+right = skill_scores(a[None], q[None])[0]  # the library: nbsp_lib/core/neurons.py
 check(answer, right, "Neuron 1 is quiet on success, on every step: that is knowledge too.")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # `accuracy = (active == good[:, None]).float().mean(0)`, then `answer = torch.maximum(accuracy, 1 - accuracy)`. Neurons 0 and
-# 1 both score 1. The library's function (`nbsp_lib/neurons.py`) is held to a table like this one by `tests/test_neurons.py`.
+# 1 both score 1. The library's function (`nbsp_lib/core/neurons.py`) is held to a table like this one by `tests/test_neurons.py`.
 # </details>
 #
 # ## The trap: a neuron that never fires
@@ -107,8 +107,8 @@ both = torch.stack([dead, noisy], 1)[None]
 # %%
 import pandas as pd
 
-from nbsp_lib.files import enter_repository
-from nbsp_lib.learn import draw, explorer
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.teaching import draw, explorer
 
 enter_repository()
 episode = explorer.watch(film)

@@ -65,7 +65,7 @@ ends
 #
 # The paper's equations 5 and 6 hold a neuron back by $\alpha\,(1 - \mathrm{Score})$. What is multiplied can be the gradient,
 # *before* Adam, or the step, *after* it ([docs/protocol.md](../../docs/protocol.md); the hooks `shape_grad` and `shape_step` in
-# `nbsp_lib/method.py`):
+# `nbsp_lib/core/method.py`):
 #
 # $$\text{gradient mask: } g \leftarrow c\,g \qquad\qquad \text{step mask: } \Delta \leftarrow c\,\Delta$$
 #
@@ -73,9 +73,9 @@ ends
 # multiplied by `factor` first? The line below is what plain gradient descent would say.
 
 # %%
-from nbsp_lib.learn.check import check
-from nbsp_lib.nets import Net
-from nbsp_lib.sac import adam_steps
+from nbsp_lib.teaching.answers import check
+from nbsp_lib.core.nets import Net
+from nbsp_lib.core.sac import adam_steps
 
 net = lambda: Net("toy", {"w0": torch.zeros(1, 1, 3, 2)})
 g = torch.randn(1, 1, 3, 2, generator=torch.Generator().manual_seed(1))
@@ -113,7 +113,7 @@ def steps(before, after, size=16):
 
 
 # %%
-from nbsp_lib.learn import draw
+from nbsp_lib.teaching import draw
 
 measured = steps(5000, 8000).reshape(-1, 100, 2).mean(1)  # over 100 updates each
 share = (measured[:, 0] / measured[:, 1]).tolist()
@@ -134,12 +134,12 @@ draw.show(draw.lines(found, "How long a gradient mask holds under Adam", "update
 #
 # ## A network that learns
 #
-# Now a whole agent in miniature: the trial on which this project checks every method (`nbsp_lib/conformance.py`), a few hundred
+# Now a whole agent in miniature: the trial on which this project checks every method (`nbsp_lib/methods/check.py`), a few hundred
 # weights and made-up experience. It learns one task, scores its neurons and masks a fifth of them, then learns on, not long
 # enough for Adam to forget. How far do the masked neurons move, compared with the same neurons of an agent without a mask?
 
 # %%
-from nbsp_lib.conformance import Trial
+from nbsp_lib.methods.check import Trial
 from nbsp_lib.methods.nbsp import NBSP
 
 

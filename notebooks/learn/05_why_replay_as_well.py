@@ -48,9 +48,9 @@ position = 2  # after which position to look, from 2 on
 # %%
 import numpy as np
 
-from nbsp_lib import results
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 ARMS = ("fine-tuning", "mask-only", "replay-only", "nbsp")
@@ -78,7 +78,7 @@ for arm, values in R.items():
 # How little that is can be computed. Of a position's updates, what share replays, and from how many rows?
 
 # %%
-from nbsp_lib.positions import budget
+from nbsp_lib.results.positions import budget
 
 train, arm = study.results["nbsp"].run["config"]["train"], study.results["nbsp"].run["config"]["settings"]
 steps = study.results["nbsp"].R.groupby("position").steps.first()  # that the first seed took in each position
@@ -91,7 +91,7 @@ print(f"{updates:,.0f} updates in position {position}; {stored:,} rows of the ta
 # share of updates.
 
 # %%
-from nbsp_lib.learn.check import check
+from nbsp_lib.teaching.answers import check
 
 answer = updates * train["store"] * train["store"]
 check(answer, updates / arm["replay_every"], "Every how many updates?")
@@ -110,7 +110,7 @@ check(answer, updates / arm["replay_every"], "Every how many updates?")
 # %%
 import torch
 
-from nbsp_lib.conformance import Trial
+from nbsp_lib.methods.check import Trial
 from nbsp_lib.methods.nbsp import NBSP
 
 trial = Trial(lambda: NBSP(replay_every=10))
@@ -127,7 +127,7 @@ print("after it:", replays())
 # Performance on both tasks through all positions, arm by arm: the four combinations.
 
 # %%
-from nbsp_lib.learn import draw
+from nbsp_lib.teaching import draw
 
 parts = {name: result.curves for name, result in study.results.items()}
 draw.show(draw.curves(parts, study.names, study.title("Mask, replay, both, neither"), study.unit))

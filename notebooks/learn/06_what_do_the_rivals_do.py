@@ -50,7 +50,7 @@ seed = 0  # one is enough to see a mechanism
 # **Predict**: which methods leave some weights *exactly* where they were? Which move more than plain fine-tuning?
 
 # %%
-from nbsp_lib.learn import draw, live
+from nbsp_lib.teaching import draw, live
 
 ARMS = ("fine-tuning", "nbsp", "ewc", "ancl", "clonex", "npc", "packnet", "slow", "cbp", "redo")
 learned = {arm: live.train("cartpole", arm, (seed,), 2, profile="profiles/smoke/params.yaml", layers=(32, 32), envs=4,
@@ -81,7 +81,7 @@ draw.show(figure)
 # **Your turn**: what share of weights did not move at all under PackNet? The line below counts the wrong arm.
 
 # %%
-from nbsp_lib.learn.check import check
+from nbsp_lib.teaching.answers import check
 
 still = {arm: float((distance == 0).mean()) for arm, distance in moved.items()}
 answer = still["fine-tuning"]

@@ -33,9 +33,9 @@ metric = "ASR"  # of the main table: ASR, FM, plasticity, CW forward transfer, C
 # Before any number, count. An arm may have no run, a seed may have stopped early or diverged.
 
 # %%
-from nbsp_lib import results, tables
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import study as results, tables
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 profile = load_profile("params.yaml")
@@ -48,7 +48,7 @@ counted[counted.k > 0].drop(columns="unscored")
 # ## The table, and its intervals
 #
 # With R[i, τ] the performance on task τ after position i of K, over M distinct tasks, and f(τ) the first position that trained τ ([docs/protocol.md](../../docs/protocol.md),
-# `nbsp_lib/metrics.py`):
+# `nbsp_lib/results/metrics.py`):
 #
 # $$\mathrm{ASR} = \frac{1}{M} \sum_\tau R[K, \tau] \qquad
 # \mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big)$$
@@ -72,7 +72,7 @@ present
 # **Your turn**: the mean of the best arm, computed from its seeds. The line below takes the median, which is another question.
 
 # %%
-from nbsp_lib.learn.check import check
+from nbsp_lib.teaching.answers import check
 
 here = values[values.metric == metric].dropna(subset="value")
 means = here.groupby("arm").value.mean()
@@ -91,8 +91,8 @@ check(answer, means[best], "A table of means says so in its heading.", name=f"{m
 # Hollow points are seeds, ticks are means. With three seeds a mean may rest on one of them, and here one can see whether.
 
 # %%
-from nbsp_lib import figures
-from nbsp_lib.learn import draw
+from nbsp_lib.results import figures
+from nbsp_lib.teaching import draw
 
 arms = [arm for arm in study.arms if arm in study.results]
 figure = figures.metric_points(values, table[table.arm.isin(arms)].reset_index(drop=True), arms,
@@ -110,8 +110,8 @@ draw.show(figure)
 # %%
 import pandas as pd
 
-from nbsp_lib import claims, ledger
-from nbsp_lib.sequences import tasks_of
+from nbsp_lib.results import claims, ledger
+from nbsp_lib.envs.sequences import tasks_of
 
 studies = [results.read_study(profile, name) for name in profile.grid.sequences if len(tasks_of(name)) > 1]
 lines, comparisons = claims.ledger(*ledger.gather(studies))
@@ -134,7 +134,7 @@ run[["claim", "measure", "better", "than", "sequences", "seeds", "mean", "low", 
 # %%
 import torch
 
-from nbsp_lib.method import Method
+from nbsp_lib.core.method import Method
 
 
 class Calmer(Method):
@@ -152,7 +152,7 @@ class Calmer(Method):
 # serves all tasks, nothing differs from plain SAC before the first task end. From the shell: `nbsp check-method my_method.py:Calmer`.
 
 # %%
-from nbsp_lib.conformance import examine
+from nbsp_lib.methods.check import examine
 
 passed = examine(Calmer)
 

@@ -39,10 +39,10 @@ out = "runs/smoke/evaluate/window.csv"  # file for the comparison
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib import reroll, results
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
-from nbsp_lib.runs import code_hash
+from nbsp_lib.results import reevaluate, study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.train_run import code_hash
 
 enter_repository()
 profile = load_profile(params_file)
@@ -58,7 +58,7 @@ results.accounting(study)
 # %%
 alone = [run for task, run in study.references.items() if run.run["config"]["sequence"] == task]
 runs = [*study.results.values(), *alone]
-frames = [reroll.reroll_rows(run) for run in runs] or [pd.DataFrame(columns=reroll.REROLL_COLUMNS)]
+frames = [reevaluate.reroll_rows(run) for run in runs] or [pd.DataFrame(columns=reevaluate.REROLL_COLUMNS)]
 compared = pd.concat(frames, ignore_index=True)
 results.write_csv(compared, out)
 compared.round(3)

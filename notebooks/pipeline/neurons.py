@@ -28,7 +28,7 @@
 # \qquad \mathrm{Score}(N) = \max(\mathrm{Acc}, 1 - \mathrm{Acc})$$
 #
 # The best-scored share m of a network's neurons are its skill neurons (equations 1 to 4 of the paper as reconstructed in
-# `nbsp_lib/neurons.py`). A neuron that never fires scores the *base rate* max(q̄, 1 − q̄), so the base rate is in the file, and so is
+# `nbsp_lib/core/neurons.py`). A neuron that never fires scores the *base rate* max(q̄, 1 − q̄), so the base rate is in the file, and so is
 # the *balanced* score, which averages the hit rates of goal and other steps and gives such a neuron one half.
 
 # %% tags=["parameters"]
@@ -46,9 +46,9 @@ out = "runs/smoke/neurons/window.csv.gz"  # file for one row a neuron
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib import reroll, results
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import reevaluate, study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 profile = load_profile(params_file)
@@ -64,8 +64,8 @@ results.accounting(study)
 # The two halves of the episodes are scored apart too, and the second half once with the thresholds of the first (held out).
 
 # %%
-frames = [reroll.score_neurons(run, profile.analysis.rollout_episodes, share) for run in study.results.values()]
-frames = [frame for frame in frames if len(frame)] or [pd.DataFrame(columns=reroll.NEURON_COLUMNS)]
+frames = [reevaluate.score_neurons(run, profile.analysis.rollout_episodes, share) for run in study.results.values()]
+frames = [frame for frame in frames if len(frame)] or [pd.DataFrame(columns=reevaluate.NEURON_COLUMNS)]
 neurons = pd.concat(frames, ignore_index=True).sort_values(["arm", "seed", "position"], kind="stable")
 results.write_csv(neurons, out)
 networks = neurons.groupby(["arm", "position", "task", "network"], sort=False)

@@ -50,25 +50,25 @@ import json
 
 import pandas as pd
 
-from nbsp_lib import config, runs, ship
-from nbsp_lib.files import enter_repository
+from nbsp_lib.runs import settings, train_run, export
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
-profile = config.load_profile(params_file)
-seeds = config.check_seeds(seeds or list(profile.seeds))
-config.one_of(arm, profile.arms, "arm", "arm")
-cell = config.cell(profile, sequence, arm)
+profile = settings.load_profile(params_file)
+seeds = settings.check_seeds(seeds or list(profile.seeds))
+settings.one_of(arm, profile.arms, "arm", "arm")
+cell = settings.cell(profile, sequence, arm)
 print(json.dumps(cell, indent=1))
 
 # %% [markdown]
 # ## Training
 #
-# The loop is the one in `nbsp_lib/train.py`, the same for every method. Progress is written to `progress.json` beside the
+# The loop is the one in `nbsp_lib/training/trainer.py`, the same for every method. Progress is written to `progress.json` beside the
 # state; `nbsp status` reads it.
 
 # %%
-runs.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers, compile=compile)
-finished = ship.ship(profile, sequence, arm, seeds, out)
+train_run.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers, compile=compile)
+finished = export.ship(profile, sequence, arm, seeds, out)
 pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 
 # %% [markdown]

@@ -18,7 +18,7 @@
 # # Which claims of the paper do our runs support?
 #
 # Seven claims, C1 to C7, each with a verdict: reproduced, partly, not, or not run. The rules were written before there was
-# any result and are in `data/verdict_rules.md`; the code that applies them is `nbsp_lib/claims.py`. This notebook reads
+# any result and are in `data/verdict_rules.md`; the code that applies them is `nbsp_lib/results/claims.py`. This notebook reads
 # recorded results, trains nothing and takes a few seconds on a CPU.
 
 # %% tags=["parameters"]
@@ -32,10 +32,10 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib import claims, ledger, results, tables
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
-from nbsp_lib.sequences import tasks_of
+from nbsp_lib.results import claims, ledger, study as results, tables
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.envs.sequences import tasks_of
 
 enter_repository()
 profile = load_profile(params_file)

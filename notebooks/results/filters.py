@@ -41,15 +41,15 @@ steps = "40 160 320 640 1000"  # moments of one game to look at
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib import filters, results
-from nbsp_lib.checkpoint import load_agent, read_run
-from nbsp_lib.evaluate import play
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import filters, study
+from nbsp_lib.runs.state import load_agent, read_run
+from nbsp_lib.training.rollout import play
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 run = read_run(folder)
 task, train = run["config"]["tasks"][0], run["config"]["train"]
-recorded = results.read_result(folder, run["config"]["sequence"], run["config"]["arm"]).curves
+recorded = study.read_result(folder, run["config"]["sequence"], run["config"]["arm"]).curves
 recorded[["seed", "step", "updates", "return", "success"]].rename(columns={"success": "human-normalised return"}).round(3)
 
 # %% [markdown]
@@ -64,7 +64,7 @@ agent, method = load_agent(folder, 1, [seed], run)
 share = run["config"]["settings"]["share"]
 played = play(agent, task, [seed], games, train, hidden=True, method=method)
 rows = filters.filter_rows(played, share)
-results.write_csv(rows, f"{out}/filters.csv")
+study.write_csv(rows, f"{out}/filters.csv")
 print("points of the games:", *played.points[0].int().tolist())
 filters.summary(rows).round(3)
 
@@ -82,7 +82,7 @@ at = [int(step) for step in steps.split()]
 pictures, maps = filters.watched(agent, method, task, seed, train, at)
 best = filters.picked(rows, each)
 figure = filters.overlay(best, pictures, maps, at, f"The best-scored filters of an actor that plays {task}\nseed {seed}, {games} games, profile {run['profile']}")
-Image(results.save_figure(figure, out, "filters"))
+Image(study.save_figure(figure, out, "filters"))
 
 # %% [markdown]
 # ## Conclusion

@@ -43,9 +43,9 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib import figures, positions, results, tables
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import figures, positions, study as results, tables
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 profile = load_profile(params_file)

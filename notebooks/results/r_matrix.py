@@ -39,9 +39,9 @@ out = "runs/smoke/r_matrix/window"  # folder for the figure and its data
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib import figures, results
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import figures, study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 profile = load_profile(params_file)

@@ -39,17 +39,17 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib import results, retention
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import study, retention
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 plan = load_profile(params_file)
 read = retention.read(folder, Path(folder).name, plan.grid.train)
 old, new = next(iter(read.values())).run["config"]["tasks"]
-profile = results.trained_profile(read.values())
+profile = study.trained_profile(read.values())
 rows = retention.seed_rows(read)
-results.write_csv(rows, f"{out}/retention.csv")
+study.write_csv(rows, f"{out}/retention.csv")
 hardware, torch = retention.where_trained(read)
 started = [seed for seed in plan.seeds if all(seed in retention.done(result) for result in read.values())]
 alike = [seed for seed in started if retention.same_start(read, seed, list(read))]
@@ -75,7 +75,7 @@ shown = table[["arm", "n"]].assign(**{
     "steps to mastery": [f"{row.steps:,.0f} ({row.mastered} of {row.n})" for row in table.itertuples()],
     f"R[2, {old}]": span("old"), f"{old} through position 2": span("old_through"), f"R[2, {new}]": span("new"),
     "ASR": span("asr")})
-Markdown(results.markdown(shown))
+Markdown(study.markdown(shown))
 
 # %% [markdown]
 # ## Seed by seed
@@ -83,7 +83,7 @@ Markdown(results.markdown(shown))
 # %%
 each = rows.drop(columns="network").rename(columns={"first": f"R[1, {old}]", "old": f"R[2, {old}]", "old_through": "through position 2",
                                                    "new": f"R[2, {new}]", "asr": "ASR", "steps_to_mastery": "steps to mastery"})
-Markdown(results.markdown(each.astype({"steps to mastery": str})))
+Markdown(study.markdown(each.astype({"steps to mastery": str})))
 
 # %% [markdown]
 # ## Differences, paired by seed
@@ -95,12 +95,12 @@ Markdown(results.markdown(each.astype({"steps to mastery": str})))
 
 # %%
 pairs = retention.pair_table(rows, read)
-results.write_csv(pairs, f"{out}/retention_pairs.csv")
+study.write_csv(pairs, f"{out}/retention_pairs.csv")
 names = {"old": f"R[2, {old}]", "old_through": f"{old} through position 2", "new": f"R[2, {new}]", "asr": "ASR"}
 wide = pairs.assign(measure=pairs.measure.map(names), mean=[f"{row.mean:+.3f}" for row in pairs.itertuples()],
                     interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
                     p=[f"{row.p:.4f}" for row in pairs.itertuples()])
-Markdown(results.markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
+Markdown(study.markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
 
 # %% [markdown]
 # ## The picture
@@ -111,7 +111,7 @@ Markdown(results.markdown(wide[["arm", "against", "measure", "n", "more", "fewer
 # %%
 figure = retention.curves_figure(read, f"After one switch: {old}, then {new}\nprofile {profile}, n = {len(started)} seeds, "
                                        f"{len(read)} of {len(plan.grid.train)} planned arms")
-Image(results.save_figure(figure, out, "retention"))
+Image(study.save_figure(figure, out, "retention"))
 
 # %% [markdown]
 # ## Conclusion

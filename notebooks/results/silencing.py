@@ -40,9 +40,9 @@ arms = "nbsp"  # arms to test, separated by spaces
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from nbsp_lib import neuron_figures, reroll, results
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
+from nbsp_lib.results import neuron_figures, reevaluate, study as results
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 profile = load_profile(params_file)
@@ -58,8 +58,8 @@ rows[rows.network == "actor"].groupby(["arm", "position"]).agg(seeds=("seed", "n
 
 # %%
 settings = profile.analysis
-tested = [reroll.silence_neurons(run, rows, settings.rollout_episodes, settings.silence_draws) for run in study.results.values()]
-silenced = pd.concat([frame for frame in tested if len(frame)] or [pd.DataFrame(columns=reroll.SILENCE_COLUMNS)])
+tested = [reevaluate.silence_neurons(run, rows, settings.rollout_episodes, settings.silence_draws) for run in study.results.values()]
+silenced = pd.concat([frame for frame in tested if len(frame)] or [pd.DataFrame(columns=reevaluate.SILENCE_COLUMNS)])
 silenced = silenced.astype({"success": float})
 results.write_csv(silenced, f"{out}/silencing.csv")
 means = silenced.groupby(["arm", "position", "task", "choice"]).success.mean().unstack()

@@ -37,19 +37,19 @@ gate = 0.9  # success to reach, in the last three evaluations together
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from nbsp_lib import figures, results, tables
-from nbsp_lib.config import load_profile
-from nbsp_lib.files import enter_repository
-from nbsp_lib.performance import NORMALISED, SUCCESS, unit
-from nbsp_lib.sequences import distinct, tasks_of
+from nbsp_lib.results import figures, study, tables
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.envs.performance import NORMALISED, SUCCESS, unit
+from nbsp_lib.envs.sequences import distinct, tasks_of
 
 enter_repository()
 profile = load_profile(params_file)
 asked = [task for name in (*profile.grid.sequences, *profile.grid.references) for task in tasks_of(name)]
 games, asked = ([task for task in asked if (unit(task) != SUCCESS) == wanted] for wanted in (True, False))
-alone = {task: results.read_alone(profile, task) for task in distinct(asked)}
+alone = {task: study.read_alone(profile, task) for task in distinct(asked)}
 final = tables.gate(alone)
-results.write_csv(final, f"{out}/training_gate.csv")
+study.write_csv(final, f"{out}/training_gate.csv")
 final.round(3)
 
 # %% [markdown]
@@ -59,7 +59,7 @@ final.round(3)
 # have few episodes and success swings, so this is a hint at how many steps a position needs, not a result.
 
 # %%
-curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=results.COLUMNS["curves"])])
+curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=study.COLUMNS["curves"])])
 first = curves[curves.success.astype(float) >= gate].groupby(["task", "seed"]).step.min().unstack()
 first
 
@@ -69,10 +69,10 @@ first
 # A point is one seed, in the order of the seeds; those that pass the gate are green, the others red and below the line.
 
 # %%
-trained = results.trained_profile([run for run in alone.values() if run])
+trained = study.trained_profile([run for run in alone.values() if run])
 title = f"Plain SAC on single tasks\ntrained under profile {trained}, n = {final.seed.nunique()} seeds"
 figure = figures.training_gate(final, gate, title)
-Image(results.save_figure(figure, out, "training_gate"))
+Image(study.save_figure(figure, out, "training_gate"))
 
 # %% [markdown]
 # ## Tasks without success
@@ -82,9 +82,9 @@ Image(results.save_figure(figure, out, "training_gate"))
 # others, the mean reward of a step lies between 0 and 1. One row a task and seed, from the last three evaluations together.
 
 # %%
-played = tables.gate({task: results.read_alone(profile, task) for task in distinct(games)})
+played = tables.gate({task: study.read_alone(profile, task) for task in distinct(games)})
 played["performance"] = [unit(task) for task in played.task]
-results.write_csv(played, f"{out}/training_gate_returns.csv")
+study.write_csv(played, f"{out}/training_gate_returns.csv")
 played.round(3)
 
 # %% [markdown]

@@ -1,0 +1,195 @@
+"""Execute a notebook source, write a byte-stable copy: `python -m nbsp_lib.artifact.notebook source.py target.ipynb -p name value`.
+
+Parameters are the constants of the cell tagged `parameters`. An unknown name or a wrong type is refused before a
+kernel starts (exit 2, one line). A failing notebook leaves target.failed.ipynb and no target (exit 1); one that finds
+what it needs in other hands, a BlockingIOError, may be tried again later (exit 75). Ctrl-C and SIGTERM stop the kernel
+first (exit 130, 143), which is given time to save. The notebook runs in the current folder, the root of the repository.
+"""
+from __future__ import annotations
+
+import argparse
+import ast
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from nbsp_lib.artifact.canonical import KERNEL, canonical
+from nbsp_lib.runs.progress import watching
+from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.strict import convert
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+QUIET = {"TQDM_DISABLE": "1", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1",
+         "OMP_NUM_THREADS": "1",                    # a sum over two threads may end in another last bit
+         "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+PATIENCE = 60.0     # seconds between an interrupt and SIGTERM to a kernel that has not ended: training ends its round and saves
+
+
+class Stopped(KeyboardInterrupt):
+    """The signal that stopped the run, args[0]; what catches Exception lets it pass."""
+
+
+def defaults(nb, source) -> dict:
+    """name -> default of each parameter of a notebook: the constants assigned in its cell tagged `parameters`."""
+    cells = [cell.source for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    found = {}
+    for statement in ast.parse("\n".join(cells)).body:
+        try:
+            targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
+            found |= {target.id: ast.literal_eval(statement.value) for target in targets}
+        except (AttributeError, ValueError):
+            line = ast.unparse(statement).splitlines()[0]
+            raise ConfigError(f"{source}: the parameters cell holds more than constants: {line}") from None
+    return found
+
+
+def checked(pairs, valid, source) -> dict:
+    """The parameters given as (name, YAML 1.2 text), each with the type of its default; None takes any. ConfigError."""
+    values = {}
+    for name, text in pairs:
+        one_of(name, valid, "parameter", source)
+        if name in values:
+            raise ConfigError(f"{source}: parameter {name} is given twice")
+        try:
+            value = YAML(typ="safe", pure=True).load(text)
+        except YAMLError:
+            raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
+        values[name] = value if valid[name] is None else convert(value, type(valid[name]), f"{source}: {name}")
+    return values
+
+
+@contextmanager
+def stoppable():
+    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills what the clean-up left of the kernel.
+
+    An exception that is raised anywhere may be swallowed there, and an interrupt of the kernel too. So a kernel that is still
+    there after a third of PATIENCE gets a SIGTERM: one that is saving bears it, any other ends.
+    """
+    import psutil
+    family, came = [], []
+
+    def stop(number, frame):
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)                     # a second Ctrl-C must not cut the clean-up short
+        logging.getLogger("asyncio").disabled = True                # the interrupted cell's own error is no news
+        family.extend(psutil.Process().children(recursive=True))
+        came.append(number)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE / 3)
+        raise Stopped(number)
+
+    def insist(number, frame):
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGALRM: insist}
+    before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
+    try:
+        yield
+    except Exception:
+        if came:                                                    # what the kernel's end looks like to papermill
+            raise Stopped(came[0]) from None
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def engine():
+    """papermill's engine, except that a kernel whose cells are done gets seconds to end, not PATIENCE: it has nothing to save.
+    About one kernel in a hundred does not heed the request."""
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine
+    from papermill.log import logger
+
+    class Client(PapermillNotebookClient):
+        def papermill_execute_cells(self):
+            super().papermill_execute_cells()
+            self.km.shutdown_wait_time = 10                         # half of it before SIGTERM, half before SIGKILL
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, **others):
+            client = Client(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, config=config, log=logger)
+            return client.execute()
+
+    return Engine
+
+
+def execute(source, target, pairs=()):
+    """Runs source (its .py pair) with the parameters (name, YAML text) and writes target, or raises: ConfigError before
+    any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind."""
+    import jupytext
+    import nbformat
+    source, target = Path(source).with_suffix(".py"), Path(target)
+    if not source.is_file():
+        raise ConfigError(f"{source}: no such notebook source")
+    if target.suffix != ".ipynb" or target.resolve() == source.with_suffix(".ipynb").resolve():
+        raise ConfigError(f"{target}: the target must be another .ipynb than that of the source")
+    nb = jupytext.read(source)
+    parameters = checked(pairs, defaults(nb, source), source)
+
+    import papermill
+    from traitlets.config import Config
+    for cell in nb.cells:
+        cell.metadata.setdefault("tags", [])                        # papermill expects them
+    nb.metadata["kernelspec"] = KERNEL
+    failed, part = target.with_suffix(".failed.ipynb"), target.with_suffix(".part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)                                  # a stale result must not pass for a new one
+    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch:
+        os.environ.update(QUIET, IPYTHONDIR=scratch)                # no start-up files of the user
+        # The default socket path is shared by all kernels of a folder: parallel notebooks would answer each other.
+        settings = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k", "shutdown_wait_time": 2 * PATIENCE},
+                           # a kernel is shut down with an interrupt, which it logs as an error
+                           "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]}})
+        papermill.engines.papermill_engines.register("patient", engine())
+        nb = papermill.execute_notebook(nb, str(failed), parameters, engine_name="patient", kernel_name=KERNEL["name"],
+                                        progress_bar=False, record_timing=False, start_timeout=300, config=settings)
+    part.write_text(nbformat.writes(canonical(nb)) + "\n", encoding="utf-8")
+    os.replace(part, target)
+    failed.unlink(missing_ok=True)
+
+
+def main(argv=None) -> int:
+    """The exit code; what went wrong is said on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.notebook", description="Execute a notebook source.")
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    args = parser.parse_args(argv)
+    try:
+        with stoppable(), watching():
+            execute(args.source, args.target, args.p)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"{args.source}: stopped by {signal.Signals(stopped.args[0]).name}", file=sys.stderr)
+        return 128 + stopped.args[0]
+    except Exception as error:
+        if getattr(error, "ename", "") == "BlockingIOError":        # papermill's name for what the notebook raised
+            print(f"{args.source}: another process is training one of these seeds, see nbsp status", file=sys.stderr)
+            Path(args.target).with_suffix(".failed.ipynb").unlink(missing_ok=True)
+            return os.EX_TEMPFAIL
+        end = COLOUR.sub("", f"{type(error).__name__}: {error}").strip().splitlines()[-5:]
+        where = Path(args.target).with_suffix(".failed.ipynb")
+        print(*end, f"{args.source}: failed, see {where}", sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

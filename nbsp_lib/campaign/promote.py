@@ -1,0 +1,105 @@
+"""Runs into data/checkpoints, and then everything that is made of them: dvc.lock, the tables, data/expected."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nbsp_lib.artifact.compare import MACHINE, accept
+from nbsp_lib.runs.settings import cell, load_profile
+from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.runs.export import ship, suits, take
+from nbsp_lib.errors import ConfigError
+
+SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
+REPRO = ("-m", "dvc", "repro", "dvc.yaml")
+
+
+def promote(profile, grid, seeds, last_only=False, copy_only=False, replace=False, clone=None):
+    """Copy the finished positions of these runs into data/checkpoints, from their states or, where they stand further than
+    there, from the result folders of another `clone`; unless copy_only, regenerate every table and take them as the expected
+    ones. Says what it did and what to commit; returns the exit code.
+
+    grid: [(sequence, arm)]. seeds: None takes all that the clone has. replace: a run with other settings makes way.
+    ConfigError before anything is copied if a run cannot stand beside those that are shipped.
+    """
+    places = {(sequence, arm): Path(SHIPPED, sequence, arm) for sequence, arm in grid}
+    for (sequence, arm), out in places.items():
+        run = cell(profile, sequence, arm)
+        if clone:
+            suits(run, Path(clone, profile.checkpoints, sequence, arm), f'profile "{profile.profile}" is another one there')
+        if not replace:
+            suits(run, out, "--replace puts the new run in its place")
+    shown = None if copy_only else shown_with(profile)
+    for (sequence, arm), out in places.items():
+        if clone:
+            taken = take(profile, sequence, arm, seeds, clone, out, last_only=last_only, replace=replace)
+        else:
+            done = ship(profile, sequence, arm, seeds, out, last_only=last_only, replace=replace)
+            taken = {seed: (0, k) for seed, k in done.items()}
+        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" + (f", before {before}" if before else "")
+                         for seed, (before, k) in taken.items())
+        print(f"{out}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
+    if copy_only:
+        return 0
+    if code := subprocess.run([sys.executable, *REPRO], env=os.environ | {"PATH": path_with_python()}).returncode:
+        print(f"dvc repro dvc.yaml ended with exit code {code}: {SHIPPED} has the runs, {EXPECTED} is as it was; "
+              "the same command goes on when the cause is gone", file=sys.stderr)
+        return 1
+    before = contents(EXPECTED)
+    accept(shown.out, EXPECTED)
+    say(before, contents(EXPECTED), shown.out)
+    return 0
+
+
+def runs_of(profile, clone, sequences=None, arms=None):
+    """[(sequence, arm)] of the result folders of a profile in another clone, of these sequences and arms if they are given.
+    ConfigError if there are none."""
+    folder = Path(clone, profile.checkpoints)
+    found = [path.parent for path in sorted(folder.glob("*/*/run.json")) if path.parent.suffix not in (".part", ".old")]
+    grid = [(path.parent.name, path.name) for path in found]
+    grid = [(sequence, arm) for sequence, arm in grid if sequence in (sequences or [sequence]) and arm in (arms or [arm])]
+    if not grid:
+        raise ConfigError(f"--from: {folder} holds none of these runs")
+    return grid
+
+
+def shown_with(profile):
+    """params.yaml, the profile that shows what is shipped. ConfigError if the runs of `profile` were trained otherwise."""
+    if not Path("dvc.yaml").is_file():
+        raise ConfigError("dvc.yaml: not in this folder; nbsp promote belongs into the root of the repository")
+    shown = load_profile("params.yaml")
+    sections = (("", shown.train, profile.train), ("atari.", shown.atari, profile.atari), ("dmc.", shown.dmc, profile.dmc))
+    if any(here != there for _, here, there in sections):
+        names = [prefix + name for prefix, here, there in sections for name, value in vars(here).items()
+                 if value != getattr(there, name)]
+        raise ConfigError(f'--profile: "{profile.profile}" trains with other settings than params.yaml ({", ".join(names)}); '
+                          "runs of both are not shown side by side")
+    return shown
+
+
+def path_with_python():
+    """PATH with this interpreter first: the stages call `python`."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def contents(folder):
+    """{name: bytes} of the tables in a folder, and of what says on which machine they were made."""
+    paths = [*Path(folder).rglob("*.csv"), *Path(folder).glob(MACHINE)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
+
+
+def say(before, after, results):
+    """Print which expected tables changed, which pictures of the documents are behind, and what to commit."""
+    for name in sorted({*before, *after} - {MACHINE}):
+        if before.get(name) != after.get(name):
+            print(f"{EXPECTED}/{name}: " + ("new" if name not in before else "gone" if name not in after else "changed"))
+    if before.get(MACHINE) != after.get(MACHINE):
+        print(f"{EXPECTED}/{MACHINE}: this machine is the reference now")
+    if before == after:
+        print(f"{EXPECTED}: nothing changed")
+    for image in sorted(Path("docs/images").glob("*.png")):
+        made = [path for path in Path(results).rglob(image.name) if path.read_bytes() != image.read_bytes()]
+        print(*(f"{image} shows an older figure: cp {path} {image}\n" for path in made), sep="", end="")
+    print(f"to commit: git add {SHIPPED} {EXPECTED} docs/images dvc.lock")

@@ -1,0 +1,111 @@
+"""How fast this machine trains: the real update and the real environments, timed for a few seconds on one thread."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from nbsp_lib.training.networks import network_bytes
+from nbsp_lib.training.collect import make_replay
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
+from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
+from nbsp_lib.runs.train_run import keep_memory
+from nbsp_lib.core.budgets import longest
+from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.training.trainer import Cycle
+
+ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
+PLAYED = 60                   # steps of an episode while measuring, over the seeds
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of a group of seeds trained together, in CPU seconds: one update of them all; one environment step of one seed, while
+    learning (without the update) and in an evaluation. core: share of a core that the measuring got. Bytes of a seed:
+    replay while it trains, other tensors that are saved, shipped networks of one position. start: CPU seconds until one
+    seed can play a task, 0 if it was ready before."""
+    update: float
+    play: float
+    evaluate: float
+    core: float
+    replay: int
+    state: int
+    network: int
+    start: float = 0.0
+
+
+class Player(Cycle):
+    """A Cycle that plays without learning, so that the two can be timed apart."""
+
+    def learn(self, draws):
+        pass
+
+
+def timed(action, seconds):
+    """(CPU, wall) seconds of a call, the mean of as many as fit, at least one, after one that warms up."""
+    action()
+    calls, cpu, wall = 0, time.process_time(), time.perf_counter()
+    while not calls or time.perf_counter() - wall < seconds:
+        action()
+        calls += 1
+    return (time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls
+
+
+def readiness(task, seed=0, tried=5):
+    """CPU seconds for the simulator of a Meta-World task, the goals of a seed, and the starts of all of them."""
+    before = time.process_time()
+    simulator(task), goal_table(task, seed)
+    built = time.process_time()
+    for goal in range(tried):
+        start(task, seed, goal)
+    return built - before + (time.process_time() - built) * MetaWorld.goals / tried
+
+
+def replay_bytes(train, tasks, method, agent):
+    """Bytes of one seed's replay on a sequence of these tasks."""
+    replay = make_replay(benchmark(tasks, train), train, len(set(tasks)), 1, method.columns(agent), "meta")
+    return sum(t.nbytes for name, t in vars(replay).items() if name in ("data", "frames"))
+
+
+def evaluation(train, player, task, agent, method):
+    """A function that plays a short evaluation, and how many steps of a seed that takes, over all seeds."""
+    if player.kind.whole_games:
+        short, size = replace(train, frames=train.noops + 4 * PLAYED), len(player.seeds)
+        return (lambda: play(agent, task, player.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
+    episodes = min(WAVE, train.episodes)
+    run = lambda: rollout(agent, task, player.seeds, episodes, train.episode, method=method, goals=[0], make=player.make)
+    return run, len(player.seeds) * episodes * train.episode
+
+
+def measure(train, sequence, method, size, seconds):
+    """Rates of `size` seeds under a method (a Method), in about `seconds`, on the CPU and the first task of the sequence."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    keep_memory()
+    short = replace(train, steps=max(min(longest(train.steps), ROWS // size), train.batch), random_steps=0,
+                    episode=min(train.episode, max(PLAYED // size, 5)))
+    player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
+    ready = readiness(task) if player.make is MetaWorld else 0.0
+    rows, agent = player.replay, snapshot(player.agent)
+    evaluated, count = evaluation(short, player, task, agent, method)
+    rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    rows.seen, rows.tasks, rows.counts[:] = rows.capacity, [0] if rows.part else [], rows.part
+    env = player.make(task, player.seeds, short.envs, short.episode)
+
+    def round_():
+        for generator in player.streams["goals"]:
+            generator.manual_seed(0)                         # always the same goals: their starts are computed once
+        player.play_round(env)
+
+    calls = {"update": (lambda: Cycle.learn(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
+             "play": (round_, size * short.envs * short.episode, 0.25),
+             "evaluate": (evaluated, count, 0.25)}
+    spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
+    cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
+    state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
+    network = len(network_bytes(agent, method, 0))
+    return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
+                 replay=replay_bytes(train, player.tasks, method, player.agent),
+                 state=state, network=network, start=ready)

@@ -1,0 +1,165 @@
+"""One ring of frames per seed on the training device, each kept once: replay.Replay for pictures.
+
+P population, N rows, B batch, E environments of a seed, D floats in a row, M distinct tasks, K frames in a stack.
+A transition takes one frame and a few floats. Stacks are put together when they are sampled; before the first frame of a
+game stands that frame again, as in gymnasium's FrameStackObservation, so that no stack reaches into another game.
+"""
+from __future__ import annotations
+
+import torch
+
+from nbsp_lib.core.replay import drawn_rows
+
+
+class Frames:
+    """Rows of two kinds: the last `capacity` transitions, and M parts of at most `part` rows each of stored tasks.
+
+    A row of environment e stands E behind the one before it, and its next frame is the frame of the row E further. The ring
+    has room for K + 1 steps more than `capacity` rows: for the next frame of the newest row and the stacks of the oldest. A
+    stored row, torn out of its game, has its K + 1 frames beside it: a part of 10 % takes half as much memory as the ring.
+    The step at which a game was cut is no sample, because the frame it led to gives way to the first of the next game: where
+    it is drawn, the step before it is taken. A game that is cut needs two steps.
+    ValueError if `capacity` is no multiple of `envs`.
+    """
+
+    def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=(84, 84), stack=4):
+        if capacity % envs:
+            raise ValueError(f"capacity {capacity} is no multiple of {envs} environments")
+        self.capacity, self.part, self.envs, self.stack = capacity, part, envs, stack
+        self.ring = capacity + (stack + 1) * envs
+        widths = {"action": 1, "reward": 1, "done": 1, "age": 1, "cut": 1} | (more or {})
+        edges = [0]
+        for width in widths.values():
+            edges.append(edges[-1] + width)
+        self.columns = {k: slice(a, b) for k, a, b in zip(widths, edges[:-1], edges[1:])}
+        self.data = torch.zeros(P, self.ring + tasks * part, edges[-1], device=device)                 # [P, N, D]
+        slots = self.ring + tasks * part * (stack + 1)
+        self.frames = torch.zeros(P, slots, *side, dtype=torch.uint8, device=device)
+        self.first = torch.arange(P, device=device)[:, None]
+        self.seen = 0            # rows ever added in this position, per seed
+        self.tasks = []          # distinct tasks with a stored part, in order of storing
+        self.counts = torch.zeros(P, tasks, dtype=torch.long, device=device)             # rows in each part
+
+    def tensors(self):
+        """What must be saved besides `log`, by name, with a leading P: stored parts, and the frames the newest step led to."""
+        return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:], "stored.rows": self.counts,
+                "newest": self.frames[:, self.step(0)]}
+
+    def log(self, p, first=0):
+        """The rows of a seed in this position from row `first` on, float32 [seen − first, H·W/4 + D]: the bytes of the frame,
+        then the numbers."""
+        frames = self.frames[p, first:self.seen].flatten(1).cpu().contiguous().view(torch.float32)
+        return torch.cat([frames, self.data[p, first:self.seen].cpu()], 1).numpy()
+
+    def unlog(self, p, rows):
+        """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
+        n, pixels = len(rows), self.frames[0, 0].numel()
+        if not n:
+            return
+        rows = torch.from_numpy(rows)
+        self.frames[p, :n] = rows[:, :pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
+        self.data[p, :n, :rows.shape[1] - pixels // 4] = rows[:, pixels // 4:]
+
+    @property
+    def filled(self):
+        return min(self.seen, self.capacity)
+
+    def step(self, back):
+        """Where the rows stand that were (back > 0) or will be (back <= 0) added so many steps ago, a slice of E of the ring."""
+        start = (self.seen - back * self.envs) % self.ring
+        return slice(start, start + self.envs)
+
+    def see(self, frame, began):
+        """The stacks [P, E, K, H, W] to act from: the frames now, [P, E, H, W] uint8, with those before them.
+
+        began [P, E]: whether it is the first of its game; all are where nothing has been added yet.
+        """
+        now, age = self.step(0), self.columns["age"]
+        self.frames[:, now] = frame
+        older = (self.data[:, self.step(1), age] + 1).clamp_(max=self.stack - 1)                       # [P, E, 1]
+        self.data[:, now, age] = older.masked_fill_(began[..., None], 0) if self.seen else 0
+        rows = torch.arange(now.start, now.stop, device=frame.device).expand(len(frame), -1)
+        return self.pictures(self.slots(rows)[..., :-1])
+
+    def add(self, action, reward, next_frame, done, cut, **more):
+        """Complete the E rows per seed whose frames were shown to `see`: action [P, E, 1], reward, done, cut [P, E], the frame
+        [P, E, H, W] that the action led to, other columns [P, E, width] by name; zeros where there are none.
+
+        done: the value of what follows is 0. cut: the next frame to be seen is another game's although this step is not done.
+        """
+        now = self.step(0)
+        given = {"action": action, "reward": reward[..., None], "done": done[..., None], "cut": cut[..., None]} | more
+        for k, span in self.columns.items():
+            if k != "age":
+                self.data[:, now, span] = given[k].to(self.data.dtype) if k in given else 0
+        self.frames[:, self.step(-1)] = next_frame
+        self.seen += self.envs
+
+    def recent(self, u):
+        """Row numbers, shaped like u, uniform over the recent rows if u is uniform in [0, 1)."""
+        age = (u * self.filled).long().clamp_(max=self.filled - 1)        # a float32 product may round up to `filled`
+        return (age + (self.seen - self.filled)) % self.ring
+
+    def stored(self, which, u):
+        """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
+        part, rows = drawn_rows(self.tasks, self.counts, which, u)
+        return self.ring + part * self.part + rows
+
+    def of(self, rows, column):
+        """The one number in `column` of `rows` [P, B], as an integer."""
+        return self.data[self.first, rows, self.columns[column].start].long()
+
+    def slots(self, rows):
+        """Where the K frames of rows [P, B] stand, the oldest first, and their next one, [P, B, K + 1].
+
+        The next one of a done step, of which nothing is made, is its last one again.
+        """
+        K, back = self.stack, torch.arange(self.stack - 1, -2, -1, device=rows.device)                 # K − 1 … 0, −1
+        age, done, rows = (t[..., None] for t in (self.of(rows, "age"), self.of(rows, "done"), rows))
+        ring = (rows - torch.minimum(back, age).maximum(done - 1) * self.envs) % self.ring
+        kept = self.ring + (rows - self.ring) * (K + 1) + (K - 1 - back)
+        return torch.where(rows < self.ring, ring, kept)
+
+    def pictures(self, slots):
+        """The frames at slots [P, B, n], [P, B, n, H, W]."""
+        flat = (slots + self.first[..., None] * self.frames.shape[1]).flatten()
+        return self.frames.flatten(0, 1).index_select(0, flat).unflatten(0, slots.shape)
+
+    def gather(self, rows):
+        """The batch at `rows` [P, B]: a dict of [P, B, width], obs and next_obs [P, B, K, H, W] uint8."""
+        rows = torch.where(self.of(rows, "cut") > 0, (rows - self.envs) % self.ring, rows)
+        numbers, pictures = self.data[self.first, rows], self.pictures(self.slots(rows))
+        batch = {k: numbers[..., span] for k, span in self.columns.items() if k not in ("age", "cut")}
+        return batch | {"obs": pictures[:, :, :-1], "next_obs": pictures[:, :, 1:]}
+
+    def store(self, task, gens):
+        """Keep `part` of the recent rows for `task`, uniform without replacement, or all if there are fewer; a revisit replaces
+        what was kept."""
+        recent = (torch.arange(self.filled, device=self.first.device) + self.seen - self.filled) % self.ring
+        alive = [recent[self.data[p, recent, self.columns["cut"].start] == 0] for p in range(len(gens))]
+        drawn = [rows[torch.randperm(len(rows), generator=g)[:self.part].to(rows.device)] for rows, g in zip(alive, gens)]
+        for p, rows in enumerate(drawn):
+            place = self.ring + task * self.part
+            self.data[p, place:place + len(rows)] = self.data[p, rows]
+            slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [n, K + 1]
+            self.parts(task)[p, :len(rows)].copy_(self.frames[p][slots])
+            self.counts[p, task] = len(rows)
+        if task not in self.tasks:
+            self.tasks.append(task)
+
+    def parts(self, task):
+        """View of the frames of the stored rows of `task`, [P, part, K + 1, H, W]."""
+        n = self.part * (self.stack + 1)
+        return self.frames[:, self.ring + task * n:self.ring + (task + 1) * n].unflatten(1, (self.part, -1))
+
+    def kept(self, task):
+        """The stored rows of `task`, a dict of views [P, n, width], obs and next_obs as in `gather`: what is written into them
+        stays."""
+        place, n = self.ring + task * self.part, int(self.counts[:, task].max())
+        frames = self.parts(task)[:, :n]
+        views = {k: self.data[:, place:place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")}
+        return views | {"obs": frames[:, :, :-1], "next_obs": frames[:, :, 1:]}
+
+    def clear(self):
+        """Forget the recent rows; the stored parts stay."""
+        self.seen = 0

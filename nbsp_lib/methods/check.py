@@ -1,0 +1,228 @@
+"""What every method must hold to, checked on small networks and made-up experience: `nbsp check-method my_method.py:Mine`.
+
+A Trial is a run in miniature, with the hooks called in the order of train.Cycle, and no environment in it. Every check is made
+with continuous actions and with discrete ones.
+"""
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+
+import torch
+
+from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core.context import World
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.replay import Replay
+from nbsp_lib.core.categorical import Categorical
+
+OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
+HEADS = (gaussian.Gaussian(ACT), Categorical(5, 0.6))
+SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3, batch=BATCH,
+                           steps=2 * UPDATES, random_steps=4, updates_per_step=0.5, store=0.1, goal="success", episode=20,
+                           scoring_episodes=2)
+
+
+class MadeUpWorld(World):
+    """A World whose rollout is recent experience, in episodes of ten moments, and whose goal metric is chance."""
+
+    def rollout(self, task):
+        self.method.before_task(self.agent, task, "evaluate")
+        batch, agent = self.sample(40), self.agent
+        _, actor = self.method.forward(agent.actor, agent.actor.params, batch["obs"][:, None])
+        _, critic = agent.head.q_values(self.method, agent.critic, agent.critic.params, batch["obs"], batch["action"])
+        self.method.before_task(self.agent, task, "resume")
+        goal = (self.draw(torch.rand, 40) > 0.7).float()
+        return {"actor": actor, "critic": critic}, goal, (torch.arange(40) // 10).expand(len(goal), -1)
+
+
+class Trial:
+    """A population of `seeds` under the method that make() returns. Whatever is drawn depends on the seed and the place only."""
+
+    def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update):
+        self.method, self.seeds, self.head, self.position, self.update = make(), tuple(seeds), head, 0, update
+        self.agent = sac.make_agent(self.method, self.gens("init"), OBS, head, TASKS * 2, SETTINGS)
+        self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, head.action_width, more=self.method.columns(self.agent))
+        self.begin()
+
+    def gens(self, purpose):
+        """A fresh generator of each seed for a purpose at this place."""
+        key = sum(map(ord, purpose)) + 1009 * self.position
+        return [torch.Generator().manual_seed(1_000_003 * key + seed) for seed in self.seeds]
+
+    def begin(self):
+        """The task is told, and the ring is full of experience of it."""
+        self.method.before_task(self.agent, self.position % len(TASKS), "train")
+        draw = lambda *shape: torch.stack([torch.randn(shape, generator=g) for g in self.gens(f"rows {len(shape)}{shape[-1]}")])
+        obs, action, reward = draw(ROWS, OBS), self.head.explore(torch.special.ndtr(draw(ROWS, ACT))), draw(ROWS)
+        more = self.method.collected(self.agent, obs)
+        self.replay.add(obs, action.float(), reward, obs.roll(1, 1), torch.zeros_like(reward), **more)
+        self.world = MadeUpWorld(self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS, learn=self.learn)
+
+    def learn(self, updates=UPDATES, purpose="learn"):
+        gens, wanted = self.gens(purpose), self.method.noise(self.agent)
+        draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in gens])
+        for _ in range(updates):
+            recent = self.replay.recent(draw(torch.rand, BATCH))
+            stored = self.replay.stored(draw(torch.rand, 1), draw(torch.rand, BATCH)) if self.replay.tasks else recent.clone()
+            noise = {"sac": draw(torch.randn, 2, BATCH, ACT).transpose(0, 1)} if self.head.noisy else {}
+            noise |= {name: draw(torch.randn, *shape) for name, shape in wanted.items()}
+            self.update(self.agent, self.replay, recent, stored, noise, self.method, SETTINGS)
+
+    def round(self):
+        """Between two rounds: what is periodic, and an evaluation of every task."""
+        self.method.periodic(self.agent, self.world)
+        for task in range(len(TASKS)):
+            self.method.before_task(self.agent, task, "evaluate")
+            self.head.act(self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None)
+        self.method.before_task(self.agent, self.position % len(TASKS), "resume")
+
+    def finish(self):
+        """The switch, as switch.finish."""
+        task = self.position % len(TASKS)
+        self.method.after_task(self.agent, task, self.world)
+        self.round()
+        self.replay.store(task, self.gens("store"))
+        kept = self.replay.kept(task)
+        for name, values in self.method.kept(self.agent, kept).items():
+            kept[name].copy_(values)
+        self.replay.clear()
+        sac.renew(self.agent, self.method)
+        self.position += 1
+        self.begin()
+
+    def tensors(self):
+        return self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()} | {
+            "rows": self.replay.data, "counts": self.replay.counts}
+
+    def copy(self):
+        return {k: t.clone() for k, t in self.tensors().items()}
+
+    def live(self, positions=3):
+        """A whole life: positions with a round in the middle, and a bit of the next."""
+        for _ in range(positions):
+            self.learn()
+            self.round()
+            self.learn(purpose="learn more")
+            self.finish()
+        self.learn()
+        return self
+
+
+def differing(a, b):
+    """Names of the tensors that are not equal bit for bit (NaN equals NaN), or that only one of the two has."""
+    return sorted({*a} ^ {*b}) + [k for k in a if k in b and not torch.equal(a[k].nan_to_num(7e7), b[k].nan_to_num(7e7))]
+
+
+def named(names):
+    """Some of the names, for a message."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+# -- the checks: each returns None, or what is wrong and what to do about it --------------------------------------------------
+def state_is_per_seed(make, head):
+    """State is tensors with one entry a seed."""
+    state = Trial(make, (0, 1, 2), head).method.state
+    if bad := [k for k, t in state.items() if not (isinstance(t, torch.Tensor) and t.dim() and len(t) == 3)]:
+        return f"of a population of 3, state without a leading axis of 3: {named(bad)}; every seed needs an entry of its own"
+
+
+def seeds_are_independent(make, head):
+    """A seed learns the same, to the last bit, whatever other seeds stand beside it."""
+    together = Trial(make, (0, 1, 2), head).live().tensors()
+    for p in range(3):
+        if bad := differing({k: t[p:p + 1] for k, t in together.items()}, Trial(make, (p,), head).live().tensors()):
+            return (f"seed {p} differs alone and among three in {named(bad)}. Look for a mean, sum, max or top-k over axis 0, "
+                    "for torch's global random numbers, or for one generator used by all seeds")
+
+
+def addresses_stay(make, head):
+    """Tensors are changed in place, never replaced: a captured GPU graph holds on to their addresses."""
+    trial = Trial(make, (0, 1), head)
+    places = {k: t.data_ptr() for k, t in trial.tensors().items()}
+    after = {k: t.data_ptr() for k, t in trial.live().tensors().items()}
+    if bad := [k for k in {**places, **after} if places.get(k) != after.get(k)]:
+        return f"another tensor than at the start: {named(bad)}; write with copy_, fill_, add_, …, and allocate all in start()"
+
+
+def one_graph_serves_all(make, head):
+    """An update compiles as one graph, and a task end does not compile it again."""
+    torch._dynamo.reset()
+    try:                                                # in float64: rounding must not hide, or pretend, a difference
+        torch.set_default_dtype(torch.float64)
+        eager = Trial(make, (0, 1), head).live(2).tensors()
+        with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
+            compiled = Trial(make, (0, 1), head, torch.compile(sac.update, backend="aot_eager", fullgraph=True)).live(2).tensors()
+    except Exception as error:                          # whatever the compiler objects to is the answer
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return ("torch.compile refuses it: " + " / ".join(lines[:3]) + ". In hooks that are marked 'in graph': no .item(), no "
+                "`if` on a tensor, no shape that depends on data, and no Python number that changes from task to task")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch._dynamo.reset()
+    if bad := [k for k in eager if not torch.allclose(compiled[k], eager[k], rtol=1e-6, atol=1e-8, equal_nan=True)]:
+        return f"compiled and eager updates differ in {named(bad)}; a hook probably reads what is no tensor of its state"
+
+
+def a_run_resumes_exactly(make, head):
+    """A new process that is given the saved tensors goes on as if nothing had happened."""
+    for positions in (0, 1, 3):
+        going = Trial(make, (0, 1), head).live(positions)
+        new = Trial(make, (0, 1), head)
+        new.position, new.replay.tasks, new.replay.seen = going.position, list(going.replay.tasks), going.replay.seen
+        new.world.gens = [torch.Generator() for _ in new.seeds]
+        for mine, theirs in zip(new.world.gens, going.world.gens):
+            mine.set_state(theirs.get_state())
+        for k, t in new.tensors().items():
+            t.copy_(going.tensors()[k])
+        for trial in (going, new):
+            trial.learn(purpose="resumed")
+            trial.round()
+            trial.finish()
+            trial.learn()
+        if bad := differing(going.tensors(), new.tensors()):
+            return (f"stopped after {positions} task ends and resumed, {named(bad)} differ; whatever changes must be a tensor in "
+                    "self.state (a plain attribute is lost when a process ends)")
+
+
+def plain_until_the_first_task_end(make, head):
+    """A forkable method is plain SAC, bit for bit, until its first task end: position 1 is then trained once for all of them."""
+    if not make().forkable:
+        return None
+    mine, plain = Trial(make, (0, 1), head), Trial(Method, (0, 1), head)
+    for trial in (mine, plain):
+        trial.learn()
+        trial.round()
+        trial.learn(purpose="learn more")
+    if bad := differing(mine.agent.tensors(), plain.agent.tensors()):
+        return (f"{named(bad)} differ from plain SAC before the first task end; start from neutral values, or say "
+                "`forkable = False` in the class")
+
+
+def nothing_is_nan(make, head):
+    """Three positions of made-up experience leave finite networks."""
+    agent = Trial(make, (0, 1), head).live().agent
+    if bad := [k for k, t in agent.tensors().items() if not torch.isfinite(t.double()).all()]:
+        return f"not finite after three short positions: {named(bad)}"
+
+
+CHECKS = (state_is_per_seed, nothing_is_nan, seeds_are_independent, addresses_stay,
+          one_graph_serves_all, a_run_resumes_exactly, plain_until_the_first_task_end)
+
+
+def examine(make, told=print):
+    """Run every check on the method that make() returns, saying each; True if all hold."""
+    torch.set_num_threads(1)
+    passed = True
+    for check in CHECKS:
+        try:
+            problem = next(filter(None, (check(make, head) for head in HEADS)), None)
+        except Exception as error:                      # a hook that raises is a finding, not a crash of the check
+            line = error.__traceback__
+            while line.tb_next:
+                line = line.tb_next
+            problem = f"{type(error).__name__}: {error} ({line.tb_frame.f_code.co_filename}, line {line.tb_lineno})"
+        title = inspect.getdoc(check).splitlines()[0]
+        told(f"FAIL  {title}\n      {problem}" if problem else f"ok    {title}")
+        passed &= not problem
+    return passed

@@ -1,0 +1,80 @@
+"""Around the verdicts of claims.py: numbers gathered from the runs, the paper's beside ours, the page to read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from nbsp_lib.results.claims import seed_numbers
+from nbsp_lib.results.study import markdown, performances
+
+NUMBERS = {"sequence": str, "arm": str, "seed": int, "positions": int, "whole": bool, "asr": float, "fm": float,
+           "plasticity": float, "first": float, "diverged": bool}
+SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "hardware": str, "mode": str, "population": int}
+TITLES = {"holding": "comparisons that hold", "compared": "of", "missing": "comparisons not run"}
+
+
+UNTIMED = "C7: timings are judged on shipped runs only; those of a run made here would differ at every repetition."
+
+
+def gather(studies, timed=True):
+    """(numbers, speeds, scores) as claims.ledger takes them, from a results.Study per sequence; no speeds unless timed."""
+    numbers, speeds = [], []
+    for study in studies:
+        tables, order = performances(study)
+        for arm, R in tables.items():
+            result, where = study.results[arm], {"sequence": study.sequence, "arm": arm}
+            numbers.append(seed_numbers(R, order, study.seeds, result.run["diverged"]).assign(**where))
+            speeds += [read_speeds(result.folder).assign(**where)] if timed else []
+    scores = pd.concat([study.table("scores") for study in studies], ignore_index=True)
+    return _stack(numbers, NUMBERS), _stack(speeds, SPEEDS), scores[scores.arm == "nbsp"]
+
+
+def _stack(frames, columns):
+    full = [frame[list(columns)] for frame in frames if len(frame)]
+    return pd.concat(full or [pd.DataFrame(columns=list(columns))], ignore_index=True).astype(columns)
+
+
+def read_speeds(folder):
+    """Speed of each seed of a run: columns seed, updates_per_s, hardware, mode, population; no rows without a timing.json.
+
+    Older runs recorded neither mode ("") nor population (0). A seed whose hardware or population changed on the way, null
+    there, is left out.
+    """
+    path = Path(folder) / "timing.json"
+    timing = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = [(int(seed), one["updates_per_s"], one["hardware"], one.get("mode", ""), one.get("population", 0))
+            for seed, one in timing.items() if None not in one.values()]
+    return pd.DataFrame(rows, columns=list(SPEEDS)[2:])
+
+
+def beside(paper, ours):
+    """The paper's numbers with ours beside them: paper has the columns of data/paper_numbers.csv.
+
+    ours: columns sequence, arm, metric, ours, seeds. A number of the paper without one of ours keeps an empty cell.
+    """
+    keys = ["sequence", "arm", "metric"]
+    as_text = dict.fromkeys(keys, object)               # an empty csv has no types
+    return paper.astype(as_text).merge(ours.astype(as_text), on=keys, how="left")
+
+
+def page(lines, comparisons, both, notes, trained):
+    """claims.md: the ledger, the comparisons that were run, the paper's numbers beside ours, and what is missing."""
+    told = comparisons[comparisons.outcome != "missing"]
+    told = told[["claim", "measure", "better", "than", "sequences", "seeds", "mean", "low", "high", "outcome"]]
+    left_out = sorted({name for names in comparisons.not_learned.dropna() for name in names.split()})
+    gaps = comparisons[comparisons.outcome == "missing"].groupby(["claim", "better"], sort=False)
+    missing = [f"{claim}: no comparison of {better} with {', '.join(dict.fromkeys(rows.than))}."
+               for (claim, better), rows in gaps]
+    first = [f"{name}: counts in no comparison where its first task was not learned." for name in left_out]
+    return "\n".join([
+        "# Verdicts on the paper's claims", "",
+        f"Rules: `data/verdict_rules.md`. Runs trained under profile {trained}.",
+        "Made by `notebooks/results/claims.py`.", "",
+        markdown(lines.rename(columns=TITLES)), "## Comparisons that were run", "",
+        "`mean` is positive where the difference is as claimed. After a sequence: how many positions are compared.", "",
+        markdown(told) if len(told) else "None.\n", "## The paper's numbers beside ours", "",
+        markdown(both) if len(both) else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
+        "## What is missing", "", *(f"- {note}" for note in [*missing, *first, *notes]), ""])

@@ -1,0 +1,250 @@
+"""The recorded results of one sequence, read and put together for tables and figures; figures saved.
+
+What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that
+could not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
+"""
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from nbsp_lib.results import metrics
+from nbsp_lib.runs.state import read_run
+from nbsp_lib.methods import find
+from nbsp_lib.envs.performance import EDITED, NOTES, performed, unit
+from nbsp_lib.results.positions import completed
+from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.runs.export import COLUMNS as RECORDED
+from nbsp_lib.runs.export import codes
+
+REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
+COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one arm left behind: run.json (verified) and its tables, each row with the columns sequence and arm."""
+    arm: str
+    folder: Path
+    run: dict
+    curves: pd.DataFrame
+    R: pd.DataFrame
+    scores: pd.DataFrame
+    plasticity: pd.DataFrame       # empty for runs shipped before it was recorded
+
+    @property
+    def tables(self):
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def finished(self, seed):
+        """How many positions this seed has finished without diverging."""
+        ok = self.R[(self.R.seed == seed) & (self.R.status == "ok")]
+        return int(ok.position.nunique())
+
+    def networks(self, seed):
+        """Positions whose networks are shipped, sorted."""
+        positions = range(1, len(self.run["config"]["tasks"]) + 1)
+        return [k for k in positions if f"position{k}.seed{seed}.safetensors" in self.run["files"]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All arms of one sequence: results by arm (only those that exist), references by task, and who was asked for."""
+    sequence: str
+    tasks: tuple          # one name per position [K]
+    arms: tuple           # asked for, in the order of the tables
+    seeds: tuple          # asked for, and any more that were trained
+    results: dict         # {arm: Result}
+    references: dict      # {task: Result}: that task trained alone, see read_alone
+    trained: str          # the profile the runs were trained under
+    unit = property(lambda study: unit(study.tasks[0]), doc="What the column `success` of its tables is, see performance.py.")
+
+    @property
+    def names(self):
+        """The distinct tasks, in order of first visit."""
+        return distinct(self.tasks)
+
+    @property
+    def missing(self):
+        return [arm for arm in self.arms if arm not in self.results]
+
+    def table(self, name):
+        """The rows of one of COLUMNS of every arm in one DataFrame; empty, but with its columns, if there are none."""
+        frames = [getattr(result, name) for result in self.results.values()]
+        frames = [frame for frame in frames if len(frame)] or frames[:1]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS[name])
+
+    def title(self, text):
+        """A figure's title: what it shows, the sequence, the profile of the training, how many seeds."""
+        started = {sum(result.finished(seed) > 0 for seed in self.seeds) for result in self.results.values()} or {0}
+        n = "-".join(str(count) for count in sorted({min(started), max(started)}))
+        seeds = f"n = {n} of {len(self.seeds)} seeds"
+        return f"{text}\nsequence {self.sequence}, trained under profile {self.trained}, {seeds}"
+
+
+def read_result(folder, sequence, arm):
+    """The Result in a folder, or None if no run is there. read_run refuses a file that does not match run.json."""
+    if not (Path(folder) / "run.json").exists():
+        return None
+    folder, run = Path(folder), read_run(folder)
+    train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
+    tables = {name: pd.read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
+    tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])          # null_score is younger than some runs
+    tables["R"] = completed(tables["R"], tables["curves"], train)
+    marked = {name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()}
+    return Result(arm, folder, run, **{name: frame[COLUMNS[name]] for name, frame in marked.items()})
+
+
+def read_alone(profile, task):
+    """The Result of plain SAC on one task alone, or None if there is neither a run on that task nor on a sequence of
+    the profile that begins with it: position 1 of fine-tuning is the same training, and the Result then holds only that.
+    """
+    folder, arm = Path(profile.checkpoints), REFERENCE_ARM
+    for sequence in (task, *profile.grid.sequences):
+        result = read_result(folder / sequence / arm, sequence, arm) if tasks_of(sequence)[0] == task else None
+        if result:
+            first = {name: frame[frame.position == 1] for name, frame in result.tables.items()}
+            return replace(result, **first)
+    return None
+
+
+def read_study(profile, sequence, arms=None):
+    """Every arm of the profile's grid on this sequence, and the single-task references of its tasks, as a Study.
+
+    ValueError if the runs were trained under two profiles or with two sets of training settings.
+    """
+    tasks, arms = tasks_of(sequence), tuple(arms or profile.grid.arms)
+    folder = Path(profile.checkpoints)
+    results = {arm: read_result(folder / sequence / arm, sequence, arm) for arm in arms}
+    references = {task: read_alone(profile, task) for task in distinct(tasks)}
+    results = {arm: result for arm, result in results.items() if result}
+    references = {task: result for task, result in references.items() if result}
+    trained = trained_profile([*results.values(), *references.values()])
+    more = sorted({seed for result in results.values() for seed in result.run["seeds"]} - set(profile.seeds))
+    return Study(sequence, tasks, arms, (*profile.seeds, *more), results, references, trained)
+
+
+def trained_profile(results):
+    """The profile all runs were trained under, "none" without runs; ValueError for two, or two settings of a benchmark."""
+    kinds = {}
+    for result in results:
+        settings = json.dumps(result.run["config"]["train"], sort_keys=True)
+        kind = (result.run["profile"], unit(result.run["config"]["tasks"][0]), settings)
+        kinds.setdefault(kind, []).append(f"{result.folder.parent.name}/{result.arm}")
+    if len(kinds) > len({measured for _, measured, _ in kinds}) or len({profile for profile, *_ in kinds}) > 1:
+        listed = "; ".join(f"{profile}: {', '.join(names)}" for (profile, *_), names in kinds.items())
+        raise ValueError(f"runs trained under different profiles or settings are not mixed: {listed}")
+    return next(iter(kinds))[0] if kinds else "none"
+
+
+def reached(counts, n):
+    """How far n seeds got, as text, from how many of them finished each position [K]."""
+    counts = [int(count) for count in counts]
+    there = [count for count in counts if count]
+    if len(set(there)) > 1:
+        return f"{'/'.join(map(str, counts))} of {n} seeds after position 1/…/{len(counts)}"
+    positions = f", {len(there)} of {len(counts)} positions" if 0 < len(there) < len(counts) else ""
+    return f"{max(counts, default=0)} of {n} seeds{positions}"
+
+
+def accounting(study):
+    """One row an arm: k of n seeds finished every position; how far the seeds are, seeds diverged, rollouts unscored."""
+    rows, K = [], len(study.tasks)
+    for arm in study.arms:
+        result = study.results.get(arm)
+        if result is None:
+            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "reached": "missing: no run here", "finished": "",
+                         "diverged": "", "unscored": 0})
+            continue
+        done = {seed: result.finished(seed) for seed in study.seeds}
+        counts = [sum(d >= k for d in done.values()) for k in range(1, K + 1)]
+        rows.append({"arm": arm, "k": counts[-1], "n": len(study.seeds), "reached": reached(counts, len(study.seeds)),
+                     "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
+                     "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
+    return pd.DataFrame(rows, columns=["arm", "k", "n", "reached", "finished", "diverged", "unscored"])
+
+
+def footnotes(study):
+    """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing, seeds
+    trained by different versions of the code."""
+    notes = [f"{arm}: missing, no run here." for arm in study.missing]
+    for arm, result in study.results.items():
+        short = [f"{seed} ({result.finished(seed)} of {len(study.tasks)})" for seed in study.seeds
+                 if result.finished(seed) < len(study.tasks) and seed not in result.run["diverged"]]
+        if short:
+            notes.append(f"{arm}: seeds that have not finished every position: {', '.join(short)}.")
+        if result.run["diverged"]:
+            notes.append(f"{arm}: diverged seeds: {', '.join(map(str, result.run['diverged']))}.")
+        if result.run["unscored"]:
+            places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
+            notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
+    configs = {arm: (find(r.run["config"]["method"]), r.run["config"]["train"]) for arm, r in study.results.items()}
+    if told := [arm for arm, (method, _) in configs.items() if method.needs_task]:
+        notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
+    notes += [f"{arm}: {EDITED}" for arm, (method, train) in configs.items() if method.edits_at_end and "final_episodes" in train]
+    notes += [f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references]
+    return notes + NOTES.get(study.unit, []) + code_notes(study)
+
+
+def code_notes(study):
+    """A sentence for each method whose seeds were trained by different versions of the code that decides training, within
+    an arm or between arms. The hash of a method's code says nothing about another method's."""
+    kinds = {}
+    for arm, result in study.results.items():
+        for seed, code in codes(result.run).items():
+            kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(str(seed))
+    listed = lambda arms: ", ".join(f"{arm} seed {' '.join(seeds)}" for arm, seeds in arms.items())
+    return [f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "
+            + "; ".join(f"{code[:8]} {listed(arms)}" for code, arms in found.items()) + "."
+            for method, found in kinds.items() if len(found) > 1]
+
+
+def performances(study, column="success"):
+    """{arm: R [P, K, M]} of the arms that exist and order [K]; NaN where a seed has not finished or diverged."""
+    R_of = lambda result: metrics.R_array(result.R, study.seeds, study.tasks, column)[0]
+    order = np.array([study.names.index(task) for task in study.tasks])
+    return {arm: R_of(result) for arm, result in study.results.items()}, order
+
+
+def common_positions(study):
+    """The largest number of positions that at least one seed of every arm present has finished; 0 without arms."""
+    return min((max(r.finished(seed) for seed in study.seeds) for r in study.results.values()), default=0)
+
+
+def write_csv(frame, path):
+    """Write a csv with numbers rounded to 6 digits, never -0.0, and line feeds, .gz without a time stamp; returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    frame = frame.round(6)
+    numbers = frame.select_dtypes("float").columns
+    frame[numbers] += 0.0
+    frame.to_csv(path, index=False, lineterminator="\n", compression=packed)
+    return path
+
+
+def markdown(frame, notes=()):
+    """The frame as a markdown table, notes as a list below; text cells as they are, missing numbers as a dash."""
+    def cell(value):
+        if isinstance(value, float):
+            return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+        return str(value)
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines + [""] * bool(notes) + [f"- {note}" for note in notes]) + "\n"
+
+
+def save_figure(figure, folder, name):
+    """Write name.png and name.svg, byte-equal from run to run (no date, fixed ids); returns the path of the png."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "nbsp"}):
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    return str(folder / f"{name}.png")

@@ -1,0 +1,220 @@
+"""From state to result folder: what a run ships, with the checksum of every file. Finished seeds are never lost by it."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from nbsp_lib.training.networks import actor_bytes
+from nbsp_lib.runs.state import read_run
+from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.errors import Corrupted
+from nbsp_lib.runs.files import checked, sha256, write_atomic
+from nbsp_lib.runs.train_run import STATE, code_hash, states_of
+from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.errors import ConfigError
+
+COLUMNS = {
+    "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
+               "return", "alpha", "episodes"],
+    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "episodes", "steps",
+          "steps_to_mastery", "status"],
+    "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
+               "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked", "status"],
+    "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
+                   "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
+}
+YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
+MASTERY = {"episodes", "steps", "steps_to_mastery"}     # columns of R that runs of a fixed budget were shipped without
+
+
+@dataclass(frozen=True)
+class Record:
+    """One seed of a run: rows of the csv files, networks {file name: bytes}, positions done, its entry of timing.json
+    (None if unknown), hash of the code that trained it, versions of what trained it."""
+    rows: dict
+    networks: dict
+    finished: int
+    diverged: bool
+    timing: dict | None
+    code: str
+    versions: dict
+
+
+def record_of(state, code):
+    """What a SeedState has finished: its whole positions, nothing of the one in training."""
+    manifest = state.manifest
+    done, seed, seconds = manifest["position"], manifest["seed"], manifest["seconds"]
+    whole = lambda name: [row for row in manifest[name] if row["position"] <= done]
+    names = [f"position{k}.seed{seed}.safetensors" for k in range(1, done + 1)]
+    updates = max((row["updates"] for row in whole("curves")), default=0)
+    timing = {"seconds": round(seconds, 1), "updates_per_s": round(updates / max(seconds, 1e-9), 1),
+              "hardware": manifest["hardware"], "mode": "compiled" if manifest.get("compiled") else "eager",
+              "population": manifest["population"]}
+    return Record({name: whole(name) for name in COLUMNS},
+                  {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
+                  bool(manifest.get("diverged")), timing, code, manifest["versions"])
+
+
+def codes(run):
+    """seed -> hash of the code that trained it, from a run.json; before it was kept per seed, the run had one."""
+    return {seed: run.get("code", {}).get(str(seed), run["code_hash"]) for seed in run["seeds"]}
+
+
+def versions_of(run):
+    """seed -> versions of the packages that trained it, from a run.json; `versions_of` there holds those unlike `versions`."""
+    return {seed: run.get("versions_of", {}).get(str(seed), run["versions"]) for seed in run["seeds"]}
+
+
+def records_in(folder):
+    """seed -> Record of a result folder, checked file by file; empty if there is none. timing.json may be missing, DVC does
+    not keep it."""
+    folder, files = Path(folder), {}
+    if not (folder / "run.json").exists():
+        return {}
+    run, timing, made = read_run(folder, files.__setitem__), json_in(folder / "timing.json"), {}
+    frames = {name: pd.DataFrame(columns=columns) if name in YOUNGER and f"{name}.csv" not in files
+              else pd.read_csv(io.BytesIO(files[f"{name}.csv"])) for name, columns in COLUMNS.items()}
+    for seed in run["seeds"]:
+        rows = {name: frame[frame.seed == seed].to_dict("records") for name, frame in frames.items()}
+        nets = {name: data for name, data in files.items() if name.endswith(f".seed{seed}.safetensors")}
+        made[seed] = Record(rows, nets, run["finished"][str(seed)], seed in run["diverged"], timing.get(str(seed)),
+                            codes(run)[seed], versions_of(run)[seed])
+    return made
+
+
+def json_in(path):
+    """What a JSON file holds, {} without the file. Corrupted."""
+    try:
+        return json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        raise Corrupted(f"{path}: is not JSON; the file was damaged") from None
+
+
+def other(run, out):
+    """Whether the result folder `out` holds a run with other settings than `run` (config.cell)."""
+    return json_in(Path(out) / "run.json").get("config_hash", config_hash(run)) != config_hash(run)
+
+
+def suits(run, out, remedy="move it away first"):
+    """ConfigError if the result folder `out` holds a run with other settings than `run` (config.cell)."""
+    if other(run, out):
+        raise ConfigError(f"{out}: holds a run with other settings; {remedy}")
+
+
+@contextlib.contextmanager
+def held(out, root=STATE):
+    """Meanwhile no other process ships into the result folder `out`; waits for one that does. A dead process holds nothing.
+
+    The lock lies in `root`: a result folder is replaced as a whole, and holds nothing that is not shipped.
+    """
+    out, locks = Path(out).resolve(), Path(root) / "ship"
+    locks.mkdir(parents=True, exist_ok=True)
+    with open(locks / f"{out.name}-{hashlib.sha256(str(out).encode()).hexdigest()[:8]}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False, replace=False):
+    """Write the result folder `out` of a run from its states; returns {seed: positions finished}.
+
+    A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
+    has finished no position is left out unless it diverged. ConfigError if `out` holds a run with other settings, unless
+    `replace`: then nothing of it is kept. last_only: ship only each seed's last actor.
+    """
+    run, out = cell(profile, sequence, arm), Path(out)
+    with merging(out, run, root, replace) as records:
+        for seed, state in states_of(run, seeds, root).items():
+            fresh = record_of(state, code_hash(run["method"])) if state.manifest else None
+            if fresh and (seed not in records or fresh.finished >= records[seed].finished):
+                records[seed] = fresh
+        return settle(out, run, profile.profile, arm, records, last_only)
+
+
+def take(profile, sequence, arm, seeds, clone, out, root=STATE, last_only=False, replace=False):
+    """Merge the result folder that a run has in `clone`, another clone of this repository, into the result folder `out`, with
+    what was recorded where it was trained; returns {seed: (positions finished here before, now)} of the seeds it took.
+
+    The seed that stands further counts, at a draw the one in `out`. seeds: None takes all. replace, last_only: as in `ship`.
+    ConfigError if either folder holds a run with other settings, Corrupted if a file is not what its run.json says.
+    """
+    run, out, taken = cell(profile, sequence, arm), Path(out), {}
+    source, there = Path(clone, profile.checkpoints, sequence, arm), Path(clone, STATE)
+    with held(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():      # it may be shipping just now
+        suits(run, source, f'profile "{profile.profile}" is another one there')
+        found = records_in(source)
+    with merging(out, run, root, replace) as records:
+        for seed, fresh in found.items():
+            before = records[seed].finished if seed in records else 0
+            if (seeds is None or seed in seeds) and (seed not in records or fresh.finished > before):
+                records[seed], taken[seed] = fresh, (before, fresh.finished)
+        if taken:
+            settle(out, run, profile.profile, arm, records, last_only)
+    return taken
+
+
+@contextlib.contextmanager
+def merging(out, run, root, replace):
+    """The records of the result folder `out`, held meanwhile. Of a run with other settings none if `replace`."""
+    with held(out, root):
+        recover(out)
+        if not replace:
+            suits(run, out)
+        yield {} if other(run, out) else records_in(out)
+
+
+def settle(out, run, profile, arm, records, last_only):
+    """Write what there is to ship of `records`, if anything; returns {seed: positions finished}."""
+    records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
+    if records:
+        write(out, run, profile, arm, records, last_only)
+    return {seed: record.finished for seed, record in records.items()}
+
+
+def write(out, run, profile, arm, records, last_only):
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, columns in COLUMNS.items():
+        rows = [row for record in records.values() for row in record.rows[name]]
+        frame = pd.DataFrame(rows, columns=columns).round(6)
+        frame = frame.astype({column: "Int64" for column in MASTERY if column in columns and name == "R"})     # may be empty
+        write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    for record in records.values():
+        for name, data in record.networks.items():
+            if not last_only or name.startswith(f"position{record.finished}."):
+                write_atomic(part / name, actor_bytes(data) if last_only else data)
+    scores = [row for record in records.values() for row in record.rows["scores"]]
+    unscored = sorted({(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"})
+    each = lambda entry: {str(seed): entry(record) for seed, record in records.items()}
+    first = next(iter(records.values()))
+    differing = {seed: known for seed, known in each(lambda record: record.versions).items() if known != first.versions}
+    about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": first.code,
+             "code": each(lambda record: record.code), "profile": profile,
+             "versions": first.versions, **({"versions_of": differing} if differing else {}),
+             "files": {path.name: sha256(path) for path in sorted(part.iterdir())}, "seeds": list(records),
+             "positions": len(tasks_of(run["sequence"])), "finished": each(lambda record: record.finished),
+             "diverged": [s for s, r in records.items() if r.diverged], "unscored": [list(pair) for pair in unscored]}
+    timing = {seed: known for seed, known in each(lambda record: record.timing).items() if known}
+    write_atomic(part / "timing.json", json.dumps(timing, indent=1) + "\n")
+    write_atomic(part / "run.json", json.dumps(about, indent=1) + "\n")
+    if out.exists():
+        out.rename(out.with_name(out.name + ".old"))
+    part.rename(out)
+    shutil.rmtree(out.with_name(out.name + ".old"), ignore_errors=True)
+
+
+def recover(out):
+    """A process that died while it put a new folder in the place of the old one may have left the old one aside."""
+    old = out.with_name(out.name + ".old")
+    if old.exists() and not out.exists():
+        old.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""Film strips of shipped agents: MUJOCO_GL=egl python -m nbsp_lib.teaching.film
+
+Writes docs/films/film-window-open-*.png and a json beside each that says whose it is. Needs a renderer (MUJOCO_GL=egl with a
+graphics driver, or osmesa with the Debian package libosmesa6); nothing else in the project does.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import mujoco
+import numpy as np
+import torch
+
+from nbsp_lib.runs.state import load_agent
+from nbsp_lib.envs.metaworld import STATE, MetaWorld
+from nbsp_lib.training.rollout import WAVE
+from nbsp_lib.runs.files import enter_repository
+
+FILMS = {                       # name: (arm, position): the same seed and goal in all of them
+    "learned": ("fine-tuning", 1, "learned: after window-open"),
+    "forgotten": ("fine-tuning", 2, "forgotten: after window-close was learned too"),
+    "nbsp": ("nbsp", 2, "with NBSP: after window-close was learned too"),
+}
+SEED, GOAL, EPISODE, FRAMES, SIDE = 0, 2, 200, 8, (180, 240)
+
+
+@torch.no_grad()
+def pictures(agent, method, task, seed, goal, steps, episode=EPISODE):
+    """Pictures [len(steps), H, W, 3] uint8 of one of the WAVE episodes of evaluate.rollout, and success at each step [T]."""
+    env = MetaWorld(task, (seed,), WAVE, episode)
+    obs, found, success = torch.from_numpy(env.reset(np.arange(WAVE)[None])), [], []
+    simulator, height, width = env.simulator, *SIDE
+    with mujoco.Renderer(simulator.model, height, width) as renderer:
+        for t in range(episode):
+            if t in steps:
+                simulator.place(env.episodes[goal][1])
+                mujoco.mj_setState(simulator.model, simulator.data, env.episodes[goal][0], STATE)
+                mujoco.mj_forward(simulator.model, simulator.data)
+                renderer.update_scene(simulator.data, camera="corner")
+                found.append(np.rot90(renderer.render(), 2))                            # Meta-World's cameras stand on their head
+            action, _, _ = agent.head.act(method, agent.actor, agent.actor.params, obs, None)
+            next_obs, _, reached = env.step(action.numpy())
+            obs = torch.from_numpy(next_obs)
+            success.append(float(reached[0, goal]))
+    return np.stack(found), np.array(success)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.teaching.film", description=__doc__.splitlines()[0],
+                                     epilog="example: MUJOCO_GL=egl python -m nbsp_lib.teaching.film")
+    parser.add_argument("--out", type=Path, default=Path("docs/films"), help="folder (default docs/films)")
+    options = parser.parse_args(argv)
+    enter_repository()
+    steps = [round(i * (EPISODE - 1) / (FRAMES - 1)) for i in range(FRAMES)]
+    for name, (arm, position, told) in FILMS.items():
+        folder = f"data/checkpoints/window/{arm}"
+        agent, method = load_agent(folder, position, [SEED])
+        method.before_task(agent, 0, "evaluate")
+        seen, success = pictures(agent, method, "window-open", SEED, GOAL, steps)
+        path = options.out / f"film-window-open-{name}.png"
+        cv2.imwrite(str(path), np.hstack(seen)[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        about = {"folder": folder, "position": position, "seed": SEED, "goal": GOAL, "task": "window-open", "episode": EPISODE,
+                 "steps": steps, "success_steps": int(success.sum()), "caption": told,
+                 "command": "MUJOCO_GL=egl python -m nbsp_lib.teaching.film"}
+        path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+        print(f"{path}: {told}; goal reached in {int(success.sum())} of {EPISODE} steps")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Rows of the csv files that a run writes while it trains: each a dict with its seed. They change nothing that learns."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
+from nbsp_lib.core.plasticity import network_health
+from nbsp_lib.core.rng import generators
+
+TABLES = ("curves", "R", "scores", "plasticity")
+HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
+
+
+def clock(cycle, p):
+    """Where seed number p of a cycle stands: steps in this position, steps taken in all."""
+    return {"step": cycle.step, "total_step": cycle.taken[p] + cycle.step}
+
+
+def curve_rows(cycle, number):
+    """The evaluation `number` of a position on every distinct task."""
+    train, shipped, made = cycle.train, snapshot(cycle.agent), []
+    goals = episodes_of(train, number)
+    episodes = len(goals)
+    for task in cycle.tasks:
+        played = play(shipped, task, cycle.seeds, episodes, train, cycle.make, method=cycle.method, goals=goals)
+        success, last, total = played.outcome()
+        made += [{"seed": seed, **clock(cycle, p), "updates": int(cycle.agent.updates[p]), "task": task,
+                  "success": success[p].item(), "success_last": last[p].item(), "return": total[p].item(),
+                  "alpha": cycle.agent.alpha[p].item(), "episodes": episodes} for p, seed in enumerate(cycle.seeds)]
+    return made
+
+
+def pooled(cycle, p, task, names):
+    """What the last three evaluations of this position found on a task for seed number p, over all their episodes: {name: mean},
+    with the number of episodes, or None before there are three. The evaluation before the first step is none of them."""
+    rows = [row for row in cycle.tables["curves"][p] if row["position"] == cycle.position + 1 and row["task"] == task]
+    last = [row for row in rows if row["step"] > 0][-ROUND:]
+    if len(last) < ROUND:
+        return None
+    episodes = [row["episodes"] for row in last]
+    mean = lambda name: float(np.average([row[name] for row in last], weights=episodes))
+    return {name: mean(name) for name in names} | {"episodes": sum(episodes)}
+
+
+def mastered(cycle, p, rate):
+    """Whether the last three evaluations of this position reach a rate of success on its task; never if rate is None."""
+    found = None if rate is None else pooled(cycle, p, cycle.positions[cycle.position], ("success",))
+    return found is not None and found["success"] >= rate
+
+
+def result_rows(cycle):
+    """R: the last three evaluations of the position that ends, pooled, on every distinct task; and how long it took."""
+    return [{"seed": seed, "task": task, **pooled(cycle, p, task, ("success", "success_last", "return")), "steps": cycle.step,
+             "steps_to_mastery": cycle.step if cycle.mastered(p) else None, "status": "ok"}
+            for p, seed in enumerate(cycle.seeds) for task in cycle.tasks]
+
+
+def plasticity_rows(cycle):
+    """How able to learn each network is, on a batch of recent rows: plasticity.network_health.
+
+    The batch is drawn afresh from the same stream each time: the same shares of what has been collected by then.
+    """
+    own = [generators(seed)["plasticity"] for seed in cycle.seeds]
+    draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in own]).to(cycle.device)
+    rows = HEALTH_IMAGES if isinstance(cycle.kind.obs, tuple) else HEALTH_ROWS
+    batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, rows)))
+    noise = draw(torch.randn, 2, rows, batch["action"].shape[-1]).transpose(0, 1)            # [2, P, B, A]
+    found = network_health(cycle.agent, batch, noise, cycle.method, cycle.train)
+    return [{"seed": seed, **clock(cycle, p), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
+            for name, numbers in found.items() for p, seed in enumerate(cycle.seeds)]

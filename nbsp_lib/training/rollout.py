@@ -1,0 +1,208 @@
+"""Rollouts of the deterministic policy, and what is measured on them: success, return, hidden activations.
+
+P population (seed), C parallel networks, E episodes, T steps of an episode, W width.
+"""
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.sac import loss_gradients, make_probes
+from nbsp_lib.core.budgets import at_position, longest
+
+WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
+ROUND = 3           # evaluations in a row that play every episode once between them
+
+
+def episodes_of(train, number):
+    """The episodes that evaluation `number` of a position plays: those e < train.episodes with e ≡ number modulo 3.
+
+    So any three in a row play each once; of Meta-World an episode is a goal. train: config.Train, or the dict in a run.json;
+    runs of before 2026-11-27 played the first `episodes`, and the first `final_episodes` in the last three evaluations.
+    """
+    train = train if isinstance(train, dict) else vars(train)
+    if "final_episodes" in train:
+        return list(range(train["final_episodes" if number > train["evaluations"] - 3 else "episodes"]))
+    return list(range(number % ROUND, train["episodes"], ROUND))
+
+
+def evaluations_of(train, position):
+    """How many evaluations a position trained to its budget has: `evaluations` in the longest one, as far apart in others."""
+    steps = at_position(train.steps, position)
+    return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
+
+
+def milestones(rounds, evaluations):
+    """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
+    return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
+
+
+def schedule(train, position):
+    """The `milestones` of a position (from 0) trained to its budget."""
+    return milestones(at_position(train.steps, position) // (train.envs * train.episode), evaluations_of(train, position))
+
+
+def waves(episodes):
+    """(number, size) of the waves that so many episodes are played in, all of one size, at most WAVE."""
+    count = -(-episodes // WAVE)
+    return count, -(-episodes // count)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
+    success: torch.Tensor
+    reward: torch.Tensor
+    hidden: dict | None
+
+    def goal(self, metric):
+        """The goal metric [P, E·T] of each moment: "success" or "reward"."""
+        return (self.success if metric == "success" else self.reward).flatten(1)
+
+    def outcome(self):
+        """Success at any step, success at the last step, mean return: three tensors [P]."""
+        return self.success.amax(2).mean(1), self.success[:, :, -1].mean(1), self.reward.sum(2).mean(1)
+
+    @property
+    def half(self):
+        """How many of the moments of a seed lie in the first half of the episodes."""
+        return self.success.shape[1] // 2 * self.success.shape[2]
+
+    @property
+    def episode(self):
+        """The episode of each moment, [P, E·T]."""
+        P, E, T = self.success.shape
+        return torch.arange(E).repeat_interleave(T).repeat(P, 1)
+
+
+@functools.lru_cache(maxsize=8)
+def environments(make, task, seeds, envs, episode):
+    """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
+    return make(task, seeds, envs, episode)
+
+
+def snapshot(agent):
+    """The agent as it ships: parameters rounded to fp16 and back. All that is measured is measured on this copy."""
+    rounded = copy.copy(agent)
+    for name in ("actor", "critic"):
+        net = copy.copy(getattr(agent, name))
+        net.params = {k: p.half().float() for k, p in net.params.items()}
+        setattr(rounded, name, net)
+    return rounded
+
+
+def ships_finite(agent, method):
+    """Which seeds [P] have only finite numbers, rounded to fp16, in what they ship: networks, and state the method acts from."""
+    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
+    # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
+    return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))
+
+
+def silenced(net, silence):
+    """Parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
+
+    A neuron whose outgoing weights are zero is a neuron whose activation is zero.
+    """
+    params = dict(net.params)
+    for i, off in enumerate(silence):
+        params[f"w{i + 1}"] = params[f"w{i + 1}"].masked_fill(off.mT, 0.0)
+    return params
+
+
+def announce(method, agent, task):
+    """Tell a method which task is going to be played, if the agent was made for it."""
+    if task in agent.tasks:
+        method.before_task(agent, agent.tasks.index(task), "evaluate")
+
+
+@torch.no_grad()
+def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None, make=MetaWorld):
+    """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
+
+    Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as
+    in `silenced`. make: MetaWorld or a workers.Pool. The same whatever was rolled out before; no random number is drawn.
+    """
+    method = method or Method()
+    goals = list(range(episodes)) if goals is None else list(goals)
+    announce(method, agent, task)
+    P, (_, wave), device = len(seeds), waves(episodes), agent.updates.device
+    env = environments(make, task, tuple(seeds), wave, episode)
+    actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
+    success, reward, kept = torch.zeros(P, episodes, episode), torch.zeros(P, episodes, episode), None
+    for first in range(0, episodes, wave):
+        last = min(first + wave, episodes)
+        # An incomplete last wave is filled up, so that every batch has one size; what is filled in is not kept.
+        played = torch.tensor([goals[e % len(goals)] % env.goals for e in range(first, first + wave)]).expand(P, -1)
+        obs = torch.from_numpy(env.reset(played.numpy())).to(device)                        # [P, wave, obs]
+        for t in range(episode):
+            action, _, activity = agent.head.act(method, agent.actor, actor, obs, None)     # [P, wave, A]
+            if hidden:
+                values = agent.head.q_values(method, agent.critic, agent.critic.params, obs, action)
+                layers = {"actor": activity, "critic": values[1]}
+                kept = kept or {name: [h.new_empty(*h.shape[:2], episodes, episode, h.shape[3]) for h in hs]
+                                for name, hs in layers.items()}
+                for name, hs in layers.items():
+                    for keep, h in zip(kept[name], hs):
+                        keep[:, :, first:last, t] = h[:, :, :last - first]
+            next_obs, r, s = env.step(torch.nan_to_num(action).cpu().numpy())
+            reward[:, first:last, t] = torch.from_numpy(r)[:, :last - first]
+            success[:, first:last, t] = torch.from_numpy(s)[:, :last - first]
+            obs = torch.from_numpy(next_obs).to(device)
+    flat = kept and {name: [h.flatten(2, 3) for h in hs] for name, hs in kept.items()}
+    return Rollout(success, reward, flat)
+
+
+def play(agent, task, seeds, episodes, train, make=None, **options):
+    """The Rollout, or games.Games, of `episodes` episodes of a task under the settings `train` (config.Train, or what that is
+    in run.json); options: hidden, silence, method. make: environments, by default those of the benchmark."""
+    from nbsp_lib.training import games  # here, because it takes from this module
+    train = SimpleNamespace(**train) if isinstance(train, dict) else train
+    kind = benchmark((task,), train)
+    make = make or kind.make
+    if kind.whole_games:
+        return games.rollout(agent, task, seeds, episodes, train, make=make, **options)
+    return rollout(agent, task, seeds, episodes, train.episode, make=make, **options)
+
+
+class World:
+    """What a method's hook may ask for: the tasks, the seeds, rollouts, recent experience, chance, more updates."""
+
+    def __init__(self, agent, method, replay, gens, seeds, train, make=None, learn=None):
+        self.agent, self.method, self.replay, self.gens, self.make = agent, method, replay, gens, make
+        self.seeds, self.tasks, self.settings, self.learn = seeds, agent.tasks, train, learn
+
+    def rollout(self, task):
+        """Hidden activations {network: [P, C, T, W] per layer} of the scoring rollout of `task`, and of each moment the goal
+        metric [P, T] and the episode or game [P, T], never falling."""
+        played = play(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes, self.settings,
+                      self.make, hidden=True, method=self.method)
+        self.method.before_task(self.agent, task, "resume")
+        device = self.agent.updates.device
+        return played.hidden, played.goal(self.settings.goal).to(device), played.episode.to(device)
+
+    def draw(self, kind, *shape):
+        """kind (torch.rand, torch.randn) of [P, *shape], from generators that training does not use."""
+        return torch.stack([kind(shape, generator=g) for g in self.gens]).to(self.agent.updates.device)
+
+    def sample(self, n):
+        """A batch of n recent rows per seed, a dict of [P, n, width]."""
+        return self.replay.gather(self.replay.recent(self.draw(torch.rand, n)))
+
+    def blame(self, n):
+        """Hidden activations on n recent rows and the derivatives of the two losses by them: {network: list of [P, C, n, W]}
+        twice. For networks that are multi-layer perceptrons."""
+        batch = self.sample(n)
+        noise = self.draw(torch.randn, 2, n, batch["action"].shape[-1]).transpose(0, 1)           # [2, P, n, A]
+        found = loss_gradients(self.agent, batch, noise, self.method, self.settings, make_probes(self.agent, n))
+        return {name: hidden for name, (_, _, hidden) in found.items()}, {name: blame for name, (_, blame, _) in found.items()}
+
+    def train(self, n):
+        """n more updates from the recent rows, the method's hooks in force, without a step of the environment."""
+        self.learn(n)

@@ -1,0 +1,252 @@
+"""The task cycle: one loop for every method, sequence and device, resumable at every round of episodes.
+
+P population (seed), E environments per seed, A action dimensions, M distinct tasks. A position (one place in a sequence) is
+trained in rounds of as many steps in all environments, and at the end of a round the state is saved. Where all episodes have
+one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
+"""
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import torch
+
+from nbsp_lib.runs import state as checkpoint
+from nbsp_lib.training import collect, measure, switch
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.core.context import World
+from nbsp_lib.training.rollout import schedule, ships_finite
+from nbsp_lib.errors import Diverged
+from nbsp_lib.core.compilation import captured, compiled
+from nbsp_lib.core.sac import make_agent, update
+from nbsp_lib.core.budgets import at_position
+from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.core.rng import STREAMS, generators, restore
+
+
+class Cycle:
+    """A population of seeds on its way through a sequence, who began its position together. A seed whose position is over leaves:
+    it is saved, and whatever is computed for it afterwards is not looked at."""
+
+    def __init__(self, train, sequence, method, seeds, device="cpu", make=None, compile=False):
+        self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
+        self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
+        self.kind = kind = benchmark(self.tasks, train)
+        self.make, self.head, self.graph = make or kind.make, kind.head, device != "cpu"    # graph: the population keeps its size
+        self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
+        self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
+        self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
+        self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
+        self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
+        self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
+        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
+        self.position = self.round = 0
+        self.left = set()                                        # indices of the seeds that have left
+        self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
+        self.tables = {name: [[] for _ in seeds] for name in measure.TABLES}                # rows of the csv files, per seed
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.make,
+                           lambda updates: self.learn(self.draws(updates)))
+
+    @property
+    def task(self):
+        """Index of the distinct task trained now."""
+        return self.tasks.index(self.positions[self.position])
+
+    @property
+    def rounds(self):
+        """How many rounds this position has at most."""
+        return self.budgets[self.position]
+
+    @property
+    def here(self):
+        """Indices of the seeds that have not left."""
+        return [p for p in range(len(self.seeds)) if p not in self.left]
+
+    @property
+    def step(self):
+        """Steps of a seed in this position so far, over all its environments."""
+        return self.round * self.train.envs * self.train.episode
+
+    def mastered(self, p):
+        """Whether the last three evaluations of seed number p reach the rate at which its task counts as mastered."""
+        return measure.mastered(self, p, at_position(self.train.mastery, self.position))
+
+    def over(self, p):
+        """Whether seed number p has trained this position to its end."""
+        return self.round == self.rounds or self.mastered(p)
+
+    # -- saving --------------------------------------------------------------------------------------------------------
+    def tensors(self):
+        named = self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()}
+        return named | self.replay.tensors()
+
+    def save(self, states):
+        """Each seed's own part of everything, so that seeds can be regrouped when they go on; not of those that have left."""
+        named, games = self.tensors(), self.collector.states()
+        for p, state in [(p, states[p]) for p in self.here]:
+            mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
+            if games:
+                mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
+            info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
+                    "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
+                    "seconds": self.seconds[p], "compiled": self.compiled}
+            info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
+            state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.log, p))
+
+    def load(self, states):
+        loaded, self.left = [state.load() for state in states], set()
+        self.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
+        named = self.tensors()
+        self.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
+        for p, (mine, info, rows) in enumerate(loaded):
+            for k, t in named.items():
+                here = t[p, :, :mine[k].shape[1]] if k == "stored" else t[p]       # the method's columns are the last ones
+                if k in mine or not k.startswith("method."):       # a fork of plain SAC has neither them nor its state
+                    here.copy_(mine[k])
+            for k, gens in self.streams.items():
+                restore(gens[p], mine[f"stream.{k}"])
+            self.replay.unlog(p, rows)
+            self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
+            self.seconds[p], self.taken[p], self.compiled = info["seconds"], info["taken"], self.compiled or info["compiled"]
+            for name, kept in self.tables.items():
+                kept[p] = info[name]
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+    def draw(self, kind, stream, *shape, axis=0):
+        """kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
+        drawn = [kind(shape, generator=g, device=g.device) for g in self.streams[stream]]
+        return torch.stack(drawn, axis).to(self.device, non_blocking=True)
+
+    def draws(self, updates):
+        """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,
+        or None; noise [U, 2, P, B, A], or None for a head that needs none."""
+        B, A = self.train.batch, self.head.act_dim
+        noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2) if self.head.noisy else None
+        u = self.draw(torch.rand, "update", updates, B, axis=1)
+        if not self.replay.tasks:
+            return u, None, noise
+        which = self.draw(torch.rand, "stored", updates, 1, axis=1)
+        return u, self.replay.stored(which, self.draw(torch.rand, "stored", updates, B, axis=1)), noise
+
+    def play_round(self, env):
+        """`episode` steps of every environment, with their updates.
+
+        The updates of a step are made while the environments take it, from what was stored before.
+        """
+        train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
+        exploring = self.replay.seen < train.random_steps
+        starts = lambda: torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]).numpy()
+        obs = self.collector.first(env, starts)                                             # [P, E, obs]
+        shape = (T, E, self.head.act_dim)
+        if exploring:
+            actions = self.head.explore(self.draw(torch.rand, "explore", *shape, axis=1))   # [T, P, E, A]
+        else:
+            noise, draws = self.draw(torch.randn, "act", *shape, axis=1), self.draws(T * per_step)
+        for t in range(T):
+            action = actions[t] if exploring else self.act(obs, noise[t])
+            more = self.method.collected(self.agent, obs)
+            self.collector.ask(env, action)
+            if not exploring:
+                self.learn([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
+            obs = self.collector.keep(obs, action, env.step_wait(), more)
+        self.round += 1
+
+    @torch.no_grad()
+    def act(self, obs, noise):
+        """Exploring actions [P, E, A]."""
+        choose = lambda obs, noise: self.head.act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
+        return self.prepared("act", choose, obs, noise).clone()
+
+    def learn(self, draws):
+        """The updates of `draws`."""
+        u, stored, noise = draws
+        drawn = {} if noise is None else {"sac": noise}
+        for name, shape in self.method.noise(self.agent).items():
+            drawn[name] = self.draw(torch.randn, "method", len(u), *shape, axis=1)
+
+        def learn(recent, stored, *normal):
+            update(self.agent, self.replay, recent, stored, dict(zip(drawn, normal)), self.method, self.train)
+
+        recent = self.replay.recent(u)                                                      # [U, P, B]
+        torch.set_float32_matmul_precision(self.train.matmul_precision)
+        for one in zip(recent, recent if stored is None else stored, *drawn.values()):
+            self.prepared("update", learn, *one)
+        torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
+
+    def prepared(self, name, function, *tensors):
+        """What `function` makes of tensors; at its first call captured on a GPU, or compiled on a CPU if that is asked for."""
+        if self.compile and name not in self.graphs:
+            make = compiled if self.device == "cpu" else captured
+            self.graphs[name] = make(function, self.agent.tensors() | self.method.state, tensors)
+            self.compile = bool(self.graphs[name])
+            self.compiled |= self.compile
+        return self.graphs[name](*tensors) if self.compile else function(*tensors)
+
+    def diverged(self):
+        """Seeds that would ship something that is not finite."""
+        return [seed for seed, finite in zip(self.seeds, ships_finite(self.agent, self.method).tolist()) if not finite]
+
+    def spend(self, seconds):
+        self.seconds = [spent + seconds * (p in self.here) for p, spent in enumerate(self.seconds)]
+
+    # -- measuring -----------------------------------------------------------------------------------------------------
+    def evaluate(self, number):
+        """Evaluation `number` of this position, on every distinct task. Changes nothing that learns."""
+        self.note("curves", measure.curve_rows(self, number))
+        self.method.before_task(self.agent, self.task, "resume")
+        if self.replay.filled:
+            self.note("plasticity", measure.plasticity_rows(self))
+
+    def note(self, table, rows):
+        """Keep rows of a csv file, each with its seed, with the place where they were made. What was measured twice at a step
+        is kept as it was measured last."""
+        task = self.positions[self.position]
+        here = {"position": self.position + 1, "training_task": task, "task": task}
+        at = lambda row: (row["position"], row.get("step"))
+        for p in self.here:
+            new = [here | row for row in rows if row["seed"] == self.seeds[p]]
+            again = {at(row) for row in new if "step" in row}
+            self.tables[table][p][:] = [row for row in self.tables[table][p] if at(row) not in again] + new
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+    def run(self, states, bar, stop, save_every=20.0, end=True):
+        """Bring seeds that stand at one place to the end of their position, saving about every `save_every` seconds.
+
+        Returns when the first of them leave, the others then go on without them; on a GPU when all have left, because a captured
+        graph keeps its population. If all are over at once, they are taken through the switch, unless `end` is False.
+        `stop()` true: save and return False. Raises Diverged; the last save of every seed stands.
+        """
+        saved = time.monotonic()
+        if states[0].manifest is None:
+            self.method.before_task(self.agent, self.task, "train")
+            self.evaluate(0)
+            self.save(states)
+        due, env = schedule(self.train, self.position), None
+        while not all(map(self.over, range(len(states)))):
+            env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
+                          time.monotonic())
+            self.play_round(env)
+            if bad := [seed for seed in self.diverged() if self.seeds.index(seed) in self.here]:
+                raise Diverged(bad)
+            self.method.periodic(self.agent, self.world)
+            if self.round in due:
+                self.evaluate(due[self.round])
+            self.spend(time.monotonic() - began)
+            bar(self)
+            leaving, halt = {p for p in self.here if self.over(p)}, stop()
+            if halt or leaving or time.monotonic() - saved > save_every:
+                self.save(states)
+                saved = time.monotonic()
+            if halt:
+                return False
+            if self.left or 0 < len(leaving) < len(states):
+                self.left |= leaving
+                if not (self.graph and self.here):
+                    return True
+        if end:
+            began = time.monotonic()
+            switch.finish(self, states)
+            self.spend(time.monotonic() - began)
+            self.save(states)
+            bar(self)
+        return True

@@ -1,0 +1,130 @@
+"""The files around the library: environments, lock, notebooks, profiles, what may be tracked."""
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from nbsp_lib.artifact.notebook import defaults
+from nbsp_lib.runs.train_run import DECIDES
+from nbsp_lib.runs.strict import read_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.py") if ".ipynb_checkpoints" not in path.parts)
+TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".lock", ".cff", ".ipynb", ".csv", ".json", ".txt", ""}
+
+
+@pytest.fixture(scope="module")
+def files():
+    """What git tracks or would track."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs the git repository")
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_environment_yml_is_an_interpreter_and_the_lock():
+    dependencies = read_yaml(ROOT / "environment.yml")["dependencies"]
+    python, = [entry for entry in dependencies if str(entry).startswith("python=")]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
+    assert dependencies[-1] == {"pip": ["-c requirements.lock", "-e .[test]"]}
+    assert len(set(map(str, dependencies))) == len(dependencies)
+
+
+def test_lock_pins_every_dependency_and_names_no_address():
+    wanted = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+    pins = {}
+    for line in LOCK:
+        pin = Requirement(line)
+        assert re.fullmatch(r"==[^*]+", str(pin.specifier)) and pin.url is None, line
+        pins.setdefault(canonicalize_name(pin.name), []).append(str(pin.specifier)[2:])
+    for each in wanted:
+        assert all(each.specifier.contains(version) for version in pins[canonicalize_name(each.name)]), each
+    assert (pins["torch"], pins["metaworld"], pins["mujoco"]) == (["2.13.0"], ["3.1.1"], ["3.3.0"])
+
+
+def test_make_help_lists_every_target():
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", text, re.M))
+    command = ["make", "--no-print-directory", "help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {line.split()[1] for line in shown.stdout.splitlines()} == targets
+    assert set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split()) == targets
+
+
+def test_every_profile_shares_the_one_pipeline():
+    profiles = sorted((ROOT / "profiles").iterdir())
+    assert [profile.name for profile in profiles] == ["laptop", "paper", "pixels", "retention", "smoke", "tuning"]
+    for profile in profiles:
+        assert (profile / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+
+
+def test_notebooks_are_paired():
+    assert sorted(path.with_suffix(".py") for path in (ROOT / "notebooks").rglob("*.ipynb")
+                  if ".ipynb_checkpoints" not in path.parts) == NOTEBOOKS
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_equals_its_pair_and_holds_no_outputs(source):
+    def cells(nb):
+        return [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in nb.cells]
+    text, nb = jupytext.read(source), nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert cells(text) == cells(nb)
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in nb.cells)
+    tagged = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) <= 1
+    defaults(text, source)                                          # raises where a parameter is no constant
+
+
+def test_no_registry_hosts_and_no_paths_of_a_machine(files):
+    hosts = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("anaconda", "org"),
+                                           ("download", "pytorch"), ("npmjs", "org"))]
+    place = re.compile(r"(?<![\w.~])/(home|root|Users|work)/\w")
+    for path in files:
+        if path.suffix in TEXT:
+            text = path.read_text(encoding="utf-8")
+            assert not [host for host in hosts if host in text], path
+            assert not place.search(text), (path, place.search(text))
+
+
+def test_tracked_data_stay_small(files):
+    sizes = {path: path.stat().st_size for path in files if (ROOT / "data") in path.parents}
+    assert sum(sizes.values()) < 40e6
+    assert max(sizes.values(), default=0) < 10e6
+
+
+def test_every_library_file_can_be_read_in_a_sitting():
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib").rglob("*.py")}
+    assert not {str(path): n for path, n in lengths.items() if n > 250}
+
+
+def test_a_method_is_short():
+    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 115."""
+    longer = {"cotasp": 150, "ne": 150, "nbsp": 115}
+    lengths = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib/methods").glob("*.py")}
+    assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
+
+
+def test_training_depends_on_every_module_that_it_imports():
+    """In dvc.yaml, so that a change of one trains anew; of these, what decides a run's numbers is in its fingerprint."""
+    stage = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]
+    at_need = "nbsp_lib.training.games, nbsp_lib.core.categorical, nbsp_lib.envs.atari, nbsp_lib.envs.dmc"
+    code = f"import sys, nbsp_lib.runs.train_run, nbsp_lib.runs.export, {at_need}; print(*(m for m in sys.modules if m.startswith('nbsp_lib.')))"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = imported.stdout.split()
+    named = {Path(dep).with_suffix("").as_posix().replace("/", ".") for dep in stage["deps"]}
+    assert not {name for name in imported if not any(name == dep or name.startswith(f"{dep}.") for dep in named)}
+    around = {"strict", "config", "files", "checkpoint", "progress", "performance", "runs", "ship", "plasticity",
+              "envs.workers", "ranges"}                             # no numbers
+    decides = {name.replace("/", ".") for name in DECIDES}
+    mine = {name.removeprefix("nbsp_lib.") for name in imported} - {"envs", "methods"}
+    assert {name for name in mine if not name.startswith("methods.")} - around == decides
