@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.envs import metaworld
 from nbsp_lib.runs.files import write_atomic
+from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import keep_memory
 from nbsp_lib.training.trainer import Cycle
 

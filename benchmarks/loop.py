@@ -11,20 +11,20 @@ from unittest import mock
 from benchmarks import common
 from benchmarks.plain_sac import Script
 from benchmarks.updates import MEDIUM
-from nbsp_lib.training import rollout, trainer
-from nbsp_lib.envs.metaworld import GOALS, MetaWorld
-from nbsp_lib.core.compilation import cpp_compiler
-from nbsp_lib.methods import METHODS
 from nbsp_lib.campaign.plan import work_from
+from nbsp_lib.core.compilation import cpp_compiler
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.envs.metaworld import GOALS, MetaWorld
 from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.methods import METHODS
+from nbsp_lib.training import rollout, trainer
 
 PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an update every second step"}
 POPULATIONS = {"cpu": (1, 3), "cuda": (1, 5, 16)}         # seeds in a process of ours
 EPISODE = 25                  # steps of our episodes while measuring: a portion must be short; quick: 3
 # Our parts: the functions in which their time is spent, as the library calls them. Gathering a batch is sampling.
 PARTS = {"act": [(trainer.Cycle, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
-         "sample": [(trainer.Cycle, "draws"), (trainer.Cycle, "learn"), (Replay, "gather")], "update": [(train, "update")]}
+         "sample": [(trainer.Cycle, "draws"), (trainer.Cycle, "learn"), (Replay, "gather")], "update": [(trainer, "update")]}
 
 
 def make_ours(name, rows, episode, goals, P=1, precision="highest", device="cpu", compile=False):

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks import common
-from nbsp_lib.core.method import overrides
-from nbsp_lib.methods import METHODS
-from nbsp_lib.campaign.speed import measure
 from nbsp_lib.campaign.plan import work_from
+from nbsp_lib.campaign.speed import measure
+from nbsp_lib.core.method import overrides
 from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.methods import METHODS
 
 
 class Watch:

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks import common
 from benchmarks.plain_sac import ACTOR_EVERY, PlainSAC
-from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.core.compilation import cpp_compiler
+from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.methods import METHODS
 
 OBS, ACT, WIDTH = MetaWorld.obs_dim, MetaWorld.act_dim, 256

@@ -10,10 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from nbsp_lib.runs.settings import ConfigError, cell, check_seeds, load_profile
-from nbsp_lib.errors import Corrupted
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.errors import nearest, one_of
+from nbsp_lib.errors import Corrupted, nearest, one_of
+from nbsp_lib.runs.settings import ConfigError, cell, check_seeds, load_profile
 from nbsp_lib.runs.strict import scalar
 
 SHIPPED = "data/checkpoints"
@@ -60,8 +59,8 @@ def run(args):
     import torch
 
     from nbsp_lib.campaign.plan import footprint, shipped
-    from nbsp_lib.runs.train_run import train_run
     from nbsp_lib.runs.export import ship, suits
+    from nbsp_lib.runs.train_run import train_run
     profile, grid, seeds = chosen(args)
     check_backend(args)
     if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
@@ -98,9 +97,9 @@ def check_backend(args):
 
 def with_engine(args, profile, grid, seeds):
     """The exit code of a campaign on the backend that the options ask for."""
-    from nbsp_lib.campaign.engine import campaign
     from nbsp_lib.campaign.backends.local import visible_gpus
     from nbsp_lib.campaign.backends.ray import BACKENDS
+    from nbsp_lib.campaign.engine import campaign
     jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
     if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
         gpus = 0.0 if args.device == "cpu" else 1 / -(-jobs // len(visible_gpus())) if name == "local" else 1.0
@@ -153,9 +152,9 @@ def doctor(args):
 def check_method(args):
     """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, package.module:Class
     or a name of METHODS. Exit code 1 if something does not hold."""
-    from nbsp_lib.runs.settings import arm_of
-    from nbsp_lib.methods.check import examine
     from nbsp_lib.methods import find
+    from nbsp_lib.methods.check import examine
+    from nbsp_lib.runs.settings import arm_of
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
     chosen = arm_of("checked", {"method": args.path} | {key: scalar(value) for key, value in settings.items()}, "check-method")
     print(f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings"))

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from nbsp_lib.runs.settings import config_hash, load_profile
 from nbsp_lib.campaign.job import Job
+from nbsp_lib.runs.settings import config_hash, load_profile
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from tiny_run import train
 
-import nbsp_lib.training.rollout
-import nbsp_lib.training.trainer
-from nbsp_lib.envs.metaworld import simulator
+from nbsp_lib.core.context import World
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.envs.metaworld import simulator
+from nbsp_lib.training import rollout, trainer
+from nbsp_lib.training.trainer import Cycle
 
-World, Cycle = nbsp_lib.core.context.World, nbsp_lib.training.trainer.Cycle
 PLACES = {"fsync": (os, "fsync"), "replace": (os, "replace"), "unlink": (Path, "unlink"), "copy": (shutil, "copyfile"),
-          "rmtree": (shutil, "rmtree"), "update": (nbsp_lib.training.trainer, "update"), "rollout": (nbsp_lib.training.rollout, "rollout"),
+          "rmtree": (shutil, "rmtree"), "update": (trainer, "update"), "rollout": (rollout, "rollout"),
           "store": (Replay, "store"), "scoring": (World, "rollout"), "evaluate": (Cycle, "evaluate")}
 # (where, n-th call): killed before it, or with "+" after it; "torn" halves the file that is being written.
 LIVES = [

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core import gaussian, sac
 from nbsp_lib.core.context import World
 from nbsp_lib.core.replay import Replay
 

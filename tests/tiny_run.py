@@ -4,9 +4,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from nbsp_lib.runs.export import ship
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import train_run
-from nbsp_lib.runs.export import ship
 
 SMOKE = Path(__file__).resolve().parent.parent / "profiles" / "smoke" / "params.yaml"
 SEQUENCE = "window"

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from nbsp_lib.training.provenance import machine
 
 MACHINE = "machine.json"
 ROLLED = ("evaluate", "neurons", "score_distribution", "activation_split", "silencing", "overlap",
@@ -43,20 +43,6 @@ def difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[float, str]
             row = int(gap.argmax())
             worst = (float(gap.max()), f"row {row + 1}, {name}: {found[name][row]}, expected {expected[name][row]}")
     return worst
-
-
-def machine(cpuinfo="/proc/cpuinfo"):
-    """What bytes depend on besides this repository: processor, vector instructions, system with its C library, Python.
-
-    Processors of one name differ in their instructions, and run.json holds the whole version of Python.
-    """
-    text = Path(cpuinfo).read_text() if Path(cpuinfo).exists() else ""
-    known = dict(re.findall(r"^(.*?)\s*: (.*)", text, re.MULTILINE))
-    name, family, model = (known.get(key, "") for key in ("model name", "cpu family", "model"))
-    flags = known.get("flags", "").split()
-    return {"cpu": f"{name}, family {family}, model {model}" if name else platform.processor(),
-            "vectors": [flag for flag in ("avx2", "avx512f") if flag in flags],
-            "system": " ".join((platform.system(), *platform.libc_ver())), "python": platform.python_version()}
 
 
 def reference(expected):

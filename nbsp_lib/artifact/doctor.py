@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "run `make setup`, or pip install -c requirements.lock -e ."
 RENDER = """
 import mujoco
@@ -65,9 +65,9 @@ def packages():
 def environments():
     import numpy as np
 
-    from nbsp_lib.runs.settings import load_profile
     from nbsp_lib.envs.benchmark import benchmark
     from nbsp_lib.envs.sequences import SEQUENCES, distinct
+    from nbsp_lib.runs.settings import load_profile
     profile = load_profile(ROOT / "params.yaml")
     for sequence, tasks in SEQUENCES.items():
         kind = benchmark(tasks, profile.training(sequence))
@@ -112,10 +112,10 @@ def updated(seeds, device):
     """Tensors of a small agent after one update."""
     import torch
 
+    from nbsp_lib.core.gaussian import Gaussian
     from nbsp_lib.core.method import Method
     from nbsp_lib.core.replay import Replay
     from nbsp_lib.core.sac import make_agent, update
-    from nbsp_lib.core.gaussian import Gaussian
     torch.set_num_threads(1)
     settings = SimpleNamespace(layers=(32, 32), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
     agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, Gaussian(4), ("task",), settings, device)
@@ -145,8 +145,8 @@ def kernel():
 
 
 def shipped():
-    from nbsp_lib.runs.state import read_run
     from nbsp_lib.errors import Corrupted
+    from nbsp_lib.runs.state import read_run
     found = sorted(path for path in Path("data/checkpoints").glob("*/*") if path.is_dir())
     if not found:
         yield "warn", "data/checkpoints holds no run, so `make reproduce` has nothing to read; run nbsp in the repository"

@@ -22,8 +22,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from nbsp_lib.artifact.canonical import KERNEL, canonical
-from nbsp_lib.runs.progress import watching
 from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.progress import watching
 from nbsp_lib.runs.strict import convert
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbsp_lib.runs.settings import Profile, cell, config_hash
-from nbsp_lib.errors import Corrupted
 from nbsp_lib.campaign.job import ENGINE, diverged, last_lines
-from nbsp_lib.runs.train_run import place, states_of
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.errors import Corrupted
 from nbsp_lib.runs.export import json_in
+from nbsp_lib.runs.settings import Profile, cell, config_hash
+from nbsp_lib.runs.train_run import place, states_of
 
 
 @dataclass(frozen=True, eq=False)

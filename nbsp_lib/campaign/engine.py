@@ -12,10 +12,10 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from nbsp_lib.campaign.job import busy, forget_failure, jobs_of, last_lines, note_failure, why
 from nbsp_lib.campaign.backends.ray import Local, Task
-from nbsp_lib.campaign.plan import footprint
 from nbsp_lib.campaign.dvc_record import recordings
+from nbsp_lib.campaign.job import busy, forget_failure, jobs_of, last_lines, note_failure, why
+from nbsp_lib.campaign.plan import footprint
 from nbsp_lib.campaign.screen import Screen
 
 TICK, LOOK, DRAW, AGAIN = 0.2, 2.0, 1.0, 5.0    # seconds: a turn; between looks at waiting jobs; drawing; after a lost lock

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nbsp_lib.runs.settings import Profile, cell, config_hash
-from nbsp_lib.errors import Corrupted
-from nbsp_lib.runs.files import write_atomic
-from nbsp_lib.methods import find
 from nbsp_lib.campaign.plan import shipped
-from nbsp_lib.runs.progress import line
-from nbsp_lib.runs.train_run import fingerprint, over, place, states_of, trunk_of
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.errors import Corrupted
+from nbsp_lib.methods import find
 from nbsp_lib.runs.export import json_in
+from nbsp_lib.runs.files import write_atomic
+from nbsp_lib.runs.fingerprint import fingerprint
+from nbsp_lib.runs.progress import line
+from nbsp_lib.runs.settings import Profile, cell, config_hash
+from nbsp_lib.runs.train_run import over, place, states_of, trunk_of
 
 ENGINE = Path(".state/engine")          # logs and notebooks of jobs, and a record of each that failed
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import psutil
 import torch
 
-from nbsp_lib.runs.settings import cell, config_hash
-from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.training.rollout import ROUND, episodes_of, schedule, waves
-from nbsp_lib.methods import find
 from nbsp_lib.campaign.speed import measure, replay_bytes
-from nbsp_lib.runs.train_run import STATE, over, place, states_of, trunk_of
-from nbsp_lib.core.sac import make_agent
 from nbsp_lib.core.budgets import at_position
+from nbsp_lib.core.sac import make_agent
+from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import benchmark_of, distinct, tasks_of
+from nbsp_lib.methods import find
 from nbsp_lib.runs.export import json_in
+from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.runs.train_run import STATE, over, place, states_of, trunk_of
+from nbsp_lib.training.rollout import ROUND, episodes_of, schedule, waves
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 2.5                 # of measuring, over all methods and group sizes

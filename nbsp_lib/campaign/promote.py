@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from nbsp_lib.artifact.compare import MACHINE, accept
-from nbsp_lib.runs.settings import cell, load_profile
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.runs.export import ship, suits, take
 from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs.export import ship, suits, take
+from nbsp_lib.runs.settings import cell, load_profile
 
 SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
 REPRO = ("-m", "dvc", "repro", "dvc.yaml")

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nbsp_lib.training.networks import network_bytes
-from nbsp_lib.training.collect import make_replay
+from nbsp_lib.core.budgets import longest
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
-from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
-from nbsp_lib.runs.train_run import keep_memory
-from nbsp_lib.core.budgets import longest
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.runs.train_run import keep_memory
+from nbsp_lib.training.collect import make_replay
+from nbsp_lib.training.networks import network_bytes
+from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
 from nbsp_lib.training.trainer import Cycle
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training

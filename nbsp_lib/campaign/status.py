@@ -7,13 +7,14 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.errors import Corrupted
 from nbsp_lib.campaign.job import busy, diverged, failures, why
 from nbsp_lib.campaign.plan import shipped
-from nbsp_lib.runs.progress import line
-from nbsp_lib.runs.train_run import fingerprint, place, states_of, trunk_of
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.errors import Corrupted
+from nbsp_lib.runs.fingerprint import fingerprint
+from nbsp_lib.runs.progress import line
+from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs.train_run import place, states_of, trunk_of
 
 STALLED = 600.0     # seconds without a sign of life
 KINDS = ("done", "diverged", "running", "stalled", "failed", "stopped", "missing")

@@ -52,8 +52,8 @@ def _benchmark(name, task, train):
         from nbsp_lib.envs.dmc import DMC, sizes
         obs, act = sizes(task)
         return Benchmark(obs, Gaussian(act), DMC)
-    from nbsp_lib.envs.emulator import Protocol
     from nbsp_lib.core.categorical import Categorical
+    from nbsp_lib.envs.emulator import Protocol
     protocol = Protocol(**{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")})
     obs = 128 if protocol.observation == "ram" else (4, 84, 84)
     return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), Games(protocol), whole_games=True)

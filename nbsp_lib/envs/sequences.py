@@ -75,21 +75,6 @@ def benchmark_of(task, key="task"):
     return tasks[task]
 
 
-def at_position(setting, position):
-    """The value of a setting at a position (from 0): settings of a position are one value for all, or a list of one for each."""
-    return setting[position] if isinstance(setting, (list, tuple)) else setting
-
-
-def values_of(setting):
-    """All values of such a setting: those of its list, or the one for all."""
-    return tuple(setting) if isinstance(setting, (list, tuple)) else (setting,)
-
-
-def longest(steps):
-    """The largest budget of a position, from the setting `steps`."""
-    return max(values_of(steps))
-
-
 def distinct(tasks) -> tuple[str, ...]:
     """The distinct tasks [M], in order of first visit."""
     return tuple(dict.fromkeys(tasks))

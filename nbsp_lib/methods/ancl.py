@@ -6,8 +6,8 @@ import copy
 import torch
 
 from nbsp_lib.core.method import Method
-from nbsp_lib.methods.ewc import ROWS, fisher, pull
 from nbsp_lib.core.sac import learn
+from nbsp_lib.methods.ewc import ROWS, fisher, pull
 
 
 class ANCL(Method):

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import torch
 
-from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core import gaussian, sac
+from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.context import World
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.replay import Replay
-from nbsp_lib.core.categorical import Categorical
 
 OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
 HEADS = (gaussian.Gaussian(ACT), Categorical(5, 0.6))

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 
 from nbsp_lib.core import neurons
-from nbsp_lib.methods import selection
 from nbsp_lib.core.method import Method
+from nbsp_lib.methods import selection
 
 NEVER = 2 ** 62             # a replay period that no run reaches
 Score = Literal["paper", "balanced", "accuracy", "random", "activation", "active", "weight", "importance", "dormant", "time",

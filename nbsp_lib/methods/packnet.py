@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.core import nets
-from nbsp_lib.envs import sequences
+from nbsp_lib.core import budgets, nets
 from nbsp_lib.core.method import Method
 
 CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
@@ -72,7 +71,7 @@ class PackNet(Method):
                 prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
             agent.actor.reset_adam()
             s = world.settings
-            updates = round(self.retrain * (sequences.longest(s.steps) - s.random_steps) * s.updates_per_step)
+            updates = round(self.retrain * (budgets.longest(s.steps) - s.random_steps) * s.updates_per_step)
             for first in range(0, updates, CHUNK):
                 world.train(min(CHUNK, updates - first))
             agent.actor.reset_adam()

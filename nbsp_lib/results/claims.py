@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results import metrics
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
+from nbsp_lib.results import metrics
 
 MARGIN = 0.05           # smallest mean difference that counts
 LEARNED = 0.5           # success on the first task below which a sequence tells nothing

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from nbsp_lib.core.conv import LAYERS
+from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.results.figures import DARK, panels
-from nbsp_lib.training.games import Watcher
 from nbsp_lib.results.neuron_tables import neuron_rows
-from nbsp_lib.core.rng import generators
+from nbsp_lib.training.games import Watcher
 
 
 def filter_rows(played, share):

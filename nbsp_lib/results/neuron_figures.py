@@ -7,8 +7,8 @@ import math
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, folded, name_panel, panels, say
 from nbsp_lib.envs.performance import BOUNDED, SUCCESS
+from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, folded, name_panel, panels, say
 
 NETWORK_COLOURS = {"actor": PALETTE[0], "critic0": PALETTE[1], "critic1": PALETTE[4]}
 

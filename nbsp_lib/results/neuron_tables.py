@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nbsp_lib.training.rollout import play
 from nbsp_lib.core.neurons import base_rate, constant_goal, skill_scores, top_neurons
 from nbsp_lib.envs.performance import performance
+from nbsp_lib.training.rollout import play
 
 NEURON_COLUMNS = [
     "seed",

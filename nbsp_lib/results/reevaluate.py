@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nbsp_lib.runs.state import load_agent
-from nbsp_lib.training.rollout import episodes_of, play
-from nbsp_lib.results.neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
 from nbsp_lib.envs.performance import performance
 from nbsp_lib.envs.sequences import distinct
+from nbsp_lib.results.neuron_tables import NEURON_COLUMNS, neuron_rows, silence_rows
+from nbsp_lib.runs.state import load_agent
+from nbsp_lib.training.rollout import episodes_of, play
 
 REROLL_COLUMNS = [
     "sequence",

@@ -14,14 +14,15 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results import metrics
-from nbsp_lib.runs.state import read_run
-from nbsp_lib.methods import find
 from nbsp_lib.envs.performance import EDITED, NOTES, performed, unit
-from nbsp_lib.results.positions import completed
 from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.methods import find
+from nbsp_lib.results import metrics
+from nbsp_lib.results.positions import completed
 from nbsp_lib.runs.export import COLUMNS as RECORDED
 from nbsp_lib.runs.export import codes
+from nbsp_lib.runs.fingerprint import numbers_of
+from nbsp_lib.runs.state import read_run
 
 REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
 COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}
@@ -198,6 +199,7 @@ def code_notes(study):
     kinds = {}
     for arm, result in study.results.items():
         for seed, code in codes(result.run).items():
+            code = numbers_of(code)
             kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(str(seed))
     listed = lambda arms: ", ".join(f"{arm} seed {' '.join(seeds)}" for arm, seeds in arms.items())
     return [f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results import metrics
 from nbsp_lib.envs.performance import BOUNDED
+from nbsp_lib.results import metrics
 from nbsp_lib.results.positions import budget, visit
 from nbsp_lib.results.study import performances
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.results.study import read_study, write_csv
 from nbsp_lib.results.tables import per_seed
+from nbsp_lib.runs.settings import load_profile
 
 PROFILE, TABLE = "profiles/tuning/params.yaml", "data/tuning.csv"
 COLUMNS = ["method", "arm", "setting", "value", "default", "seed", "sequence", "status", "ASR", "FM", "plasticity"]

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.training.networks import actor_bytes
-from nbsp_lib.runs.state import read_run
-from nbsp_lib.runs.settings import cell, config_hash
-from nbsp_lib.errors import Corrupted
-from nbsp_lib.runs.files import checked, sha256, write_atomic
-from nbsp_lib.runs.train_run import STATE, code_hash, states_of
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.errors import ConfigError
+from nbsp_lib.errors import ConfigError, Corrupted
+from nbsp_lib.runs.files import checked, sha256, write_atomic
+from nbsp_lib.runs.fingerprint import code_hash
+from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.runs.state import read_run
+from nbsp_lib.runs.train_run import STATE, states_of
+from nbsp_lib.training.networks import actor_bytes
 
 COLUMNS = {
     "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",

@@ -5,9 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
-
-class Corrupted(ValueError):
-    """A file is not what its checksum says, named in the message."""
+from nbsp_lib.errors import Corrupted
 
 
 def sha256(path):
@@ -44,11 +42,3 @@ def enter_repository():
         if (folder / "dvc.yaml").exists():
             os.chdir(folder)
             return
-
-
-class Diverged(RuntimeError):
-    """Parameters of some seeds are not finite any more; `seeds` says which."""
-
-    def __init__(self, seeds):
-        super().__init__(f"seeds {seeds} diverged")
-        self.seeds = seeds

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nbsp_lib.runs.files import write_atomic
 from nbsp_lib.envs.performance import performance
+from nbsp_lib.runs.files import write_atomic
 
 
 class Bar:

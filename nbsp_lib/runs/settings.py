@@ -11,10 +11,10 @@ import typing
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from nbsp_lib.runs.ranges import PER_POSITION, RULES
-from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.core.budgets import longest, values_of
+from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.ranges import PER_POSITION, RULES
 from nbsp_lib.runs.strict import check_seeds, convert, mapping, read_yaml
 
 

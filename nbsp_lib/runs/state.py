@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 from pathlib import Path
 
@@ -21,14 +18,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
-from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.errors import Corrupted
-from nbsp_lib.runs.files import checked, sha256, write_atomic
-from nbsp_lib.methods import find
 from nbsp_lib.core.nets import Net
 from nbsp_lib.core.sac import Agent
-
-VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-control")
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.errors import Corrupted
+from nbsp_lib.methods import find
+from nbsp_lib.runs.files import checked, sha256, write_atomic
 
 
 class SeedState:
@@ -95,6 +90,10 @@ class SeedState:
         self.write(manifest)
         self.tidy(manifest)
 
+    def keep_networks(self, name, data):
+        """Write the networks of a finished position beside the state; the next save names them."""
+        write_atomic(self.folder / name, data)
+
     def tidy(self, manifest):
         """Remove what no manifest names any more."""
         for path in [*self.folder.glob("state-*.safetensors"), *self.folder.glob("recent-*.bin")]:
@@ -129,46 +128,6 @@ class SeedState:
 def self_checksum(manifest):
     """sha256 of a manifest, whatever the order of its entries and the layout of its file."""
     return hashlib.sha256(json.dumps(json.loads(json.dumps(manifest)), sort_keys=True).encode()).hexdigest()
-
-
-@functools.cache
-def versions():
-    """{package: version} of what training is made of, as far as it is installed here, and Python's."""
-    found = {}
-    for name in VERSIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found | {"python": platform.python_version()}
-
-
-@functools.cache
-def hardware(device):
-    """The name of the card, or of the processor where there is none."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    from nbsp_lib.training.provenance import machine  # it changes no number: training does not depend on it
-    return machine()["cpu"]
-
-
-def trained_here(device, population, before):
-    """Entries of a state's manifest that say where a seed is trained: `hardware`, `population` (how many seeds share its
-    seconds), `versions` (of the last save). before: manifest of its last save, or None. None stands for hardware and
-    population that changed on the way: then its seconds are of no one kind.
-    """
-    now = {"hardware": hardware(device), "population": population}
-    return {k: value if (before or {}).get(k, value) == value else None for k, value in now.items()} | {"versions": versions()}
-
-
-def network_bytes(agent, method, p):
-    """One seed's networks as a safetensors file in fp16: "actor.w0" [C, in, W], …, and "method.…", the state it acts from."""
-    named = {f"{net.name}.{k}": t for net in agent.networks for k, t in net.params.items()}
-    named |= {f"method.{k}": method.state[k] for k in method.acts_from}
-    return save({k: t[p].half().contiguous().cpu() for k, t in named.items()})
-
-
-def actor_bytes(data):
-    """The file of `network_bytes` without the critics."""
-    return save({k: t for k, t in load(data).items() if not k.startswith(("critic.", "method.critic"))})
 
 
 def read_run(folder, take=lambda name, data: None):

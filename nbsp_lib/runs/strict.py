@@ -4,7 +4,6 @@ Every refusal is a ConfigError of one line: key path: what is wrong, nearest val
 """
 from __future__ import annotations
 
-import difflib
 import math
 import types
 import typing
@@ -14,21 +13,7 @@ from typing import Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-
-class ConfigError(ValueError):
-    """A setting that is refused, said in one line."""
-
-
-def nearest(name, valid) -> str:
-    """The end of a refusal: which valid name comes closest."""
-    found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.0)
-    return f'nearest valid name: "{found[0]}"' if found else "no name is valid here"
-
-
-def one_of(name, valid, what, key):
-    """Refuses a name that is not valid: key: unknown what "name", nearest valid name."""
-    if name not in valid:
-        raise ConfigError(f'{key}: unknown {what} "{name}", {nearest(name, valid)}')
+from nbsp_lib.errors import ConfigError, nearest, one_of
 
 
 def read_yaml(path) -> dict:

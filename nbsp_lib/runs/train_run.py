@@ -1,66 +1,29 @@
 """A run: one sequence × one arm × some seeds, from nothing, from a fork of position 1, or from where it was stopped."""
 from __future__ import annotations
 
-import ast
 import contextlib
 import ctypes
-import functools
-import hashlib
-import re
 import signal
-import sys
 import threading
 from pathlib import Path
 
 import torch
 
-from nbsp_lib.runs.state import SeedState
-from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.envs.env_pool import Pool
-from nbsp_lib.errors import Diverged
-from nbsp_lib.core.method import Method
-from nbsp_lib.methods import find
-from nbsp_lib.runs.progress import Bar
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
+from nbsp_lib.errors import Diverged
+from nbsp_lib.methods import find
+from nbsp_lib.runs.fingerprint import fingerprint
+from nbsp_lib.runs.progress import Bar
+from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs.state import SeedState
 from nbsp_lib.training.trainer import Cycle
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
-LIBRARY = Path(__file__).parent
-DECIDES = ("nets", "fused", "sac", "replay", "method", "neurons", "selectors", "evaluate", "graphs", "streams", "train", "switch",
-           "records", "collect", "games", "frames", "conv", "sac_continuous", "sac_discrete", "sequences", "envs/benchmarks",
-           "envs/metaworld", "envs/atari", "envs/console", "envs/dmc")
 
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: the state is saved, and the same command goes on from there."""
-
-
-@functools.cache             # one answer per process: what trains is what was imported
-def code_hash(method):
-    """First 16 hex digits of a sha256 of the modules that decide training, without comments and docstrings.
-
-    Of the method: the files of its class, of the classes it is made of, and of what these take from other methods.
-    """
-    digest = hashlib.sha256()
-    made_of = [part for part in reversed(find(method).__mro__) if issubclass(part, Method) and part is not Method]
-    modules = [sys.modules[part.__module__] for part in made_of]
-    taken = [getattr(value, "__module__", None) or "" for module in modules for value in vars(module).values()]
-    modules += [sys.modules[name] for name in taken if name.startswith("nbsp_lib.methods.")]
-    files = dict.fromkeys([LIBRARY / f"{name}.py" for name in DECIDES] + [Path(module.__file__) for module in modules])
-    for path in files:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()[:16]
-
-
-def fingerprint(run):
-    """Folder name of a run's state: readable, and different for whatever trains differently. run: config.cell."""
-    name = re.sub("[^A-Za-z0-9-]+", "-", run["method"]).strip("-")           # an import path has slashes and dots
-    return f"{run['sequence']}-{name}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
 
 
 def trunk_of(run):

@@ -8,8 +8,8 @@ import pandas as pd
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from nbsp_lib.results.figures import DARK, GREY, PALETTE, TASK_COLOURS, panels
 from nbsp_lib.envs.performance import BOUNDED
+from nbsp_lib.results.figures import DARK, GREY, PALETTE, TASK_COLOURS, panels
 from nbsp_lib.results.positions import spans, ticks, traces
 
 

@@ -15,10 +15,10 @@ import mujoco
 import numpy as np
 import torch
 
-from nbsp_lib.runs.state import load_agent
 from nbsp_lib.envs.metaworld import STATE, MetaWorld
-from nbsp_lib.training.rollout import WAVE
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.state import load_agent
+from nbsp_lib.training.rollout import WAVE
 
 FILMS = {                       # name: (arm, position): the same seed and goal in all of them
     "learned": ("fine-tuning", 1, "learned: after window-open"),

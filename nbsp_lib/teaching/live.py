@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from tqdm import tqdm
 
-from nbsp_lib.runs.state import load_agent
-from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.training.rollout import schedule
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.methods import find
 from nbsp_lib.envs.performance import performed
+from nbsp_lib.methods import find
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.state import load_agent
+from nbsp_lib.training.rollout import schedule
 from nbsp_lib.training.switch import pass_on
 from nbsp_lib.training.trainer import Cycle
 

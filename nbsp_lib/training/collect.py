@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
+from nbsp_lib.core.budgets import longest
 from nbsp_lib.core.frame_replay import Frames
 from nbsp_lib.core.replay import Replay
-from nbsp_lib.core.budgets import longest
 
 
 def make_replay(kind, train, tasks, P, columns, device="cpu"):

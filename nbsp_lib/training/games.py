@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from nbsp_lib.training.rollout import announce, environments, silenced
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import activation
 from nbsp_lib.core.rng import generators
+from nbsp_lib.training.rollout import announce, environments, silenced
 
 
 @dataclass(frozen=True)

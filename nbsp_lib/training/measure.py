@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
 from nbsp_lib.core.plasticity import network_health
 from nbsp_lib.core.rng import generators
+from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
 
 TABLES = ("curves", "R", "scores", "plasticity")
 HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks

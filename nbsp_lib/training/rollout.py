@@ -11,11 +11,10 @@ from types import SimpleNamespace
 
 import torch
 
+from nbsp_lib.core.budgets import at_position, longest
+from nbsp_lib.core.method import Method
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld
-from nbsp_lib.core.method import Method
-from nbsp_lib.core.sac import loss_gradients, make_probes
-from nbsp_lib.core.budgets import at_position, longest
 
 WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
 ROUND = 3           # evaluations in a row that play every episode once between them
@@ -169,40 +168,3 @@ def play(agent, task, seeds, episodes, train, make=None, **options):
     if kind.whole_games:
         return games.rollout(agent, task, seeds, episodes, train, make=make, **options)
     return rollout(agent, task, seeds, episodes, train.episode, make=make, **options)
-
-
-class World:
-    """What a method's hook may ask for: the tasks, the seeds, rollouts, recent experience, chance, more updates."""
-
-    def __init__(self, agent, method, replay, gens, seeds, train, make=None, learn=None):
-        self.agent, self.method, self.replay, self.gens, self.make = agent, method, replay, gens, make
-        self.seeds, self.tasks, self.settings, self.learn = seeds, agent.tasks, train, learn
-
-    def rollout(self, task):
-        """Hidden activations {network: [P, C, T, W] per layer} of the scoring rollout of `task`, and of each moment the goal
-        metric [P, T] and the episode or game [P, T], never falling."""
-        played = play(snapshot(self.agent), self.tasks[task], self.seeds, self.settings.scoring_episodes, self.settings,
-                      self.make, hidden=True, method=self.method)
-        self.method.before_task(self.agent, task, "resume")
-        device = self.agent.updates.device
-        return played.hidden, played.goal(self.settings.goal).to(device), played.episode.to(device)
-
-    def draw(self, kind, *shape):
-        """kind (torch.rand, torch.randn) of [P, *shape], from generators that training does not use."""
-        return torch.stack([kind(shape, generator=g) for g in self.gens]).to(self.agent.updates.device)
-
-    def sample(self, n):
-        """A batch of n recent rows per seed, a dict of [P, n, width]."""
-        return self.replay.gather(self.replay.recent(self.draw(torch.rand, n)))
-
-    def blame(self, n):
-        """Hidden activations on n recent rows and the derivatives of the two losses by them: {network: list of [P, C, n, W]}
-        twice. For networks that are multi-layer perceptrons."""
-        batch = self.sample(n)
-        noise = self.draw(torch.randn, 2, n, batch["action"].shape[-1]).transpose(0, 1)           # [2, P, n, A]
-        found = loss_gradients(self.agent, batch, noise, self.method, self.settings, make_probes(self.agent, n))
-        return {name: hidden for name, (_, _, hidden) in found.items()}, {name: blame for name, (_, blame, _) in found.items()}
-
-    def train(self, n):
-        """n more updates from the recent rows, the method's hooks in force, without a step of the environment."""
-        self.learn(n)

@@ -1,15 +1,15 @@
 """The switch of tasks: the end of a position, in the order of the protocol (docs/protocol.md)."""
 from __future__ import annotations
 
-from nbsp_lib.runs import state as checkpoint
-from nbsp_lib.training import measure
-from nbsp_lib.training.rollout import schedule
 from nbsp_lib.core.sac import renew
+from nbsp_lib.training import measure
+from nbsp_lib.training.networks import network_bytes
+from nbsp_lib.training.rollout import schedule
 
 
 def finish(cycle, states):
     """Score, measure, ship, then `pass_on`. cycle: train.Cycle at the end of its position; states: a SeedState of each seed."""
-    networks = lambda: [checkpoint.network_bytes(cycle.agent, cycle.method, p) for p in range(len(cycle.seeds))]
+    networks = lambda: [network_bytes(cycle.agent, cycle.method, p) for p in range(len(cycle.seeds))]
     before = networks()
     cycle.note("scores", cycle.method.after_task(cycle.agent, cycle.task, cycle.world) or [])
     shipped = networks()
@@ -17,7 +17,7 @@ def finish(cycle, states):
         cycle.evaluate(schedule(cycle.train, cycle.position)[cycle.round])
     cycle.note("R", measure.result_rows(cycle))
     for p, (state, data) in enumerate(zip(states, shipped)):
-        checkpoint.write_atomic(state.folder / f"position{cycle.position + 1}.seed{cycle.seeds[p]}.safetensors", data)
+        state.keep_networks(f"position{cycle.position + 1}.seed{cycle.seeds[p]}.safetensors", data)
     pass_on(cycle)
 
 

@@ -11,17 +11,17 @@ from functools import partial
 
 import torch
 
-from nbsp_lib.runs import state as checkpoint
-from nbsp_lib.training import collect, measure, switch
-from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.core.context import World
-from nbsp_lib.training.rollout import schedule, ships_finite
-from nbsp_lib.errors import Diverged
-from nbsp_lib.core.compilation import captured, compiled
-from nbsp_lib.core.sac import make_agent, update
 from nbsp_lib.core.budgets import at_position
-from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.core.compilation import captured, compiled
+from nbsp_lib.core.context import World
 from nbsp_lib.core.rng import STREAMS, generators, restore
+from nbsp_lib.core.sac import make_agent, update
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.errors import Diverged
+from nbsp_lib.training import collect, measure, switch
+from nbsp_lib.training.provenance import trained_here
+from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
 
 
 class Cycle:
@@ -44,7 +44,7 @@ class Cycle:
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
         self.tables = {name: [[] for _ in seeds] for name in measure.TABLES}                # rows of the csv files, per seed
-        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.make,
+        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
                            lambda updates: self.learn(self.draws(updates)))
 
     @property
@@ -90,7 +90,7 @@ class Cycle:
             info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
                     "seconds": self.seconds[p], "compiled": self.compiled}
-            info |= checkpoint.trained_here(self.device, len(self.seeds), state.manifest)
+            info |= trained_here(self.device, len(self.seeds), state.manifest)
             state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.log, p))
 
     def load(self, states):
@@ -188,6 +188,11 @@ class Cycle:
 
     def spend(self, seconds):
         self.seconds = [spent + seconds * (p in self.here) for p, spent in enumerate(self.seconds)]
+
+    def scoring_rollout(self, task):
+        """A rollout of a task (by name) by the agent as it ships, with its hidden activations."""
+        return play(snapshot(self.agent), task, self.seeds, self.train.scoring_episodes, self.train, self.make, hidden=True,
+                    method=self.method)
 
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):

@@ -105,8 +105,8 @@ check(answer, R[:, 0, 0] - R[:, 1, 0], "Forgetting is positive where something w
 # %%
 import torch
 
-from nbsp_lib.runs.state import load_agent
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.runs.state import load_agent
 
 (before, method), (after, _) = (load_agent("data/checkpoints/window/fine-tuning", k, [window]) for k in (1, 2))
 said = lambda agent, obs: agent.head.act(method, agent.actor, agent.actor.params, obs, None)[0]

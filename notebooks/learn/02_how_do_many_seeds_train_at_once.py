@@ -41,9 +41,9 @@ from types import SimpleNamespace
 
 import torch
 
+from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.sac import make_agent
-from nbsp_lib.core.gaussian import Gaussian
 
 settings = SimpleNamespace(layers=(16, 16), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
 population = [int(seed) for seed in seeds.split()]
@@ -82,8 +82,8 @@ print("largest difference:", f"{(hidden[0][p, 1] - linear(x[p]).relu()).abs().ma
 # **Your turn**: the line marked below forgets a term. Run it, read what the check says, mend it.
 
 # %%
-from nbsp_lib.teaching.answers import check
 from nbsp_lib.core.gaussian import act, q_values
+from nbsp_lib.teaching.answers import check
 
 noise = torch.stack([draw(torch.randn, batch, 2), draw(torch.randn, batch, 2).flip(1)])  # [2, P, B, A]
 a, log_p, _ = act(Method(), agent.actor, agent.actor.params, rows["next_obs"], noise[0])
@@ -129,8 +129,8 @@ by_itself = loss_gradients(alone, one, noise[:, p:p + 1], Method(), settings)["c
 # is an update. Here are twenty of them, in the population and alone.
 
 # %%
-from nbsp_lib.teaching.live import digest
 from nbsp_lib.core.sac import learn
+from nbsp_lib.teaching.live import digest
 
 with torch.no_grad():
     for _ in range(20):

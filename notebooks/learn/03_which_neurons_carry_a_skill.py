@@ -63,8 +63,8 @@ active.int(), good.int()
 # **Your turn**: the line below counts accuracy, but forgets equation 4. Run it, read what the check says, mend it.
 
 # %%
-from nbsp_lib.teaching.answers import check
 from nbsp_lib.core.neurons import skill_scores
+from nbsp_lib.teaching.answers import check
 
 answer = (active == good[:, None]).float().mean(0)  # [N]
 right = skill_scores(a[None], q[None])[0]  # the library: nbsp_lib/core/neurons.py

@@ -49,8 +49,8 @@ position = 2  # after which position to look, from 2 on
 import numpy as np
 
 from nbsp_lib.results import study as results
-from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 ARMS = ("fine-tuning", "mask-only", "replay-only", "nbsp")

@@ -33,9 +33,10 @@ metric = "ASR"  # of the main table: ASR, FM, plasticity, CW forward transfer, C
 # Before any number, count. An arm may have no run, a seed may have stopped early or diverged.
 
 # %%
-from nbsp_lib.results import study as results, tables
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import study as results
+from nbsp_lib.results import tables
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile("params.yaml")
@@ -110,8 +111,8 @@ draw.show(figure)
 # %%
 import pandas as pd
 
-from nbsp_lib.results import claims, ledger
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.results import claims, ledger
 
 studies = [results.read_study(profile, name) for name in profile.grid.sequences if len(tasks_of(name)) > 1]
 lines, comparisons = claims.ledger(*ledger.gather(studies))

@@ -39,10 +39,11 @@ out = "runs/smoke/evaluate/window.csv"  # file for the comparison
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib.results import reevaluate, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import reevaluate
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.train_run import code_hash
+from nbsp_lib.runs.fingerprint import code_hash, numbers_of
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)
@@ -73,7 +74,7 @@ compared.round(3)
 # %%
 done = compared.dropna(subset="rerolled")
 apart = (done.return_recorded - done.return_rerolled).abs()
-same = sum(run.run["code_hash"] == code_hash(run.run["config"]["method"]) for run in runs)
+same = sum(numbers_of(run.run["code_hash"]) == numbers_of(code_hash(run.run["config"]["method"])) for run in runs)
 Markdown(f"{len(done)} of {len(compared)} evaluations were rolled out again; {(done.difference.abs() < 1e-5).sum()} agree in "
          f"success, {(apart < 1e-4).sum()} agree in return to four decimal places. Largest difference in success: "
          f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**. {same} of {len(runs)} runs were trained with the code at hand.")

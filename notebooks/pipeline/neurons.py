@@ -46,9 +46,10 @@ out = "runs/smoke/neurons/window.csv.gz"  # file for one row a neuron
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib.results import reevaluate, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import reevaluate
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

@@ -50,7 +50,7 @@ import json
 
 import pandas as pd
 
-from nbsp_lib.runs import settings, train_run, export
+from nbsp_lib.runs import export, settings, train_run
 from nbsp_lib.runs.files import enter_repository
 
 enter_repository()

@@ -38,9 +38,10 @@ count = 8  # best-scored neurons per network
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
-from nbsp_lib.results import neuron_figures, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import neuron_figures
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)

@@ -32,10 +32,11 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from nbsp_lib.results import claims, ledger, study as results, tables
-from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.results import claims, ledger, tables
+from nbsp_lib.results import study as results
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

@@ -42,9 +42,9 @@ steps = "40 160 320 640 1000"  # moments of one game to look at
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import filters, study
+from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.state import load_agent, read_run
 from nbsp_lib.training.rollout import play
-from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 run = read_run(folder)

@@ -43,9 +43,10 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import figures, positions, study as results, tables
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import figures, positions, tables
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

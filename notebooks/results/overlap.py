@@ -41,9 +41,10 @@ out = "runs/smoke/overlap/window"  # folder for the figures and the tables
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import neuron_figures, neuron_tables, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import neuron_figures, neuron_tables
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)

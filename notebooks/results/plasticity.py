@@ -43,9 +43,10 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import neuron_figures, study as results, tables
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import neuron_figures, tables
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)

@@ -39,9 +39,10 @@ out = "runs/smoke/r_matrix/window"  # folder for the figure and its data
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import figures, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import figures
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

@@ -39,9 +39,9 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import study, retention
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import retention, study
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 plan = load_profile(params_file)

@@ -37,9 +37,10 @@ out = "runs/smoke/score_distribution/window"  # folder for the figures and the t
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
-from nbsp_lib.results import neuron_figures, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import neuron_figures
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)

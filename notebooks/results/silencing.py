@@ -40,9 +40,10 @@ arms = "nbsp"  # arms to test, separated by spaces
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import neuron_figures, reevaluate, study as results
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results import neuron_figures, reevaluate
+from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

@@ -37,11 +37,11 @@ gate = 0.9  # success to reach, in the last three evaluations together
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import figures, study, tables
-from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.envs.performance import NORMALISED, SUCCESS, unit
 from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.results import figures, study, tables
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)

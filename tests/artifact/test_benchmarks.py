@@ -13,7 +13,7 @@ import tiny
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                    # benchmarks are not part of the installed package
 
 from benchmarks import common, loop, methods, plain_sac, report, updates  # noqa: E402

@@ -11,18 +11,18 @@ from ruamel.yaml import YAML
 import nbsp_lib.runs.train_run
 from nbsp_lib import cli
 from nbsp_lib.artifact import doctor
-from nbsp_lib.training import rollout
-from nbsp_lib.campaign import speed, plan
-from nbsp_lib.runs.state import read_run
-from nbsp_lib.runs.settings import cell, load_profile
-from nbsp_lib.methods.check import CHECKS
-from nbsp_lib.envs.metaworld import MetaWorld
-from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.campaign import plan, speed
 from nbsp_lib.campaign.speed import Rates
-from nbsp_lib.runs.train_run import states_of, train_run
+from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.methods.check import CHECKS
+from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.runs.settings import cell, load_profile
+from nbsp_lib.runs.state import read_run
 from nbsp_lib.runs.strict import read_yaml
+from nbsp_lib.runs.train_run import states_of, train_run
+from nbsp_lib.training import rollout
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = {"steps": 80, "random_steps": 20, "envs": 2, "episode": 10, "layers": [8, 8], "batch": 16, "evaluations": 3, "episodes": 4,
         "mastery": None, "scoring_episodes": 3}
 GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],

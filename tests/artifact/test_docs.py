@@ -14,13 +14,13 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli
-from nbsp_lib.campaign import plan
-from nbsp_lib.methods import find
-from nbsp_lib.campaign.speed import Rates
 from nbsp_lib.artifact.notebook import checked, defaults
+from nbsp_lib.campaign import plan
+from nbsp_lib.campaign.speed import Rates
+from nbsp_lib.methods import find
 from nbsp_lib.runs.strict import read_yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "REPRODUCE.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data/README.md"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SOURCES = "\n".join(path.read_text() for folder in ("nbsp_lib", "notebooks") for path in sorted((ROOT / folder).rglob("*.py")))

@@ -1,7 +1,7 @@
 """The files around the library: environments, lock, notebooks, profiles, what may be tracked."""
+import ast
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nbsp_lib.artifact.notebook import defaults
-from nbsp_lib.runs.train_run import DECIDES
+from nbsp_lib.runs.fingerprint import DECIDES
 from nbsp_lib.runs.strict import read_yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.py") if ".ipynb_checkpoints" not in path.parts)
@@ -114,17 +114,33 @@ def test_a_method_is_short():
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
 
 
-def test_training_depends_on_every_module_that_it_imports():
-    """In dvc.yaml, so that a change of one trains anew; of these, what decides a run's numbers is in its fingerprint."""
-    stage = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]
-    at_need = "nbsp_lib.training.games, nbsp_lib.core.categorical, nbsp_lib.envs.atari, nbsp_lib.envs.dmc"
-    code = f"import sys, nbsp_lib.runs.train_run, nbsp_lib.runs.export, {at_need}; print(*(m for m in sys.modules if m.startswith('nbsp_lib.')))"
-    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    imported = imported.stdout.split()
-    named = {Path(dep).with_suffix("").as_posix().replace("/", ".") for dep in stage["deps"]}
-    assert not {name for name in imported if not any(name == dep or name.startswith(f"{dep}.") for dep in named)}
-    around = {"strict", "config", "files", "checkpoint", "progress", "performance", "runs", "ship", "plasticity",
-              "envs.workers", "ranges"}                             # no numbers
-    decides = {name.replace("/", ".") for name in DECIDES}
-    mine = {name.removeprefix("nbsp_lib.") for name in imported} - {"envs", "methods"}
-    assert {name for name in mine if not name.startswith("methods.")} - around == decides
+FLOORS = {"errors": 0, "core": 1, "methods": 2, "envs": 2, "training": 3, "runs": 4, "results": 5, "artifact": 5, "campaign": 6,
+          "teaching": 6, "cli": 7}
+LIBRARY = sorted((ROOT / "nbsp_lib").rglob("*.py"))
+
+
+def rooms(path):
+    """(the folder of a file of the library, {folders it imports from})."""
+    inside = path.relative_to(ROOT / "nbsp_lib")
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) and node.module for alias in node.names}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    assert not any(node.level for node in nodes if isinstance(node, ast.ImportFrom)), f"{path}: imports are absolute"
+    return inside.parts[0].removesuffix(".py"), {name.split(".")[1] for name in names if name.startswith("nbsp_lib.")}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    """errors <- core <- methods, envs <- training <- runs <- results, artifact <- campaign, teaching <- cli: what may change a
+    number of training knows nothing of what starts, reads or shows it."""
+    mine, theirs = rooms(path)
+    if mine != "__init__":
+        assert not {room for room in theirs - {mine} if FLOORS[room] >= FLOORS[mine]}
+
+
+def test_training_depends_on_all_folders_that_decide_it():
+    """In dvc.yaml, so that a change there trains anew; nothing above `runs` is among the dependencies of a run."""
+    deps = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]["deps"]
+    named = {Path(dep).parts[1].removesuffix(".py") for dep in deps if dep.startswith("nbsp_lib/")}
+    assert named == {room for room, floor in FLOORS.items() if floor <= FLOORS["runs"]}
+    assert set(DECIDES) < named

@@ -7,7 +7,7 @@ import pytest
 
 from nbsp_lib.artifact.report import report, summary
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def notebook(folder, name, *markdown):

@@ -4,10 +4,10 @@ from __future__ import annotations
 import pandas as pd
 import torch
 
-from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.methods.nbsp import NBSP
-from nbsp_lib.runs.train_run import train_run
 from nbsp_lib.runs.export import ship
+from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.train_run import train_run
 
 
 def test_the_smoke_profile_masks_and_replays(tmp_path, monkeypatch):

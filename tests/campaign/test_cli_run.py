@@ -1,8 +1,8 @@
 """`nbsp run` trains what is missing and nothing else."""
 import pytest
 
-import nbsp_lib.runs.train_run
 import nbsp_lib.runs.export
+import nbsp_lib.runs.train_run
 from nbsp_lib import cli
 from nbsp_lib.campaign import plan
 

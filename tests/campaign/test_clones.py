@@ -9,10 +9,10 @@ import tiny_run
 from test_ship import finished
 
 from nbsp_lib.campaign import promote
-from nbsp_lib.runs import train_run, export
-from nbsp_lib.runs.state import Corrupted, read_run
-from nbsp_lib.runs.settings import cell
 from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs import export, fingerprint, train_run
+from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs.state import Corrupted, read_run
 
 OUT, THERE = "data/checkpoints/window/nbsp", "runs/smoke/checkpoints/window/nbsp"
 CARD = {"torch": "9.0", "python": "3.12"}
@@ -22,7 +22,7 @@ def clone_at(folder, positions, made=None):
     """A clone with the result folder of seeds {seed: positions}, timed on a card and trained by the code "f" * 16."""
     made = made or tiny_run.profile()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (runs, ship):
+        for module in (fingerprint, export):
             patch.setattr(module, "code_hash", lambda method: "f" * 16)
         for seed, k in positions.items():
             finished(folder / ".state", seed, k, made, versions=CARD)

@@ -17,12 +17,13 @@ import pytest
 from campaign import events, order, until
 
 from nbsp_lib import cli
-from nbsp_lib.campaign import engine, job as jobs, screen, status
-from nbsp_lib.runs.state import SeedState
-from nbsp_lib.campaign.job import Job, busy
+from nbsp_lib.campaign import engine, screen, status
+from nbsp_lib.campaign import job as jobs
 from nbsp_lib.campaign.backends.ray import Local
-from nbsp_lib.runs.train_run import states_of, trunk_of
+from nbsp_lib.campaign.job import Job, busy
 from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs.state import SeedState
+from nbsp_lib.runs.train_run import states_of, trunk_of
 
 ROOT = campaign.ROOT
 

@@ -23,8 +23,8 @@ from campaign import ROOT, family, until
 from nbsp_lib import cli
 from nbsp_lib.runs import train_run as runs
 from nbsp_lib.runs.settings import cell
-from nbsp_lib.training.rollout import environments
 from nbsp_lib.runs.train_run import states_of
+from nbsp_lib.training.rollout import environments
 
 LINE = "run --sequence window --arm nbsp fine-tuning --seeds 0 1 --positions 2 --jobs 2 --no-compile"
 # Imported by the notebook of training before anything else; what it breaks is named in the environment.

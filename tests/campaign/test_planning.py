@@ -10,15 +10,15 @@ import pytest
 import tiny_run
 import torch
 
-from nbsp_lib.campaign import speed, plan
-from nbsp_lib.methods import METHODS
+from nbsp_lib.campaign import plan, speed
 from nbsp_lib.campaign.speed import Rates
-from nbsp_lib.core.sac import make_agent
 from nbsp_lib.core.gaussian import Gaussian
+from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.methods import METHODS
 from nbsp_lib.training.trainer import Cycle
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10, start=2.0)
 
 

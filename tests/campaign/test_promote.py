@@ -11,8 +11,8 @@ import tiny_run
 
 from nbsp_lib.artifact import compare
 from nbsp_lib.campaign import promote
-from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs.settings import cell, config_hash
 
 GRID = [("window", "fine-tuning"), ("window", "nbsp")]
 OLD = {"claims/claims.csv": b"a\n1\n", "evaluate/window.csv": b"a\n2\n", "gone.csv": b"a\n"}

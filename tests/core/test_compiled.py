@@ -13,12 +13,12 @@ import nbsp_lib.training.trainer
 from nbsp_lib import cli
 from nbsp_lib.campaign import engine, plan
 from nbsp_lib.core import compilation, sac
-from nbsp_lib.runs import train_run, export
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.methods.check import ACT, HEADS, OBS, Trial
 from nbsp_lib.methods import METHODS
+from nbsp_lib.methods.check import ACT, HEADS, OBS, Trial
+from nbsp_lib.runs import export, train_run
+from nbsp_lib.runs.settings import cell
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 QUICK = {"nbsp": {"replay_every": 3}, "ewc": {"critic": True}, "clonex": {"critic": True}, "cbp": {"maturity": 2, "rho": 0.06}}
 needs_compiler = pytest.mark.skipif(not compilation.cpp_compiler(), reason="no C++ compiler")
 

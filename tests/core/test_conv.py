@@ -9,9 +9,9 @@ from torch import nn
 from torch.testing import assert_close as close
 
 from nbsp_lib.core import conv, neurons, sac
+from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.nbsp import NBSP
-from nbsp_lib.core.categorical import Categorical
 
 IMAGE, ACTIONS, DENSE, B = (2, 36, 36), 4, (8,), 6       # the smallest image: maps of 8×8, 3×3, 1×1
 SETTINGS = SimpleNamespace(**{**vars(tiny.SETTINGS), "layers": DENSE})

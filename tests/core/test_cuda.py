@@ -10,8 +10,8 @@ import torch
 
 import nbsp_lib.training.trainer
 from nbsp_lib.core import compilation, sac
-from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.core.rng import generators, restore
+from nbsp_lib.methods.nbsp import NBSP
 
 cuda = pytest.mark.cuda
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")

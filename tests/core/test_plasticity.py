@@ -9,7 +9,7 @@ import tiny_run
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import neurons, plasticity, gaussian
+from nbsp_lib.core import gaussian, neurons, plasticity
 from nbsp_lib.core.method import Method
 
 # one seed, one network, 4 samples of 3 units: always 2, now and then 1, never

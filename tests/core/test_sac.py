@@ -12,7 +12,7 @@ from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import nets, sac, gaussian
+from nbsp_lib.core import gaussian, nets, sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.nbsp import NBSP
 

@@ -10,12 +10,12 @@ from plain_sac import mlp, put, take
 from plain_sac_discrete import PlainDiscreteSAC
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import sac, gaussian
 from nbsp_lib.core import categorical as discrete
+from nbsp_lib.core import gaussian, sac
 from nbsp_lib.core.frame_replay import Frames
 from nbsp_lib.core.method import Method
-from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.methods.nbsp import NBSP
 
 OBS, A, LAYERS, E = 5, 4, (8, 6), 2
 IMAGE = (4, 36, 36)

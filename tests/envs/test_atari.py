@@ -320,8 +320,9 @@ def fingerprint():
 
 
 def test_another_process_and_other_thread_counts_give_the_same():
-    folder = os.path.dirname(__file__)
-    path = os.pathsep.join([folder, os.path.dirname(folder), os.environ.get("PYTHONPATH", "")])
+    folder = os.path.dirname(os.path.abspath(__file__))
+    tests = os.path.dirname(folder)
+    path = os.pathsep.join([folder, tests, os.path.dirname(tests), os.environ.get("PYTHONPATH", "")])
     variables = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "5", "OMP_NUM_THREADS": "3"}
     program = "import torch, test_atari; torch.set_num_threads(3); print(test_atari.fingerprint())"
     answer = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)

@@ -11,10 +11,10 @@ import roundtrip
 import tiny_run
 
 from nbsp_lib.cli import main
-from nbsp_lib.runs.settings import ConfigError, cell
 from nbsp_lib.envs.atari import Atari, reference_scores
 from nbsp_lib.envs.emulator import EXACT, Console, Protocol, rom
 from nbsp_lib.envs.sequences import SEQUENCES, TWO_PLAYERS, benchmark_of, tasks_of
+from nbsp_lib.runs.settings import ConfigError, cell
 
 # Those whose ALE state is not all of the game's memory or picture, and the pairs that results are shipped of.
 ALWAYS = ("qbert", "tetris", "tic-tac-toe-3d", "amidar", "yars-revenge", "boxing", "road-runner")

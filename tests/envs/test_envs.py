@@ -152,8 +152,9 @@ def fingerprint():
 
 def test_another_process_gives_the_same_and_needs_no_display():
     program = "import sys, test_envs; print(test_envs.fingerprint(), 'OpenGL' in sys.modules)"
-    folder = os.path.dirname(__file__)
-    path = os.pathsep.join([folder, os.path.dirname(folder), os.environ.get("PYTHONPATH", "")])
+    folder = os.path.dirname(os.path.abspath(__file__))
+    tests = os.path.dirname(folder)
+    path = os.pathsep.join([folder, tests, os.path.dirname(tests), os.environ.get("PYTHONPATH", "")])
     variables = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "5"}
     answer = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [fingerprint(), "False"]

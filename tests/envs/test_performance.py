@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from nbsp_lib.envs.performance import NORMALISED, SHARE, SUCCESS, performance, performed, unit
 from nbsp_lib.results import figures, filters, metrics
+from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs import progress
 from nbsp_lib.training.games import Games
-from nbsp_lib.envs.performance import NORMALISED, SHARE, SUCCESS, performance, performed, unit
-from nbsp_lib.results.study import trained_profile
 
 
 def test_performance_by_hand():

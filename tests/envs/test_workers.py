@@ -8,8 +8,8 @@ import psutil
 import pytest
 import tiny_run
 
-from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.envs.env_pool import Pool
+from nbsp_lib.envs.metaworld import MetaWorld
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import tiny
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core import gaussian, sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.clear import CLEAR
 from nbsp_lib.methods.er import ER

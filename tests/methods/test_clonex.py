@@ -5,11 +5,11 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from nbsp_lib.core import gaussian
+from nbsp_lib.core.categorical import Categorical
+from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import clonex
 from nbsp_lib.methods.clonex import ClonEx
-from nbsp_lib.core.gaussian import Gaussian
-from nbsp_lib.core.categorical import Categorical
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}
 

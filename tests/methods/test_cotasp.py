@@ -5,7 +5,7 @@ import tiny
 import torch
 from sklearn import linear_model
 
-from nbsp_lib.core import nets, gaussian
+from nbsp_lib.core import gaussian, nets
 from nbsp_lib.methods import cotasp
 from nbsp_lib.methods.cotasp import CoTASP, embed, gate, lasso, renewed
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close as close
 
-from nbsp_lib.training import rollout
 from nbsp_lib.core import plasticity, sac
 from nbsp_lib.methods.crelu import CReLU
+from nbsp_lib.training import rollout
 
 BOTH = pytest.mark.parametrize("double", [False, True])
 

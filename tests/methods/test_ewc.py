@@ -4,12 +4,12 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import nets, gaussian
+from nbsp_lib.core import gaussian, nets
+from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.context import World
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import ewc
 from nbsp_lib.methods.ewc import EWC
-from nbsp_lib.core.categorical import Categorical
 
 HEAD = gaussian.Gaussian(tiny.ACT)
 

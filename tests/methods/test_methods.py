@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nbsp_lib.methods import check as conformance
-from nbsp_lib.methods.check import CHECKS, HEADS, Trial
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import METHODS
+from nbsp_lib.methods import check as conformance
+from nbsp_lib.methods.check import CHECKS, HEADS, Trial
 
 BRISK = {"nbsp": {"replay_every": 3}, "ancl": {"refresh": 5}, "ewc": {"critic": True}, "clonex": {"critic": True},
          "redo": {"threshold": 0.6, "every": 5}, "cbp": {"maturity": 2, "rho": 0.06}, "ne": {"alpha": 0.5, "events": 20}}
@@ -98,7 +98,7 @@ def test_a_hook_that_raises_is_named_with_its_line(capsys):
 
 def test_every_method_has_a_card_that_tells_its_settings_and_needs():
     """docs/methods.md: the overview against the class, and each setting with its default on the card."""
-    text = (Path(__file__).parents[1] / "docs/methods.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/methods.md").read_text()
     overview = {name: line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 6
                 for name in re.findall(r"`([\w-]+)`", line.split("|")[1])}
     cards = {block.split(":")[0]: block for block in text.split("\n## ")[1:]}

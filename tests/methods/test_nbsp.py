@@ -4,8 +4,8 @@ import tiny
 import torch
 
 from nbsp_lib.core import conv, neurons, sac
-from nbsp_lib.methods import selection
 from nbsp_lib.core.method import Method
+from nbsp_lib.methods import selection
 from nbsp_lib.methods.nbsp import NBSP
 
 

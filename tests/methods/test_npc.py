@@ -6,7 +6,7 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import sac, gaussian
+from nbsp_lib.core import gaussian, sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.npc import NPC, importance, rate
 

@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nbsp_lib.core import nets, gaussian
+from nbsp_lib.core import gaussian, nets
 from nbsp_lib.core.context import World
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.pi import PI

@@ -3,10 +3,10 @@ import pytest
 import tiny
 import torch
 
-from nbsp_lib.training import rollout
 from nbsp_lib.core import neurons
 from nbsp_lib.methods import selection
 from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.training import rollout
 
 EPISODE = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2, 2]])                # [P=1, T=9]
 UNEVEN = torch.tensor([[0, 0, 0, 2, 2, 5, 5, 5, 5]])                 # games; nothing was kept of 1, 3 and 4

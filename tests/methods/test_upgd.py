@@ -8,8 +8,8 @@ import torch
 from torch.testing import assert_close as close
 
 from nbsp_lib.core.method import Method
-from nbsp_lib.methods.upgd import UPGD
 from nbsp_lib.core.nets import Net
+from nbsp_lib.methods.upgd import UPGD
 
 LR = 0.1
 QUIET = {"sigma": 0.0, "weight_decay": 0.0}

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.training.rollout import rollout
 from nbsp_lib.teaching import explorer, live
 from nbsp_lib.teaching.answers import check, problem
+from nbsp_lib.training.rollout import rollout
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks/learn").glob("*.py"))
 each = pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem[:2])
 

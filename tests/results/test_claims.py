@@ -224,7 +224,7 @@ def test_every_claim_has_its_line_also_without_any_result():
 
 
 def test_rules_file_names_every_arm_and_threshold():
-    text = (Path(__file__).parents[1] / "data" / "verdict_rules.md").read_text()
+    text = (Path(__file__).parents[2] / "data" / "verdict_rules.md").read_text()
     arms = {arm for claim in claims.CLAIMS for pair in claim.pairs for arm in pair}
     assert [arm for arm in sorted(arms) if f"`{arm}`" not in text] == []
     assert f"mean d ≥ {claims.MARGIN}" in text

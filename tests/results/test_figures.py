@@ -8,8 +8,9 @@ import synthetic
 import torch
 from test_results import HAND, profile_at
 
+from nbsp_lib.results import figures, neuron_figures, neuron_tables, tables
+from nbsp_lib.results import study as results
 from nbsp_lib.training import rollout
-from nbsp_lib.results import figures, neuron_figures, neuron_tables, study as results, tables
 
 ARMS = ("fine-tuning", "nbsp", "replay-only")
 

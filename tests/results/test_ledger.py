@@ -8,7 +8,8 @@ import pytest
 import synthetic
 from test_result_notebooks import run
 
-from nbsp_lib.results import claims, ledger, study as results
+from nbsp_lib.results import claims, ledger
+from nbsp_lib.results import study as results
 
 # [P = 2, K = 4, M = 2]: by hand ASR, FM, plasticity of the four positions
 R = {"nbsp": np.array([[[0.9, 0.0], [0.8, 0.9], [1.0, 0.7], [0.8, 1.0]]] * 2),

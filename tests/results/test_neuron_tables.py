@@ -11,8 +11,8 @@ import torch
 from test_figures import made_up_rollout
 from test_results import profile_at
 
-from nbsp_lib.training import rollout as evaluate
 from nbsp_lib.results import neuron_tables, reevaluate, study
+from nbsp_lib.training import rollout as evaluate
 
 
 def test_rows_by_hand():

@@ -7,9 +7,10 @@ import pytest
 import synthetic
 from test_results import HAND, profile_at
 
-from nbsp_lib.training import rollout
-from nbsp_lib.results import figures, positions, reevaluate, study as results, tables
 from nbsp_lib.envs.performance import EDITED
+from nbsp_lib.results import figures, positions, reevaluate, tables
+from nbsp_lib.results import study as results
+from nbsp_lib.training import rollout
 
 NAN = float("nan")
 

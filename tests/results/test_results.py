@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from nbsp_lib.results import study as results, tables
-from nbsp_lib.runs.state import Corrupted
+from nbsp_lib.results import study as results
+from nbsp_lib.results import tables
 from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.runs.state import Corrupted
 
 # R [seed, position, task] of A -> B -> A -> B, tasks (window-open, window-close), by hand:
 #   seed 0: ASR (0.4 + 0.8) / 2 = 0.6; plasticity (1 + 0.8 + 1 + 0.8) / 4 = 0.9

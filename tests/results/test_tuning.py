@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import synthetic
 
+from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.methods import METHODS
 from nbsp_lib.results import study, tuning
 from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.methods import METHODS
-from nbsp_lib.envs.sequences import distinct, tasks_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TUNING = load_profile(ROOT / tuning.PROFILE)
 REPORTS = {name: load_profile(ROOT / path) for name, path in (
     ("shipped", "params.yaml"), ("laptop", "profiles/laptop/params.yaml"), ("paper", "profiles/paper/params.yaml"))}

@@ -8,9 +8,10 @@ import pytest
 import synthetic
 import torch
 
-from nbsp_lib.runs import state as checkpoint, train_run
-from nbsp_lib.runs.state import Corrupted, SeedState, load_agent, read_run
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.runs import state as checkpoint
+from nbsp_lib.runs import train_run
+from nbsp_lib.runs.state import Corrupted, SeedState, load_agent, read_run
 
 LIBRARY = Path(checkpoint.__file__).resolve().parent
 DAMAGE = {"a byte": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "cut": lambda data: data[:len(data) // 2],

@@ -12,11 +12,22 @@ from dvc.dependency.param import read_param_file
 from dvc.fs import LocalFileSystem
 from ruamel.yaml import YAML
 
-from nbsp_lib.runs.settings import (
-    Arm, AtariTrain, ConfigError, Profile, Train, arm_of, cell, check_seeds, config_hash, load_profile, read_yaml)
 from nbsp_lib.envs.sequences import SEQUENCES, benchmark_of, distinct, tasks_of
+from nbsp_lib.runs.settings import (
+    Arm,
+    AtariTrain,
+    ConfigError,
+    Profile,
+    Train,
+    arm_of,
+    cell,
+    check_seeds,
+    config_hash,
+    load_profile,
+    read_yaml,
+)
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = {"shipped": ROOT / "params.yaml"} | {name: ROOT / f"profiles/{name}/params.yaml"
                                              for name in ("smoke", "laptop", "paper")}
 

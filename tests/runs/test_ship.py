@@ -14,11 +14,12 @@ import tiny
 import tiny_run
 import torch
 
-from nbsp_lib.runs import state as checkpoint, train_run, export
 from nbsp_lib.artifact import compare
-from nbsp_lib.runs.state import Corrupted, read_run
-from nbsp_lib.runs.settings import cell
 from nbsp_lib.core.method import Method
+from nbsp_lib.runs import export, fingerprint, train_run
+from nbsp_lib.runs import state as checkpoint
+from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs.state import Corrupted, read_run
 
 
 def finished(root, seed, positions, made=None, unscored=False, versions=None):
@@ -139,7 +140,7 @@ def test_every_seed_says_by_which_code_it_was_trained(tmp_path, monkeypatch):
     assert old["code"] == {"0": old["code_hash"]}
     path = tmp_path / "out" / "run.json"                            # as it was written before: one hash for all seeds
     path.write_text(json.dumps({k: v for k, v in old.items() if k != "code"}))
-    for module in (runs, ship):
+    for module in (fingerprint, export):
         monkeypatch.setattr(module, "code_hash", lambda method: "f" * 16)
     finished(tmp_path / "state", 1, 2)
     shipped(tmp_path, (1,))
@@ -212,7 +213,7 @@ def test_what_was_timed_elsewhere_stays_as_it_was_recorded_and_may_be_missing(tm
     shipped(tmp_path, (0,))
     path, elsewhere = tmp_path / "out" / "timing.json", {"0": {"seconds": 7.0, "updates_per_s": 1.0, "hardware": "elsewhere"}}
     path.write_text(json.dumps(elsewhere))
-    shutil.rmtree(tmp_path / "state" / train_run.fingerprint(cell(tiny_run.profile(), "window", "nbsp")) / "seed0")
+    shutil.rmtree(tmp_path / "state" / fingerprint.fingerprint(cell(tiny_run.profile(), "window", "nbsp")) / "seed0")
     shipped(tmp_path, (1,))
     timing = json.loads(path.read_text())
     assert timing["0"] == elsewhere["0"] and set(timing) == {"0", "1"}
@@ -228,7 +229,7 @@ def test_the_files_of_a_folder_are_read_once(tmp_path, monkeypatch):
         finished(tmp_path / "state", seed, 2)
     shipped(tmp_path, (0,))
     names, real = [], checkpoint.checked
-    for module in (checkpoint, ship):
+    for module in (checkpoint, export):
         monkeypatch.setattr(module, "checked", lambda path, digest: (names.append(path), real(path, digest))[1])
     shipped(tmp_path, (1,))
     read = [path.name for path in names if path.parent == tmp_path / "out"]

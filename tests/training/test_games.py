@@ -8,20 +8,20 @@ import tiny
 import tiny_run
 import torch
 
-from nbsp_lib.training import games
-from nbsp_lib.runs import train_run
 from nbsp_lib.core import sac
-from nbsp_lib.training.collect import Games
-from nbsp_lib.runs.settings import cell
+from nbsp_lib.core.categorical import Categorical
+from nbsp_lib.core.frame_replay import Frames
+from nbsp_lib.core.method import Method
+from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.atari import Atari
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.emulator import Protocol
-from nbsp_lib.training.rollout import environments
-from nbsp_lib.core.frame_replay import Frames
-from nbsp_lib.core.method import Method
 from nbsp_lib.methods import METHODS
-from nbsp_lib.core.categorical import Categorical
-from nbsp_lib.core.rng import generators
+from nbsp_lib.runs import train_run
+from nbsp_lib.runs.settings import cell
+from nbsp_lib.training import games
+from nbsp_lib.training.collect import Games
+from nbsp_lib.training.rollout import environments
 from nbsp_lib.training.trainer import Cycle
 
 SEQUENCE = "boxing-road-runner"

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import tiny_run
 
-from nbsp_lib.training import rollout, measure
 from nbsp_lib.runs import train_run
 from nbsp_lib.runs.settings import cell
+from nbsp_lib.training import measure, rollout
 from nbsp_lib.training.trainer import Cycle
 
 ENDS = {(0, 0): 3, (2, 0): 3, (1, 0): 5, (0, 1): 4, (2, 1): 3}       # (seed, position): the round that masters it; others: never

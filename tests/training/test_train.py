@@ -15,16 +15,17 @@ import torch
 
 import nbsp_lib.training.rollout
 import nbsp_lib.training.trainer
-from nbsp_lib.runs import state as checkpoint, train_run
+from nbsp_lib.core.rng import generators, restore
+from nbsp_lib.methods import find
+from nbsp_lib.runs import state as checkpoint
+from nbsp_lib.runs import train_run
+from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import switch
 from nbsp_lib.training.provenance import machine
-from nbsp_lib.runs.settings import cell
 from nbsp_lib.training.rollout import milestones
-from nbsp_lib.methods import find
-from nbsp_lib.core.rng import generators, restore
 from nbsp_lib.training.trainer import Cycle
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -219,11 +220,11 @@ def test_arms_share_position_one_and_other_settings_share_nothing(tmp_path):
     made = tiny_run.profile()
     nbsp, tuned = (cell(made, "window", arm) for arm in ("nbsp", "fine-tuning"))
     other = cell(tiny_run.profile(batch=17), "window", "nbsp")
-    assert train_run.fingerprint(train_run.trunk_of(nbsp)) == train_run.fingerprint(train_run.trunk_of(tuned))
-    prints = [train_run.fingerprint(run) for run in (nbsp, tuned, other, train_run.trunk_of(nbsp), train_run.trunk_of(other))]
+    assert fingerprint.fingerprint(train_run.trunk_of(nbsp)) == fingerprint.fingerprint(train_run.trunk_of(tuned))
+    prints = [fingerprint.fingerprint(run) for run in (nbsp, tuned, other, train_run.trunk_of(nbsp), train_run.trunk_of(other))]
     assert len(set(prints)) == 5
     renamed = replace(made, arms={"x": replace(made.arms["nbsp"], name="x")}, profile="y", seeds=(7,))
-    assert train_run.fingerprint(cell(renamed, "window", "x")) == prints[0]       # names and seeds train nothing
+    assert fingerprint.fingerprint(cell(renamed, "window", "x")) == prints[0]       # names and seeds train nothing
 
 
 def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
@@ -236,7 +237,7 @@ def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
 
     monkeypatch.setattr(Path, "read_text", noted)
     for now in ("sac", "nbsp", "ancl", "clear"):
-        train_run.code_hash.__wrapped__(now)
+        fingerprint.code_hash.__wrapped__(now)
     extra = {name: found - files["sac"] for name, found in files.items()}
     assert extra == {"sac": set(), "nbsp": {"nbsp"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
 
