@@ -14,7 +14,7 @@ from benchmarks import common
 from nbsp_lib.envs.atari import Atari
 from nbsp_lib.envs.emulator import Protocol
 from nbsp_lib.methods import METHODS
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 sys.path.insert(0, str(common.ROOT / "tests"))
 from plain_sac_discrete import PlainDiscreteSAC
@@ -30,8 +30,8 @@ def make_ours(P, observation):
     common.as_in_training()
     train = replace(common.profile("laptop").atari, observation=observation, layers=SIZES[observation], batch=BATCH, steps=ROWS,
                     random_steps=0)
-    cycle, generator = Cycle(train, SEQUENCE, METHODS["sac"](), range(P)), torch.Generator().manual_seed(0)
-    replay = cycle.replay
+    trainer, generator = Trainer(train, SEQUENCE, METHODS["sac"](), range(P)), torch.Generator().manual_seed(0)
+    replay = trainer.replay
     replay.data.uniform_(generator=generator)
     replay.seen = ROWS
     if observation == "pixels":
@@ -39,7 +39,7 @@ def make_ours(P, observation):
         replay.data[..., replay.columns["cut"]] = replay.data[..., replay.columns["done"]] = 0.0
 
     def work():
-        cycle.learn(cycle.draws(PORTION))
+        trainer.update(trainer.draws(PORTION))
         return PORTION * P
     return work
 

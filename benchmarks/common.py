@@ -22,7 +22,7 @@ from nbsp_lib.envs import metaworld
 from nbsp_lib.runs.files import write_atomic
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import keep_memory
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK, SEQUENCE = "window-close", "window"
@@ -124,7 +124,7 @@ def profile(name):
 
 
 def as_in_training():
-    """What runs.train_run sets for its process."""
+    """What train_run.train_run sets for its process."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
@@ -132,14 +132,14 @@ def as_in_training():
 
 def filled(train, method, P=1, device="cpu", rows=1, compile=False):
     """A Cycle of P seeds with about `rows` random rows of replay over all seeds, and a stored part of its first task."""
-    cycle = Cycle(replace(train, steps=max(rows // P, train.batch), random_steps=0), SEQUENCE, method, range(P), device,
+    trainer = Trainer(replace(train, steps=max(rows // P, train.batch), random_steps=0), SEQUENCE, method, range(P), device,
                   compile=compile)
-    make, n = torch.Generator(device).manual_seed(0), cycle.train.steps
+    make, n = torch.Generator(device).manual_seed(0), trainer.train.steps
     uniform = lambda *shape: torch.rand(P, n, *shape, device=device, generator=make) * 2 - 1
     experience = uniform(39), uniform(4), 5 + 5 * uniform(), uniform(39), torch.zeros(P, n, device=device)
-    cycle.replay.add(*experience)
-    cycle.replay.store(0, cycle.streams["store"])
-    return cycle
+    trainer.replay.add(*experience)
+    trainer.replay.store(0, trainer.streams["store"])
+    return trainer
 
 
 def rows_of(options, P=1):

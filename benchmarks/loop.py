@@ -23,21 +23,22 @@ PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an
 POPULATIONS = {"cpu": (1, 3), "cuda": (1, 5, 16)}         # seeds in a process of ours
 EPISODE = 25                  # steps of our episodes while measuring: a portion must be short; quick: 3
 # Our parts: the functions in which their time is spent, as the library calls them. Gathering a batch is sampling.
-PARTS = {"act": [(trainer.Cycle, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
-         "sample": [(trainer.Cycle, "draws"), (trainer.Cycle, "learn"), (Replay, "gather")], "update": [(trainer, "update")]}
+PARTS = {"act": [(trainer.Trainer, "act")], "step": [(MetaWorld, "step"), (MetaWorld, "reset")], "store": [(Replay, "add")],
+         "sample": [(trainer.Trainer, "draws"), (trainer.Trainer, "update"), (Replay, "gather")],
+         "update": [(trainer, "update_from_rows")]}
 
 
 def make_ours(name, rows, episode, goals, P=1, precision="highest", device="cpu", compile=False):
     common.as_in_training()
     settings = replace(common.profile(name).train, episode=episode, matmul_precision=precision)
-    cycle = common.filled(settings, METHODS["sac"](), P, device, rows * P, compile)
-    env = MetaWorld(common.TASK, cycle.seeds, cycle.train.envs, episode)
+    trainer = common.filled(settings, METHODS["sac"](), P, device, rows * P, compile)
+    env = MetaWorld(common.TASK, trainer.seeds, trainer.train.envs, episode)
     env.goals = goals
 
     def work():
-        cycle.play_round(env)                            # a portion; the first one compiles
-        return len(cycle.seeds) * cycle.train.envs * episode
-    work.graphs = cycle.graphs
+        trainer.play_round(env)                            # a portion; the first one compiles
+        return len(trainer.seeds) * trainer.train.envs * episode
+    work.graphs = trainer.graphs
     return work
 
 
@@ -102,11 +103,11 @@ def shares(name, seconds, rows, episode, goals, compile=False):
         ours()
         parts = PARTS | {"update": [(ours.graphs, "update")]}
     playing = spent(ours, parts, seconds)
-    cycle = common.filled(made, METHODS["sac"]())
-    agent = rollout.snapshot(cycle.agent)
+    trainer = common.filled(made, METHODS["sac"]())
+    agent = rollout.snapshot(trainer.agent)
 
     def measure():
-        rollout.rollout(agent, common.TASK, cycle.seeds, rollout.WAVE, episode, goals=[0])
+        rollout.rollout(agent, common.TASK, trainer.seeds, rollout.WAVE, episode, goals=[0])
         return rollout.WAVE * episode
     measuring = spent(measure, {"step": PARTS["step"]}, seconds / 2)
     work = work_from(made, len(distinct(tasks_of(common.SEQUENCE))), False, (0, -1), 1)

@@ -20,26 +20,26 @@ def make(method, settings, rows, P=1, device="cpu"):
     """Updates as they are in position 2: a task was finished, so masks are set and replay goes on."""
     common.as_in_training()
     short = replace(common.profile("laptop").train, goal="reward", scoring_episodes=1, episode=20)   # a goal that varies
-    cycle = common.filled(short, find(method)(**settings), P, device, rows)
-    finish(cycle)
+    trainer = common.filled(short, find(method)(**settings), P, device, rows)
+    finish(trainer)
 
     def work():
-        cycle.learn(cycle.draws(1))
+        trainer.update(trainer.draws(1))
         return P
     return work
 
 
-def finish(cycle):
-    cycle.method.before_task(cycle.agent, cycle.task, "train")
-    cycle.method.after_task(cycle.agent, cycle.task, cycle.world)
-    cycle.method.before_task(cycle.agent, 1, "train")
+def finish(trainer):
+    trainer.method.before_task(trainer.agent, trainer.task, "train")
+    trainer.method.after_task(trainer.agent, trainer.task, trainer.context)
+    trainer.method.before_task(trainer.agent, 1, "train")
 
 
 def memory(method, settings):
     """(bytes of the method's state, bytes of the agent: parameters, moments, target) of one seed."""
-    cycle = common.filled(common.profile("laptop").train, find(method)(**settings))
+    trainer = common.filled(common.profile("laptop").train, find(method)(**settings))
     total = lambda tensors: sum(t.nbytes for t in tensors.values())
-    return total(cycle.method.state), total(cycle.agent.tensors())
+    return total(trainer.method.state), total(trainer.agent.tensors())
 
 
 def main(argv=None):

@@ -18,24 +18,24 @@ from nbsp_lib.methods import METHODS
 class Watch:
     """A World whose rollouts are timed, in CPU seconds."""
 
-    def __init__(self, world):
-        self.world, self.seconds = world, 0.0
+    def __init__(self, context):
+        self.context, self.seconds = context, 0.0
 
     def __getattr__(self, name):
-        return getattr(self.world, name)
+        return getattr(self.context, name)
 
     def rollout(self, task):
         begun = time.process_time()
         try:
-            return self.world.rollout(task)
+            return self.context.rollout(task)
         finally:
             self.seconds += time.process_time() - begun
 
 
-def task_end(cycle):
+def task_end(trainer):
     """(CPU seconds of the whole hook, of the rollout in it)."""
-    watch, begun = Watch(cycle.world), time.process_time()
-    cycle.method.after_task(cycle.agent, cycle.task, watch)
+    watch, begun = Watch(trainer.context), time.process_time()
+    trainer.method.after_task(trainer.agent, trainer.task, watch)
     return time.process_time() - begun, watch.seconds
 
 
@@ -43,14 +43,14 @@ def compared(train, arm, options):
     """A row: one task end and one position of an arm, in turns."""
     make = lambda: METHODS[arm.method](**arm.settings)
     shown = replace(train, goal="reward", **({"scoring_episodes": 1, "episode": 20} if options.quick else {}))
-    cycle = common.filled(shown, make())
-    work = work_from(train, len(distinct(tasks_of(common.SEQUENCE))), overrides(cycle.method, "after_task"), (0, -1), 1)
+    trainer = common.filled(shown, make())
+    work = work_from(train, len(distinct(tasks_of(common.SEQUENCE))), overrides(trainer.method, "after_task"), (0, -1), 1)
     ends, positions, cores = [], [], []
-    task_end(cycle)                                      # warms up
+    task_end(trainer)                                      # warms up
     for _ in range(options.slices):
         rates = measure(train, common.SEQUENCE, make(), 1, options.seconds)
         positions.append(work.updates * rates.update + work.played * rates.play + work.measured * rates.evaluate)
-        ends.append(task_end(cycle))
+        ends.append(task_end(trainer))
         cores.append(rates.core)
     whole, rollout = np.array(ends).T
     return {"arm": arm.name, "end": common.median(whole), "rollout": common.median(rollout),

@@ -43,10 +43,10 @@ def update_flops(obs_dim, act_dim, layers, batch):
 def make_ours(P, width, batch, rows, device, precision="highest", compile=False):
     common.as_in_training()
     train = replace(common.profile("paper").train, layers=(width, width), batch=batch, matmul_precision=precision)
-    cycle = common.filled(train, METHODS["sac"](), P, device, rows, compile)
+    trainer = common.filled(train, METHODS["sac"](), P, device, rows, compile)
 
     def work():
-        cycle.learn(cycle.draws(PORTION))
+        trainer.update(trainer.draws(PORTION))
         return PORTION * P
     return work
 

@@ -26,7 +26,7 @@ class Anchor(Method):
         apart = [(weights - self.state[f"actor.anchor.{name}"]).pow(2).flatten(1).sum(1) for name, weights in params.items()]
         return self.strength * self.state["on"] * torch.stack(apart).sum(0)     # [P]: one number a seed
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         for name, weights in agent.actor.params.items():
             self.state[f"actor.anchor.{name}"].copy_(weights)                   # in place: a GPU graph knows the address
         self.state["on"].fill_(1.0)

@@ -59,7 +59,7 @@ def run(args):
     import torch
 
     from nbsp_lib.campaign.plan import footprint, shipped
-    from nbsp_lib.runs.export import ship, suits
+    from nbsp_lib.runs.export import check_same_settings, ship
     from nbsp_lib.runs.train_run import train_run
     profile, grid, seeds = chosen(args)
     check_backend(args)
@@ -67,7 +67,7 @@ def run(args):
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
     places = [Path(profile.checkpoints) / sequence / arm for sequence, arm in grid]
     for (sequence, arm), out in zip(grid, places):          # better now than after hours of training
-        suits(cell(profile, sequence, arm), out)
+        check_same_settings(cell(profile, sequence, arm), out)
     if args.jobs or args.backend:
         return with_engine(args, profile, grid, seeds)
     for (sequence, arm), out in zip(grid, places):
@@ -145,20 +145,19 @@ def promote(args):
 
 def doctor(args):
     """Check this installation; exit code 1 if something is broken."""
-    from nbsp_lib.artifact.doctor import examine
-    return 0 if examine() else 1
+    from nbsp_lib.artifact.doctor import check_installation
+    return 0 if check_installation() else 1
 
 
 def check_method(args):
     """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, package.module:Class
     or a name of METHODS. Exit code 1 if something does not hold."""
-    from nbsp_lib.methods import find
-    from nbsp_lib.methods.check import examine
+    from nbsp_lib.methods import check, find
     from nbsp_lib.runs.settings import arm_of
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
     chosen = arm_of("checked", {"method": args.path} | {key: scalar(value) for key, value in settings.items()}, "check-method")
     print(f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings"))
-    return 0 if examine(lambda: find(chosen.method)(**chosen.settings)) else 1
+    return 0 if check.check_method(lambda: find(chosen.method)(**chosen.settings)) else 1
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from tiny_run import train
 
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.replay import Replay
 from nbsp_lib.envs.metaworld import simulator
 from nbsp_lib.training import rollout, trainer
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 PLACES = {"fsync": (os, "fsync"), "replace": (os, "replace"), "unlink": (Path, "unlink"), "copy": (shutil, "copyfile"),
-          "rmtree": (shutil, "rmtree"), "update": (trainer, "update"), "rollout": (rollout, "rollout"),
-          "store": (Replay, "store"), "scoring": (World, "rollout"), "evaluate": (Cycle, "evaluate")}
+          "rmtree": (shutil, "rmtree"), "update": (trainer, "update_from_rows"), "rollout": (rollout, "rollout"),
+          "store": (Replay, "store"), "scoring": (Context, "rollout"), "evaluate": (Trainer, "evaluate")}
 # (where, n-th call): killed before it, or with "+" after it; "torn" halves the file that is being written.
 LIVES = [
     # the shared position 1 and its fork

@@ -12,7 +12,7 @@ import ale_py
 import numpy as np
 
 from nbsp_lib.envs.atari import reference_scores
-from nbsp_lib.envs.emulator import Console, Protocol, rom
+from nbsp_lib.envs.emulator import Emulator, Protocol, rom
 from nbsp_lib.envs.sequences import TWO_PLAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,18 +46,18 @@ def alike(a, b):
 def checked(task):
     """[starts, resumes] × [ram, pixels]: whether it holds with 0, 1 and up to 30 no-ops, sticky actions and all."""
     holds, random = np.ones((2, 2), bool), np.random.default_rng(0)
-    used = Console(task, Protocol())                        # plays whatever is played, one game after another
+    used = Emulator(task, Protocol())                        # plays whatever is played, one game after another
     for number, noops in enumerate(NOOPS):
         protocol, actions = Protocol(noops=noops), random.integers(18, size=180)
         used.protocol = protocol
-        fresh = Console(task, protocol)
+        fresh = Emulator(task, protocol)
         used.begin(7, number, 3), seen(used, random.integers(18, size=random.integers(1, 200)))
         used.begin(1, number, 0), fresh.begin(1, number, 0)
         first = seen(fresh) + seen(fresh, actions[:100])
         holds[0] &= alike(first, seen(used) + seen(used, actions[:100]))
         saved = fresh.save()
         onward = seen(fresh) + seen(fresh, actions[100:])
-        for console in (Console(task, protocol), used):
+        for console in (Emulator(task, protocol), used):
             seen(used, random.integers(18, size=30))
             console.load(*saved)
             holds[1] &= alike(onward, seen(console) + seen(console, actions[100:]))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import torch
 
 from nbsp_lib.core import gaussian, sac
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.replay import Replay
 
 OBS, ACT, LAYERS, BATCH, ROWS, PART, TASKS = 5, 2, (8, 6), 16, 60, 10, ("a", "b")
@@ -45,7 +45,7 @@ def draws(replay, seeds, updates, batch=BATCH, purpose=3):
     return recent, stored, noise
 
 
-def learn(agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update):
+def learn(agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update_from_rows):
     """`updates` updates in place, from draws that depend on the seeds and on `purpose` only."""
     own = generators(seeds, 100 + purpose)
     for recent, stored, sac_noise in zip(*draws(replay, seeds, updates, batch, purpose)):
@@ -69,7 +69,7 @@ def differing(a, b):
     return [k for k in a if not torch.equal(a[k], b[k])]
 
 
-class StubWorld:
+class StubContext:
     """World whose rollout plays back what it is given: hidden {network: [P, C, T, W] per layer}, goal [P, T].
 
     episode [P, T]: by default four episodes of equal length.
@@ -101,7 +101,7 @@ def random_world(agent, seeds, T=40, purpose=7):
         hidden[net.name] = [(torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu()
                              * (torch.arange(W) % 3 > 0)).to(device) for C, W in shapes]
     goal = torch.stack([(torch.rand(T, generator=g) > 0.7).float() for g in generators(seeds, purpose + 5)])
-    return StubWorld(seeds, hidden, goal.to(device))
+    return StubContext(seeds, hidden, goal.to(device))
 
 
 class Life:
@@ -110,14 +110,14 @@ class Life:
     def __init__(self, method, seeds, tasks=TASKS, settings=SETTINGS, learn=None):
         self.method, self.seeds, self.position = method, seeds, 0
         self.agent, self.replay = make(method, seeds, tasks=tasks)
-        self.world = World(self.agent, method, self.replay, generators(seeds, 9), seeds, settings, learn=learn)
+        self.context = Context(self.agent, method, self.replay, generators(seeds, 9), seeds, settings, learn=learn)
 
     def train(self, task, updates=8):
         self.method.before_task(self.agent, task, "train")
         learn(self.agent, self.replay, self.method, self.seeds, updates, purpose=10 + self.position)
 
     def finish(self, task):
-        self.method.after_task(self.agent, task, self.world)
+        self.method.after_task(self.agent, task, self.context)
         self.position += 1
 
 
@@ -140,9 +140,9 @@ def assert_one_full_graph(make, learn, updates, rtol, atol):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     with torch._dynamo.config.patch(error_on_recompile=True):
-        compiled = trained(torch.compile(sac.update, backend="aot_eager", fullgraph=True))
+        compiled = trained(torch.compile(sac.update_from_rows, backend="aot_eager", fullgraph=True))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    torch.testing.assert_close(compiled, trained(sac.update), rtol=rtol, atol=atol)
+    torch.testing.assert_close(compiled, trained(sac.update_from_rows), rtol=rtol, atol=atol)
     torch._dynamo.reset()
 
 

@@ -28,7 +28,7 @@ assert renderer.render().shape == (16, 16, 3)
 SPACE = 2e9                   # bytes: the states of one laptop grid
 
 
-def examine():
+def check_installation():
     """Print all checks; whether none failed. A check yields (grade, text) and may raise: what it raises is a failure."""
     whole = True
     for check in (packages, environments, rendering, learner, storage, kernel, shipped):
@@ -115,7 +115,7 @@ def updated(seeds, device):
     from nbsp_lib.core.gaussian import Gaussian
     from nbsp_lib.core.method import Method
     from nbsp_lib.core.replay import Replay
-    from nbsp_lib.core.sac import make_agent, update
+    from nbsp_lib.core.sac import make_agent, update_from_rows
     torch.set_num_threads(1)
     settings = SimpleNamespace(layers=(32, 32), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
     agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, Gaussian(4), ("task",), settings, device)
@@ -124,7 +124,7 @@ def updated(seeds, device):
     replay.data[:, :64], replay.seen = torch.stack(drawn).to(device), 64
     rows = torch.arange(batch, device=device).expand(len(seeds), -1)
     noise = torch.stack([torch.randn(2, batch, 4, generator=torch.Generator().manual_seed(s)) for s in seeds], 1).to(device)
-    update(agent, replay, rows, rows, {"sac": noise}, Method(), settings)
+    update_from_rows(agent, replay, rows, rows, {"sac": noise}, Method(), settings)
     return agent.tensors()
 
 

@@ -1,4 +1,6 @@
-"""Execute a notebook source, write a byte-stable copy: `python -m nbsp_lib.artifact.notebook source.py target.ipynb -p name value`.
+"""Executes a notebook source and writes a byte-stable copy.
+
+`python -m nbsp_lib.artifact.notebook source.py target.ipynb -p name value`
 
 Parameters are the constants of the cell tagged `parameters`. An unknown name or a wrong type is refused before a
 kernel starts (exit 2, one line). A failing notebook leaves target.failed.ipynb and no target (exit 1); one that finds

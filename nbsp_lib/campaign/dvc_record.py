@@ -1,4 +1,6 @@
-"""DVC is told of runs that an engine trained: `python -m nbsp_lib.campaign.dvc_record profiles/smoke/dvc.yaml train@window-nbsp …`.
+"""Tells DVC of runs that an engine trained.
+
+`python -m nbsp_lib.campaign.dvc_record profiles/smoke/dvc.yaml train@window-nbsp …`
 
 Each stage's own command is run once more, which finds every seed finished and takes seconds, and its outputs are committed. A
 later `dvc repro` then trains nothing. `dvc repro` itself would delete the outputs first.

@@ -24,7 +24,7 @@ STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SI
 
 
 @dataclass
-class Life:
+class JobProcess:
     """One process of a job: its handle, when it began, where its part of the log begins, its reports and saves before."""
     handle: object
     began: float
@@ -155,7 +155,7 @@ class Engine:
             handle = self.backend.start(Task(job.name, job.command, job.log))
         except OSError as error:                    # no room for a log, no process left
             return self.failed(job, 1, [f"cannot be started: {error}"])
-        self.running[job] = Life(handle, time.monotonic(), offset, job.reports(), job.saves())
+        self.running[job] = JobProcess(handle, time.monotonic(), offset, job.reports(), job.saves())
         if not self.screen.live:
             self.screen.say(f"{job.title}: started")
 

@@ -62,7 +62,8 @@ class Job:
                  "population": self.population, "positions": self.positions or 0,
                  "device": self.device, "workers": self.workers, "compile": self.compile,
                  "out": f"{self.profile.checkpoints}/{self.sequence}/{self.arm}"}
-        return (sys.executable, "-m", "nbsp_lib.artifact.notebook", "notebooks/pipeline/train.py", str(ENGINE / f"{self.name}.ipynb"),
+        return (sys.executable, "-m", "nbsp_lib.artifact.notebook", "notebooks/pipeline/train.py",
+                str(ENGINE / f"{self.name}.ipynb"),
                 *(word for name, value in given.items() for word in ("-p", name, str(value))))
 
     @cached_property

@@ -70,7 +70,7 @@ def steps_of(train, episodes):
 
 def work_from(train, tasks, scores, start, positions, switch=True, over=False, mastered=False):
     """Work of one seed from `start` = (position, round), round −1 before its first save, to the end of `positions`, by the
-    rules of train.Cycle. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
+    rules of trainer.Trainer. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
     a shared position 1, which stops before its switch. over: whether the position of `start` is trained. mastered: if every
     task is mastered as early as can be, at the third evaluation of its position, where there is such a rule; else never."""
     rows = train.envs * train.episode
@@ -104,7 +104,7 @@ def shipped(profile, sequence, arm):
 
 
 def jobs(profile, grid, seeds, population, keep=True, root=STATE):
-    """[Job] of what runs.train_run would do. keep: but not for a seed whose whole run is in a result folder."""
+    """[Job] of what train_run.train_run would do. keep: but not for a seed whose whole run is in a result folder."""
     made, trunks = [], {}
     for sequence, arm in dict.fromkeys(grid):
         train = profile.training(sequence)

@@ -14,7 +14,7 @@ from nbsp_lib.runs.train_run import keep_memory
 from nbsp_lib.training.collect import make_replay
 from nbsp_lib.training.networks import network_bytes
 from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
 PLAYED = 60                   # steps of an episode while measuring, over the seeds
@@ -36,10 +36,10 @@ class Rates:
     start: float = 0.0
 
 
-class Player(Cycle):
+class Player(Trainer):
     """A Cycle that plays without learning, so that the two can be timed apart."""
 
-    def learn(self, draws):
+    def update(self, draws):
         pass
 
 
@@ -99,7 +99,7 @@ def measure(train, sequence, method, size, seconds):
             generator.manual_seed(0)                         # always the same goals: their starts are computed once
         player.play_round(env)
 
-    calls = {"update": (lambda: Cycle.learn(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
+    calls = {"update": (lambda: Trainer.update(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
              "play": (round_, size * short.envs * short.episode, 0.25),
              "evaluate": (evaluated, count, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}

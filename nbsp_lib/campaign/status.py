@@ -70,7 +70,7 @@ def standing(state, trunk, record, seed):
     if manifest.get("diverged"):
         return "diverged", ""
     if busy(state.folder):
-        quiet, words = silence(state, trunk), last_report(state, trunk)
+        quiet, words = seconds_quiet(state, trunk), last_report(state, trunk)
         return ("stalled", f"no sign of life for {quiet / 60:.0f} min, {words}") if quiet > STALLED else ("running", words)
     if record and record["serials"].get(str(seed), 0) == manifest.get("serial", 0):        # saved since: no news any more
         return "failed", why(record["code"], record["lines"])
@@ -79,7 +79,7 @@ def standing(state, trunk, record, seed):
     return "missing", f"position 1 is shared and has {trunk.manifest['round']} rounds" if trunk.manifest else ""
 
 
-def silence(state, trunk):
+def seconds_quiet(state, trunk):
     """Seconds since the last sign of life: a report, or taking the lock. A sign of the future, by a clock that was set back
     or runs ahead elsewhere, says nothing; without any other it is 0."""
     now, signs = time.time(), []

@@ -62,7 +62,7 @@ def critic_loss(agent, batch, noise, method, settings):
 
 @dataclass(frozen=True)
 class Categorical:
-    """The head for discrete actions, see sac_continuous.Gaussian. An action is its number, one column of the replay.
+    """The head for discrete actions, see gaussian.Gaussian. An action is its number, one column of the replay.
 
     act_dim: number of actions A. target_entropy: what the temperature steers the policy's entropy to, as a multiple of log A,
     the entropy of the uniform policy: CleanRL's 0.89; with the paper's 0.98 the temperature grows without bound in some

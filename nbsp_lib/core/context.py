@@ -6,7 +6,7 @@ import torch
 from nbsp_lib.core.sac import loss_gradients, make_probes
 
 
-class World:
+class Context:
     """The tasks, the seeds, rollouts, recent experience, chance, more updates.
 
     gens: a generator of each seed that nothing else uses; play(task name): a scoring rollout, see training.rollout; learn(n): n

@@ -45,13 +45,13 @@ class Frames:
         return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:], "stored.rows": self.counts,
                 "newest": self.frames[:, self.step(0)]}
 
-    def log(self, p, first=0):
+    def rows_so_far(self, p, first=0):
         """The rows of a seed in this position from row `first` on, float32 [seen − first, H·W/4 + D]: the bytes of the frame,
         then the numbers."""
         frames = self.frames[p, first:self.seen].flatten(1).cpu().contiguous().view(torch.float32)
         return torch.cat([frames, self.data[p, first:self.seen].cpu()], 1).numpy()
 
-    def unlog(self, p, rows):
+    def restore_rows(self, p, rows):
         """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
         n, pixels = len(rows), self.frames[0, 0].numel()
         if not n:

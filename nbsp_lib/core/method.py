@@ -45,7 +45,7 @@ class Method:
         return (conv.cnn_forward if x.dim() == 6 else nets.mlp_forward)(net, params, x, probe)
 
     def start(self, agent, settings):
-        """Allocate `self.state` for this agent at the neutral value; once, eager. settings: config.Train."""
+        """Allocate `self.state` for this agent at the neutral value; once, eager. settings: settings.TrainSettings."""
 
     def noise(self, agent):
         """{name: shape} of standard normal numbers that each update of each seed needs, handed to the hooks as noise[name]."""
@@ -99,14 +99,14 @@ class Method:
         """After the target network moved; in graph."""
 
     # boundaries, eager
-    def periodic(self, agent, world):
-        """Between updates, once in every round of episodes. world: evaluate.World."""
+    def periodic(self, agent, context):
+        """Between updates, once in every round of episodes. world: context.Context."""
 
     def before_task(self, agent, task, purpose):
         """`task` (index of a distinct task) is what forward is asked about from now on. purpose: "train" when a position
         begins, "evaluate" before a rollout, "resume" when training goes on after rollouts."""
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """At the end of a position, while its recent rows are still there -> rows for scores.csv, or None."""
 
 

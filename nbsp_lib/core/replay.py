@@ -39,11 +39,11 @@ class Replay:
         """What must be saved besides `log`, by name, with a leading P."""
         return {"stored": self.data[:, self.capacity:], "stored.rows": self.counts}
 
-    def log(self, p, first=0):
+    def rows_so_far(self, p, first=0):
         """The recent rows of a seed from row `first` on, [filled − first, D]; they only become more until the ring is full."""
         return self.data[p, first:self.filled].cpu().numpy()
 
-    def unlog(self, p, rows):
+    def restore_rows(self, p, rows):
         """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
         self.data[p, :len(rows), :rows.shape[1]] = torch.from_numpy(rows)
 

@@ -2,7 +2,7 @@
 
 Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P population, C critics (2), B batch, A action
 dimensions, or number of actions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient.
-What depends on the kind of actions is the agent's head: sac_continuous.Gaussian or sac_discrete.Categorical.
+What depends on the kind of actions is the agent's head: gaussian.Gaussian or categorical.Categorical.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Agent:
     temperature: Net
     updates: torch.Tensor        # [P, 1] updates so far, over all positions
     positions: tuple             # the task of each position of the sequence
-    head: object                 # what depends on the kind of actions: sac_continuous.Gaussian or sac_discrete.Categorical
+    head: object                 # what depends on the kind of actions: gaussian.Gaussian or categorical.Categorical
 
     @property
     def tasks(self):
@@ -52,7 +52,7 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
 
     obs: numbers of an observation, or the (channels, H, W) of an image; head: see Agent; positions: the task of each position;
-    settings: layers, and whatever else a method asks for (config.Train).
+    settings: layers, and whatever else a method asks for (settings.TrainSettings).
     ValueError for images and a method that has no form for convolutions.
     """
     if isinstance(obs, tuple) and not method.images:
@@ -125,7 +125,7 @@ def gradients(net, loss_fn, probe=(), addition=0.0):
 def descend(net, loss_fn, old, method, lr, noise, probe=()):
     """One optimiser step on `net` for every seed -> (aux of the loss, blame). The only place where a method touches learning.
 
-    `old` is a batch of stored experience, or None; noise: see `learn`; the rest: see `gradients`.
+    `old` is a batch of stored experience, or None; noise: see `update`; the rest: see `gradients`.
     """
     grads, blame, aux = gradients(net, loss_fn, probe, lambda params: method.penalty(net, params, old))
     grads = method.shape_grad(net, grads)
@@ -136,18 +136,18 @@ def descend(net, loss_fn, old, method, lr, noise, probe=()):
 
 
 @torch.no_grad()
-def update(agent, replay, recent, stored, noise, method, settings):
-    """One SAC update of every seed, in place, from candidate rows recent and stored, [P, B], of the replay; see `learn`."""
+def update_from_rows(agent, replay, recent, stored, noise, method, settings):
+    """One SAC update of every seed, in place, from candidate rows recent and stored, [P, B], of the replay; see `update`."""
     agent.updates.add_(1)
     batch = replay.gather(method.rows(agent.updates, recent, stored))
-    learn(agent, batch, replay.gather(stored) if overrides(method, "penalty") else None, noise, method, settings)
+    update(agent, batch, replay.gather(stored) if overrides(method, "penalty") else None, noise, method, settings)
 
 
-def learn(agent, batch, old, noise, method, settings):
+def update(agent, batch, old, noise, method, settings):
     """Critics, actor, temperature, target: one update from `batch`, a dict of [P, B, width]; old: stored experience or None.
 
     noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, which a head that draws
-    none does without, and what Method.noise asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (config.Train).
+    none does without, and what Method.noise asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (TrainSettings).
     """
     actor, critic, head, normal = agent.actor, agent.critic, agent.head, noise.get("sac", (None, None))
     probes = make_probes(agent, *batch["obs"].shape[1:]) if method.needs_blame else {}

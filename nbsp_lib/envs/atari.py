@@ -28,7 +28,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from nbsp_lib.envs.emulator import Console, Protocol
+from nbsp_lib.envs.emulator import Emulator, Protocol
 
 SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
 
@@ -80,7 +80,7 @@ class Atari:
             raise ValueError(f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}")
         cv2.setNumThreads(1)                                        # one thread per training process
         self.task, self.seeds, self.shape = task, tuple(int(seed) for seed in seeds), (len(seeds), envs)
-        self.games = [Console(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
+        self.games = [Emulator(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
         self.running = False
         ale = self.games[0].ale
         self.actions = [action.value for action in (ale.getLegalActionSet() if self.protocol.full_actions else

@@ -15,7 +15,7 @@ from nbsp_lib.envs.sequences import benchmark_of
 class Benchmark:
     """What is known before an environment exists. obs: numbers of an observation, or the (frames, H, W) of a stack of pictures.
 
-    head: sac_continuous.Gaussian or sac_discrete.Categorical. make: see above. whole_games: whether an episode lasts until the
+    head: gaussian.Gaussian or categorical.Categorical. make: see above. whole_games: whether an episode lasts until the
     game is over, whenever that is, and goes on from round to round; otherwise all episodes begin and end together, in a round.
     """
     obs: int | tuple
@@ -29,7 +29,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
-class Games:
+class AtariFactory:
     """Makes environments of Atari games under one protocol; equal if the protocols are."""
     protocol: object
 
@@ -39,8 +39,7 @@ class Games:
 
 
 def benchmark(tasks, train) -> Benchmark:
-    """The Benchmark of a sequence of tasks under the settings of its training (config.Train or config.AtariTrain, or what
-    these are in run.json)."""
+    """Returns the Benchmark of a sequence of tasks under the settings of its training: TrainSettings, or the dict in run.json."""
     return _benchmark(benchmark_of(tasks[0]), tasks[0], train if isinstance(train, dict) else vars(train))
 
 
@@ -56,4 +55,5 @@ def _benchmark(name, task, train):
     from nbsp_lib.envs.emulator import Protocol
     protocol = Protocol(**{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")})
     obs = 128 if protocol.observation == "ram" else (4, 84, 84)
-    return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), Games(protocol), whole_games=True)
+    return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), AtariFactory(protocol),
+                     whole_games=True)

@@ -55,7 +55,7 @@ def rom(task):
     return ale_py.roms.get_rom_path(known[task])
 
 
-class Console:
+class Emulator:
     """One ALE with a cartridge in it, playing game after game: 0, 1, 2 … of a (seed, start).
 
     What happens depends on (task, protocol, seed, start, actions since then) only.

@@ -6,7 +6,7 @@ import copy
 import torch
 
 from nbsp_lib.core.method import Method
-from nbsp_lib.core.sac import learn
+from nbsp_lib.core.sac import update
 from nbsp_lib.methods.ewc import ROWS, fisher, pull
 
 
@@ -53,7 +53,7 @@ class ANCL(Method):
                 + self.weight_aux * pull(params, self.state, f"{net.name}.fisher_aux", f"aux.{net.name}.params"))
 
     def after_update(self, agent, batch, noise, hidden, blame):
-        learn(self.aux, batch, None, noise, self.plain, self.settings)
+        update(self.aux, batch, None, noise, self.plain, self.settings)
 
     def before_task(self, agent, task, purpose):
         """A position begins: the auxiliary agent starts from the main one, and its Fisher is due."""
@@ -66,25 +66,25 @@ class ANCL(Method):
             for k in getattr(agent, name).params:
                 self.state[f"{name}.fisher_aux.{k}"].zero_()
 
-    def periodic(self, agent, world):
+    def periodic(self, agent, context):
         """Renew F_aux if it is due; before the first task end it stays 0, and no row is drawn for it."""
         due = (agent.updates - self.state["refreshed"] >= self.refresh) & (self.state["finished"] > 0)
         if not due.any():                                     # seeds stand at the same update: all of them or none
             return
         self.state["refreshed"].copy_(agent.updates)
-        for name, k, new in self.fishers(self.aux, world):
+        for name, k, new in self.fishers(self.aux, context):
             self.state[f"{name}.fisher_aux.{k}"].copy_(new)
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Take what was just learned into the pull to the old: half of its Fisher, all of its parameters."""
         share = torch.where(self.state["finished"] > 0, 0.5, 1.0)[..., None, None]          # [P, 1, 1, 1]
-        for name, k, new in self.fishers(agent, world):
+        for name, k, new in self.fishers(agent, context):
             self.state[f"{name}.fisher.{k}"].lerp_(new, share)
             self.state[f"{name}.anchor.{k}"].copy_(getattr(agent, name).params[k])
         self.state["finished"].fill_(1)
 
-    def fishers(self, agent, world):
+    def fishers(self, agent, context):
         """(network, parameter, its Fisher) for every pulled parameter, on recent rows."""
-        batch = world.sample(ROWS)
+        batch = context.sample(ROWS)
         of = lambda net: fisher(self, net, batch, agent.head).items()
         return [(name, k, new) for name in self.pulled for k, new in of(getattr(agent, name))]

@@ -1,7 +1,7 @@
 """What every method must hold to, checked on small networks and made-up experience: `nbsp check-method my_method.py:Mine`.
 
-A Trial is a run in miniature, with the hooks called in the order of train.Cycle, and no environment in it. Every check is made
-with continuous actions and with discrete ones.
+A Trial is a run in miniature without an environment, with the hooks called in the order of trainer.Trainer. Every check is
+made with continuous actions and with discrete ones.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from nbsp_lib.core import gaussian, sac
 from nbsp_lib.core.categorical import Categorical
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.replay import Replay
 
@@ -23,7 +23,7 @@ SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3
                            scoring_episodes=2)
 
 
-class MadeUpWorld(World):
+class MadeUpContext(Context):
     """A World whose rollout is recent experience, in episodes of ten moments, and whose goal metric is chance."""
 
     def rollout(self, task):
@@ -39,7 +39,7 @@ class MadeUpWorld(World):
 class Trial:
     """A population of `seeds` under the method that make() returns. Whatever is drawn depends on the seed and the place only."""
 
-    def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update):
+    def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update_from_rows):
         self.method, self.seeds, self.head, self.position, self.update = make(), tuple(seeds), head, 0, update
         self.agent = sac.make_agent(self.method, self.gens("init"), OBS, head, TASKS * 2, SETTINGS)
         self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, head.action_width, more=self.method.columns(self.agent))
@@ -57,7 +57,8 @@ class Trial:
         obs, action, reward = draw(ROWS, OBS), self.head.explore(torch.special.ndtr(draw(ROWS, ACT))), draw(ROWS)
         more = self.method.collected(self.agent, obs)
         self.replay.add(obs, action.float(), reward, obs.roll(1, 1), torch.zeros_like(reward), **more)
-        self.world = MadeUpWorld(self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS, learn=self.learn)
+        self.context = MadeUpContext(self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS,
+                                     learn=self.learn)
 
     def learn(self, updates=UPDATES, purpose="learn"):
         gens, wanted = self.gens(purpose), self.method.noise(self.agent)
@@ -71,7 +72,7 @@ class Trial:
 
     def round(self):
         """Between two rounds: what is periodic, and an evaluation of every task."""
-        self.method.periodic(self.agent, self.world)
+        self.method.periodic(self.agent, self.context)
         for task in range(len(TASKS)):
             self.method.before_task(self.agent, task, "evaluate")
             self.head.act(self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None)
@@ -80,7 +81,7 @@ class Trial:
     def finish(self):
         """The switch, as switch.finish."""
         task = self.position % len(TASKS)
-        self.method.after_task(self.agent, task, self.world)
+        self.method.after_task(self.agent, task, self.context)
         self.round()
         self.replay.store(task, self.gens("store"))
         kept = self.replay.kept(task)
@@ -152,7 +153,8 @@ def one_graph_serves_all(make, head):
         torch.set_default_dtype(torch.float64)
         eager = Trial(make, (0, 1), head).live(2).tensors()
         with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
-            compiled = Trial(make, (0, 1), head, torch.compile(sac.update, backend="aot_eager", fullgraph=True)).live(2).tensors()
+            update = torch.compile(sac.update_from_rows, backend="aot_eager", fullgraph=True)
+            compiled = Trial(make, (0, 1), head, update).live(2).tensors()
     except Exception as error:                          # whatever the compiler objects to is the answer
         lines = [line for line in str(error).splitlines() if line.strip()]
         return ("torch.compile refuses it: " + " / ".join(lines[:3]) + ". In hooks that are marked 'in graph': no .item(), no "
@@ -170,8 +172,8 @@ def a_run_resumes_exactly(make, head):
         going = Trial(make, (0, 1), head).live(positions)
         new = Trial(make, (0, 1), head)
         new.position, new.replay.tasks, new.replay.seen = going.position, list(going.replay.tasks), going.replay.seen
-        new.world.gens = [torch.Generator() for _ in new.seeds]
-        for mine, theirs in zip(new.world.gens, going.world.gens):
+        new.context.gens = [torch.Generator() for _ in new.seeds]
+        for mine, theirs in zip(new.context.gens, going.context.gens):
             mine.set_state(theirs.get_state())
         for k, t in new.tensors().items():
             t.copy_(going.tensors()[k])
@@ -210,7 +212,7 @@ CHECKS = (state_is_per_seed, nothing_is_nan, seeds_are_independent, addresses_st
           one_graph_serves_all, a_run_resumes_exactly, plain_until_the_first_task_end)
 
 
-def examine(make, told=print):
+def check_method(make, told=print):
     """Run every check on the method that make() returns, saying each; True if all hold."""
     torch.set_num_threads(1)
     passed = True

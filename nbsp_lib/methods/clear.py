@@ -46,5 +46,5 @@ class CLEAR(ER):
         distance = policy_distance if net.name == "actor" else value_distance
         return self.weights[net.name] * self.state["on"] * distance(self.head, self, net, params, old)
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         self.state["on"].fill_(1.0)

@@ -9,7 +9,7 @@ PIECE = 4096            # rows cloned at once: the activations of a whole stored
 
 
 def policy_columns(method, agent, obs):
-    """{column: [P, n, A]} of the policy at obs [P, n, …] as it is now, see the `record` of a head, sac_continuous.Gaussian."""
+    """{column: [P, n, A]} of the policy at obs [P, n, …] as it is now, see the `record` of a head, gaussian.Gaussian."""
     pieces = [agent.head.record(method, agent.actor.params, agent.actor, part) for part in obs.split(PIECE, 1)]
     return {k: torch.cat([piece[k] for piece in pieces], 1) for k in agent.head.recorded}
 
@@ -74,5 +74,5 @@ class ClonEx(Method):
             return self.weight * self.state["on"] * policy_distance(self.head, self, net, params, old)
         return self.weight * self.state["on"] * value_distance(self.head, self, net, params, old) if self.critic else 0.0
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         self.state["on"].fill_(1.0)

@@ -93,7 +93,7 @@ class CoTASP(Method):
         for i in range(agent.actor.depth - 1):
             self.state[f"actor.gate{i}"].copy_(self.state[f"actor.gates{i}"][:, task])
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Freeze what was used, learn the dictionary, draw the critics of the next position."""
         actor, last = agent.actor, agent.actor.depth - 1
         free = {k: self.state[f"actor.free.{k}"] for k in actor.params}
@@ -106,7 +106,7 @@ class CoTASP(Method):
         self.means(free[f"w{last}"]).copy_(free[f"b{last - 1}"].mT)
         for k, p in agent.critic.params.items():        # as nets.uniform_linear
             bound = 1 / math.sqrt(agent.critic.params[k.replace("b", "w")].shape[2])
-            self.state[f"critic.fresh.{k}"].copy_(world.draw(torch.rand, *p.shape[1:]).mul_(2).sub_(1).mul_(bound))
+            self.state[f"critic.fresh.{k}"].copy_(context.draw(torch.rand, *p.shape[1:]).mul_(2).sub_(1).mul_(bound))
 
 
 def embed(name, size):

@@ -39,9 +39,9 @@ class EWC(Method):
             return 0.0
         return self.weight * pull(params, self.state, f"{net.name}.fisher", f"{net.name}.anchor")
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Add the Fisher of what was just learned and move the anchor here."""
-        batch = world.sample(ROWS)
+        batch = context.sample(ROWS)
         for name in self.pulled:
             net = getattr(agent, name)
             for k, values in fisher(self, net, batch, agent.head).items():
@@ -58,7 +58,7 @@ def fisher(method, net, batch, head):
     """Diagonal Fisher {parameter: like it} of an actor or of critics, mean over the rows of a batch, at least FLOOR.
 
     Of a policy's distribution (a Gaussian before tanh, which, the same whatever θ is, changes no Fisher; or all actions), and
-    of a Gaussian of width 1 around Q(s, a) for executed actions: see the `fisher` of a head, sac_continuous.Gaussian.
+    of a Gaussian of width 1 around Q(s, a) for executed actions: see the `fisher` of a head, gaussian.Gaussian.
     """
     weigh = lambda out: head.fisher(net.name, out, batch)
     return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, head.inputs(batch)[net.name], weigh).items()}

@@ -71,16 +71,16 @@ class NBSP(Method):
     def shape_step(self, net, steps, noise):
         return self.hold(net, steps, "step")
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Score every hidden neuron on a rollout of what was just learned, renew this task's mask, start to replay."""
         self.state["period"].fill_(self.replay_every or NEVER)
         if self.output == "held":
             self.state["output"].fill_(self.alpha)
-        hidden, goal, episode = world.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
+        hidden, goal, episode = context.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
         scored = (~neurons.constant_goal(goal)).nonzero().flatten()                         # [P'] seeds
-        ranks = selection.ranks(self.score, agent, hidden, world, goal, episode, scored)
+        ranks = selection.ranks(self.score, agent, hidden, context, goal, episode, scored)
         formula = self.score if self.score in neurons.SCORES else "paper"
-        labels = [goal, *(selection.exchanges(goal, episode, world.draw) if self.share else ())]      # the true ones first
+        labels = [goal, *(selection.exchanges(goal, episode, context.draw) if self.share else ())]      # the true ones first
         parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
         scores, by, silent = [], [], []                          # of each part: [P', 1 + D, N], [P', 1 or 1 + D, N], [P]
         for net, c in parts:
@@ -96,7 +96,7 @@ class NBSP(Method):
             held = self.renew(net, c, task, score[:, 0], picked[:, 0], scored) * self.masked[net.name]
             found = {int(p): (score[i], picked[i].expand_as(score[i])) for i, p in enumerate(scored)}
             about = {"network": net.name if net.name == "actor" else f"{net.name}{c}", "neurons": score.shape[-1]}
-            for p, seed in enumerate(world.seeds):
+            for p, seed in enumerate(context.seeds):
                 row = {"seed": seed, "goal_mean": goal[p].mean().item(), "silent": still[p].item(), "masked": held[p].item()}
                 report.append(about | row | neurons.choice(*found.get(p, (None, None)), base[p].item()))
         return report

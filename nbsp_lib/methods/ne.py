@@ -108,15 +108,15 @@ class NE(Method):
             shaped[k] = steps[k] * mask * (whole[0] / first) * (second / whole[1]).sqrt()
         return steps | shaped
 
-    def periodic(self, agent, world):
-        s, t = world.settings, int(agent.updates[0, 0])                                     # the same in all seeds
+    def periodic(self, agent, context):
+        s, t = context.settings, int(agent.updates[0, 0])                                     # the same in all seeds
         end = round(len(agent.positions) * (longest(s.steps) - s.random_steps) * s.updates_per_step)
         number = t * self.events // end
         if number <= int(self.state["events"][0, 0]):
             return
         self.state["events"].fill_(number)
         share = self.alpha / 2 * (1 + math.cos(math.pi * min(t / end, 1)))
-        batch = world.sample(ROWS)
+        batch = context.sample(ROWS)
         inputs = agent.head.inputs(batch)
         for net in agent.networks:
             hidden = self.forward(net, net.params, inputs[net.name])[1]

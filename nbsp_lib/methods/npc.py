@@ -50,7 +50,7 @@ class NPC(Method):
         kept = {i: rate(self.state[f"{net.name}.importance{i}"], self.strength) for i in range(net.depth - 1)}
         return steps | {f"{kind}{i}": steps[f"{kind}{i}"] * m for i, m in kept.items() for kind in "wb"}
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Consolidate the importance of what was just learned."""
         weight = 1 - self.delta ** self.state["count"].double()                             # Adam's correction, [P, 1]
         for net in agent.networks:

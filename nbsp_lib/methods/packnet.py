@@ -62,7 +62,7 @@ class PackNet(Method):
         last = trained[:, task, None, None, None]
         self.state["actor.view"].copy_(torch.where(last < 0, current, last) if purpose == "evaluate" else current)
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Prune, retrain what is kept, pass on to the next position."""
         current, k = self.state["actor.current"], int(self.state["actor.current"][0])
         self.before_task(agent, task, "train")          # a run that was forked from plain SAC was not told
@@ -70,10 +70,10 @@ class PackNet(Method):
             for i in range(agent.actor.depth):
                 prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
             agent.actor.reset_adam()
-            s = world.settings
+            s = context.settings
             updates = round(self.retrain * (budgets.longest(s.steps) - s.random_steps) * s.updates_per_step)
             for first in range(0, updates, CHUNK):
-                world.train(min(CHUNK, updates - first))
+                context.train(min(CHUNK, updates - first))
             agent.actor.reset_adam()
         current.clamp_(max=self.positions - 1).add_(1)
         self.before_task(agent, task, "resume")

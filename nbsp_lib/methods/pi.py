@@ -71,7 +71,7 @@ class PI(Method):
         learns = learns.repeat(1, net.params["b1"].shape[1] // self.heads)[:, :, None, None]
         return {k: step if k.endswith("0") else step * learns for k, step in steps.items()}
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         """Inject into every network, if there is room."""
         used = int((self.state["actor.sign"][0] != 0).sum())
         if used == self.heads:
@@ -80,7 +80,7 @@ class PI(Method):
             count, names = net.clocks[1]
             for k in names:
                 p, bound = net.params[k], 1 / math.sqrt(net.params[k.replace("b", "w")].shape[2])       # as nets.uniform_linear
-                fresh = world.draw(torch.rand, p.shape[1] // self.heads, *p.shape[2:]).mul_(2).sub_(1).mul_(bound)
+                fresh = context.draw(torch.rand, p.shape[1] // self.heads, *p.shape[2:]).mul_(2).sub_(1).mul_(bound)
                 for t in [p, agent.target[k]] if net is agent.critic else [p]:
                     self.split(t)[:, :, used:used + 2] = fresh[:, :, None]
             for t in (count, *(moments[k] for k in names for moments in (net.m, net.v))):

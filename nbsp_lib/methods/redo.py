@@ -37,11 +37,11 @@ class ReDo(Method):
         for net in agent.networks:
             net.time_units()
 
-    def periodic(self, agent, world):
+    def periodic(self, agent, context):
         if (agent.updates - self.state["last"] < self.every).any():                         # the same in all seeds
             return
         self.state["last"].copy_(agent.updates)
-        batch = world.sample(ROWS)
+        batch = context.sample(ROWS)
         inputs = agent.head.inputs(batch)
         for net in agent.networks:
             hidden = self.forward(net, net.params, inputs[net.name])[1]
@@ -49,13 +49,13 @@ class ReDo(Method):
             for i, h in reversed(list(enumerate(hidden))):
                 size = h.abs().mean(2, keepdim=True)                                        # [P, C, 1, W]
                 unit = size / (size.mean(3, keepdim=True) + 1e-9) <= self.threshold
-                self.recycle(net, agent.target if net is agent.critic else None, i, unit, world)
+                self.recycle(net, agent.target if net is agent.critic else None, i, unit, context)
 
-    def recycle(self, net, target, i, unit, world):
+    def recycle(self, net, target, i, unit, context):
         """New weights for the units of hidden layer i in `unit`, bool [P, C, 1, W]."""
         w, b, out = f"w{i}", f"b{i}", f"w{i + 1}"
         _, C, n_in, width = net.params[w].shape
-        fresh = world.draw(torch.rand, C, n_in + 1, width).mul_(2).sub_(1).div_(math.sqrt(n_in))
+        fresh = context.draw(torch.rand, C, n_in + 1, width).mul_(2).sub_(1).div_(math.sqrt(n_in))
         for params in (net.params, target) if target else (net.params,):
             params[w].copy_(torch.where(unit, fresh[:, :, :-1], params[w]))
             params[b].copy_(torch.where(unit, fresh[:, :, -1:], params[b]))

@@ -26,18 +26,18 @@ LABELS = {          # other labels of the moments, [P, T], that neurons are scor
 }
 
 
-def ranks(name, agent, hidden, world, goal, episode, rows):
+def ranks(name, agent, hidden, context, goal, episode, rows):
     """{network: [P, C, N]}, what its neurons are chosen by, the highest first, or None where that is their own score.
 
     name: a key of STATISTICS, of LABELS, or of neurons.SCORES; hidden {network: [P, C, T, W] for each layer} of a rollout with
     the goal metric `goal` [P, T]; rows: seeds whose goal metric varies. Of other seeds LABELS say nothing: zeros.
     """
     if name in LABELS:
-        labels = LABELS[name](goal, episode, world.draw)
+        labels = LABELS[name](goal, episode, context.draw)
         layer = lambda net, i: by_label(labels, hidden[net.name][i], rows)
     elif name in STATISTICS:
-        blamed = world.blame(ROWS) if name == "importance" else ()
-        layer = lambda net, i: STATISTICS[name](net, i, hidden[net.name][i], blamed, world.draw)
+        blamed = context.blame(ROWS) if name == "importance" else ()
+        layer = lambda net, i: STATISTICS[name](net, i, hidden[net.name][i], blamed, context.draw)
     else:
         return dict.fromkeys(hidden)
     return {net.name: torch.cat([layer(net, i) for i in range(net.depth - 1)], -1) for net in agent.networks}

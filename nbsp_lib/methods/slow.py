@@ -28,5 +28,5 @@ class Slow(Method):
     def shape_step(self, net, steps, noise):
         return {k: step * self.state["rate"] for k, step in steps.items()}
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         self.state["rate"].fill_(self.factor)

@@ -16,11 +16,11 @@ from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.results.figures import DARK, panels
 from nbsp_lib.results.neuron_tables import neuron_rows
-from nbsp_lib.training.games import Watcher
+from nbsp_lib.training.games import FrameStack
 
 
 def filter_rows(played, share):
-    """Rows of the actor's filters from neuron_tables.neuron_rows: layer, neuron, score, chosen, …; played: games.Games of one
+    """Rows of the actor's filters from neuron_tables.neuron_rows: layer, neuron, score, chosen, …; played: GameRollout of one
     seed with hidden activations; share: of all hidden neurons of the network that are chosen."""
     rows = neuron_rows(played, "return", share)
     return rows[(rows.network == "actor") & (rows.layer <= len(LAYERS))].reset_index(drop=True)
@@ -31,7 +31,7 @@ def watched(agent, method, task, seed, train, at):
     """One game played by the agent's policy: the newest pictures [len(at), H, H] uint8 and the actor's maps of each layer,
     a list of [len(at), W, h, h], at the steps `at`. ValueError if the game ended before the last of them."""
     train = SimpleNamespace(**train)
-    env, show = benchmark((task,), train).make(task, (seed,), 2, train.episode), Watcher(4)
+    env, show = benchmark((task,), train).make(task, (seed,), 2, train.episode), FrameStack(4)
     pictures, maps, chance = [], [], generators(seed)["evaluation"]
     obs, began = show(torch.from_numpy(env.reset(np.array([[0, 1]]))), None), False
     for t in range(max(at) + 1):

@@ -74,7 +74,7 @@ def versions_of(run):
     return {seed: run.get("versions_of", {}).get(str(seed), run["versions"]) for seed in run["seeds"]}
 
 
-def records_in(folder):
+def read_records(folder):
     """seed -> Record of a result folder, checked file by file; empty if there is none. timing.json may be missing, DVC does
     not keep it."""
     folder, files = Path(folder), {}
@@ -100,12 +100,12 @@ def json_in(path):
 
 
 def other(run, out):
-    """Whether the result folder `out` holds a run with other settings than `run` (config.cell)."""
+    """Whether the result folder `out` holds a run with other settings than `run` (settings.cell)."""
     return json_in(Path(out) / "run.json").get("config_hash", config_hash(run)) != config_hash(run)
 
 
-def suits(run, out, remedy="move it away first"):
-    """ConfigError if the result folder `out` holds a run with other settings than `run` (config.cell)."""
+def check_same_settings(run, out, remedy="move it away first"):
+    """ConfigError if the result folder `out` holds a run with other settings than `run` (settings.cell)."""
     if other(run, out):
         raise ConfigError(f"{out}: holds a run with other settings; {remedy}")
 
@@ -149,8 +149,8 @@ def take(profile, sequence, arm, seeds, clone, out, root=STATE, last_only=False,
     run, out, taken = cell(profile, sequence, arm), Path(out), {}
     source, there = Path(clone, profile.checkpoints, sequence, arm), Path(clone, STATE)
     with held(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():      # it may be shipping just now
-        suits(run, source, f'profile "{profile.profile}" is another one there')
-        found = records_in(source)
+        check_same_settings(run, source, f'profile "{profile.profile}" is another one there')
+        found = read_records(source)
     with merging(out, run, root, replace) as records:
         for seed, fresh in found.items():
             before = records[seed].finished if seed in records else 0
@@ -167,8 +167,8 @@ def merging(out, run, root, replace):
     with held(out, root):
         recover(out)
         if not replace:
-            suits(run, out)
-        yield {} if other(run, out) else records_in(out)
+            check_same_settings(run, out)
+        yield {} if other(run, out) else read_records(out)
 
 
 def settle(out, run, profile, arm, records, last_only):

@@ -18,15 +18,15 @@ from nbsp_lib.runs.files import write_atomic
 class Bar:
     """Progress of a cycle: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
 
-    def __init__(self, cycle, states, last, label):
-        self.total, self.states, self.label = sum(cycle.budgets[:last]), states, label
-        self.began, self.first = time.monotonic(), self.done(cycle)
-        self.updates = int(cycle.agent.updates[0])
+    def __init__(self, trainer, states, last, label):
+        self.total, self.states, self.label = sum(trainer.budgets[:last]), states, label
+        self.began, self.first = time.monotonic(), self.done(trainer)
+        self.updates = int(trainer.agent.updates[0])
         self.tqdm = tqdm(total=self.total, initial=self.first, desc=label, unit="round", dynamic_ncols=True, mininterval=1.0,
                          disable=bool(os.environ.get("TQDM_DISABLE")) or None)
 
-    def done(self, cycle):
-        return sum(cycle.budgets[:cycle.position]) + cycle.round
+    def done(self, trainer):
+        return sum(trainer.budgets[:trainer.position]) + trainer.round
 
     def __enter__(self):
         return self
@@ -34,13 +34,13 @@ class Bar:
     def __exit__(self, *error):
         self.tqdm.close()
 
-    def __call__(self, cycle):
-        done, spent = self.done(cycle), time.monotonic() - self.began
-        rate = (int(cycle.agent.updates[0]) - self.updates) / spent
+    def __call__(self, trainer):
+        done, spent = self.done(trainer), time.monotonic() - self.began
+        rate = (int(trainer.agent.updates[0]) - self.updates) / spent
         left = spent / max(done - self.first, 1) * (self.total - done)
-        rows = cycle.tables["curves"][0][-len(cycle.tasks):]        # the newest evaluation of the first seed
+        rows = trainer.tables["curves"][0][-len(trainer.tasks):]        # the newest evaluation of the first seed
         report = {"label": self.label, "done": done, "total": self.total,
-                  "performance": {row["task"]: shown(row, cycle.train.episode) for row in rows},
+                  "performance": {row["task"]: shown(row, trainer.train.episode) for row in rows},
                   "return": next((row["return"] for row in rows if row["task"] == row["training_task"]), 0.0),
                   "updates_per_s": round(rate, 1), "seconds_left": round(left), "time": time.time(), "pid": os.getpid()}
         self.tqdm.set_postfix_str(f"{learnt(report)} {rate:.0f} updates/s", refresh=False)

@@ -30,7 +30,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainSettings:
     steps: int | tuple[int, ...]   # environment steps per position and seed, at most; or a list of one for each position
     mastery: float | tuple[float | None, ...] | None   # success at which a position ends before; null: never
     random_steps: int              # of these, uniform random actions without updates at the start of a position
@@ -53,7 +53,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class AtariTrain(Train):
+class AtariTrain(TrainSettings):
     """Settings of Atari, see envs.console.Protocol. An episode is a game, whenever it ends; `episode`: steps of a round."""
     goal: Literal["return"]
     observation: Literal["ram", "pixels"]
@@ -62,7 +62,7 @@ class AtariTrain(Train):
     frames: int
     clip_reward: bool
     life_loss: bool
-    target_entropy: float          # as a multiple of log A, see sac_discrete.Categorical
+    target_entropy: float          # as a multiple of log A, see categorical.Categorical
     temperature: float             # that a position begins with
     moments: int                   # of the scoring games, spread evenly over them, that neurons are scored on
 
@@ -90,14 +90,14 @@ class Profile:
     checkpoints: str               # folder of training results
     grid: Grid
     seeds: tuple[int, ...]
-    train: Train                   # of Meta-World
+    train: TrainSettings                   # of Meta-World
     atari: AtariTrain              # in the file: what differs from `train`
-    dmc: Train                     # of the DeepMind Control Suite, likewise
+    dmc: TrainSettings                     # of the DeepMind Control Suite, likewise
     arms: dict[str, Arm]
     analysis: Analysis
 
     def training(self, sequence):
-        """The Train of a sequence or task: that of its benchmark. ConfigError for an unknown name."""
+        """The TrainSettings of a sequence or task: that of its benchmark. ConfigError for an unknown name."""
         return {"metaworld": self.train, "atari": self.atari, "dmc": self.dmc}[benchmark_of(tasks_of(sequence)[0])]
 
 
@@ -126,7 +126,7 @@ def _differing(cls, value, base, section):
     return made
 
 
-def _check_train(train: Train, section="train"):
+def _check_train(train: TrainSettings, section="train"):
     """Ranges that need two settings."""
     rows, budgets = train.envs * train.episode, values_of(train.steps)
     for name, value in [*(("steps", steps) for steps in budgets), ("random_steps", train.random_steps)]:
@@ -203,7 +203,7 @@ def load_profile(path) -> Profile:
         made = {name: _setting(document[name], str, name, name) for name, hint in hints.items() if hint is str}
         made |= {name: _section(hints[name], document[name], f"{name}.") for name in ("grid", "train", "analysis")}
         _check_train(made["train"])
-        for name, cls in (("atari", AtariTrain), ("dmc", Train)):
+        for name, cls in (("atari", AtariTrain), ("dmc", TrainSettings)):
             made[name] = _differing(cls, document[name], document["train"], name)
         _check_atari(made["atari"])
         one_of(made["dmc"].goal, ("reward",), "goal metric (the suite has no success; given here or by train)", "dmc.goal")

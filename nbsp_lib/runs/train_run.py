@@ -17,7 +17,7 @@ from nbsp_lib.runs.fingerprint import fingerprint
 from nbsp_lib.runs.progress import Bar
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.runs.state import SeedState
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 
@@ -32,7 +32,7 @@ def trunk_of(run):
 
 
 def states_of(run, seeds, root=STATE):
-    """seed -> SeedState of a run (config.cell)."""
+    """seed -> SeedState of a run (settings.cell)."""
     return {seed: SeedState(Path(root) / fingerprint(run) / f"seed{seed}") for seed in seeds}
 
 
@@ -53,7 +53,7 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
 
     positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
     workers: processes that step the environments (default: this one), with the same trajectories. compile: also on a CPU, see
-    graphs.compiled; numbers then differ in their last bits from those of plain calls.
+    compilation.compiled; numbers then differ in their last bits from those of plain calls.
     A seed that diverges keeps its last good state; the others go on. Stopped after Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
@@ -101,20 +101,20 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
     """
     arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or (not switch and over(s))
     where = lambda s: (place(s)[0], over(s), place(s)[1])
-    cycle = None
+    trainer = None
     while todo := [seed for seed, state in states.items() if not arrived(state)]:
         if stop():
             raise Stopped("stopped; everything is saved, the same command goes on from here")
         lowest = min(where(states[seed]) for seed in todo)
         group = tuple(seed for seed in todo if where(states[seed]) == lowest)[:population]
-        if cycle is None or cycle.seeds != group:               # a cycle that goes on keeps what was compiled for it
-            cycle = Cycle(train, sequence, make(), group, device, make_env, compile)
+        if trainer is None or trainer.seeds != group:               # a cycle that goes on keeps what was compiled for it
+            trainer = Trainer(train, sequence, make(), group, device, make_env, compile)
         mine = [states[seed] for seed in group]
         if place(mine[0]) >= (0, 0):
-            cycle.load(mine)
-        with Bar(cycle, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
+            trainer.load(mine)
+        with Bar(trainer, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
             try:
-                if not cycle.run(mine, bar, stop, save_every, switch):
+                if not trainer.run(mine, bar, stop, save_every, switch):
                     raise Stopped("stopped; everything is saved, the same command goes on from here")
             except Diverged as error:
                 for seed in error.seeds:

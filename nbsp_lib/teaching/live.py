@@ -15,7 +15,7 @@ from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.state import load_agent
 from nbsp_lib.training.rollout import schedule
 from nbsp_lib.training.switch import pass_on
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}      # two episodes an evaluation
 
@@ -24,7 +24,7 @@ SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episode
 class Trained:
     """cycle: the trainer where it stands; before: the actor's parameters after the last switch; curves, plasticity, scores: as
     in the result folders, seeds together."""
-    cycle: Cycle
+    trainer: Trainer
     before: dict | None
     curves: pd.DataFrame
     plasticity: pd.DataFrame
@@ -32,48 +32,48 @@ class Trained:
 
 
 def arm_settings(arm, sequence, profile="params.yaml", **settings):
-    """(method, settings of the sequence's benchmark) of an arm of a profile, with other settings of config.Train."""
+    """(method, settings of the sequence's benchmark) of an arm of a profile, with other settings of settings.TrainSettings."""
     enter_repository()
     profile = load_profile(profile)
     chosen = profile.arms[arm]
     return find(chosen.method)(**chosen.settings), replace(profile.training(sequence), **SMALL | settings)
 
 
-def rounds(cycle, label):
+def rounds(trainer, label):
     """Train the position that the cycle stands at, evaluating on the way; a bar on the terminal or in the notebook's log."""
-    due, task = schedule(cycle.train, cycle.position), cycle.positions[cycle.position]
-    env = cycle.make(task, cycle.seeds, cycle.train.envs, cycle.train.episode)
-    cycle.method.before_task(cycle.agent, cycle.task, "train")
-    cycle.evaluate(0)
+    due, task = schedule(trainer.train, trainer.position), trainer.positions[trainer.position]
+    env = trainer.make(task, trainer.seeds, trainer.train.envs, trainer.train.episode)
+    trainer.method.before_task(trainer.agent, trainer.task, "train")
+    trainer.evaluate(0)
     quiet = bool(os.environ.get("TQDM_DISABLE")) or None
-    for _ in tqdm(range(cycle.rounds), desc=f"{label}: {task}", unit="round", disable=quiet):
-        cycle.play_round(env)
-        cycle.method.periodic(cycle.agent, cycle.world)
-        if cycle.round in due:
-            cycle.evaluate(due[cycle.round])
+    for _ in tqdm(range(trainer.rounds), desc=f"{label}: {task}", unit="round", disable=quiet):
+        trainer.play_round(env)
+        trainer.method.periodic(trainer.agent, trainer.context)
+        if trainer.round in due:
+            trainer.evaluate(due[trainer.round])
 
 
-def switch(cycle):
+def switch(trainer):
     """The end of a position, as switch.finish, without anything written -> the actor's parameters after it."""
-    cycle.note("scores", cycle.method.after_task(cycle.agent, cycle.task, cycle.world) or [])
-    pass_on(cycle)
-    return {k: p.clone() for k, p in cycle.agent.actor.params.items()}
+    trainer.note("scores", trainer.method.after_task(trainer.agent, trainer.task, trainer.context) or [])
+    pass_on(trainer)
+    return {k: p.clone() for k, p in trainer.agent.actor.params.items()}
 
 
-def result(cycle, before=None):
-    tables = {name: performed(pd.DataFrame([row for rows in cycle.tables[name] for row in rows]), cycle.train.episode)
+def result(trainer, before=None):
+    tables = {name: performed(pd.DataFrame([row for rows in trainer.tables[name] for row in rows]), trainer.train.episode)
               for name in ("curves", "plasticity", "scores")}
-    return Trained(cycle, before, **tables)
+    return Trained(trainer, before, **tables)
 
 
 def train(sequence, arm="fine-tuning", seeds=(0, 1), positions=1, **settings):
     """Train an arm from nothing on the first positions of a sequence -> Trained."""
     method, chosen = arm_settings(arm, sequence, **settings)
-    cycle, before = Cycle(chosen, sequence, method, seeds), None
+    trainer, before = Trainer(chosen, sequence, method, seeds), None
     for k in range(positions):
-        before = switch(cycle) if k else None
-        rounds(cycle, arm)
-    return result(cycle, before)
+        before = switch(trainer) if k else None
+        rounds(trainer, arm)
+    return result(trainer, before)
 
 
 def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **settings):
@@ -83,28 +83,28 @@ def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **s
     arm scores its neurons and of which it keeps what it replays. Adam and the temperature begin afresh.
     """
     method, chosen = arm_settings(arm, sequence, **settings)
-    cycle = Cycle(chosen, sequence, method, seeds)
+    trainer = Trainer(chosen, sequence, method, seeds)
     agent, _ = load_agent(f"data/checkpoints/{sequence}/{shipped}", position, list(seeds))
-    for mine, theirs in ((cycle.agent.actor.params, agent.actor.params), (cycle.agent.critic.params, agent.critic.params),
-                         (cycle.agent.target, agent.critic.params)):
+    for mine, theirs in ((trainer.agent.actor.params, agent.actor.params), (trainer.agent.critic.params, agent.critic.params),
+                         (trainer.agent.target, agent.critic.params)):
         for k, t in mine.items():
             t.copy_(theirs[k])
-    cycle.position = position - 1
-    cycle.method.before_task(cycle.agent, cycle.task, "train")
-    play_only(cycle)
-    before = switch(cycle)
-    rounds(cycle, arm)
-    return result(cycle, before)
+    trainer.position = position - 1
+    trainer.method.before_task(trainer.agent, trainer.task, "train")
+    play_only(trainer)
+    before = switch(trainer)
+    rounds(trainer, arm)
+    return result(trainer, before)
 
 
-def play_only(cycle):
+def play_only(trainer):
     """Fill the ring with experience of the agent as it is, without learning."""
-    env = cycle.make(cycle.positions[cycle.position], cycle.seeds, cycle.train.envs, cycle.train.episode)
-    learn, train = cycle.learn, cycle.train
-    cycle.learn, cycle.train = lambda draws: None, replace(train, random_steps=0)
-    while cycle.replay.filled < cycle.replay.capacity:
-        cycle.play_round(env)
-    cycle.learn, cycle.train = learn, train
+    env = trainer.make(trainer.positions[trainer.position], trainer.seeds, trainer.train.envs, trainer.train.episode)
+    update, train = trainer.update, trainer.train
+    trainer.update, trainer.train = lambda draws: None, replace(train, random_steps=0)
+    while trainer.replay.filled < trainer.replay.capacity:
+        trainer.play_round(env)
+    trainer.update, trainer.train = update, train
 
 
 def end_of(trained, task):

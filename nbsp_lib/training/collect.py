@@ -21,7 +21,7 @@ def make_replay(kind, train, tasks, P, columns, device="cpu"):
     return Replay(P, rows, tasks, part, kind.obs, kind.head.action_width, device, columns)
 
 
-class Episodes:
+class EpisodeCollector:
     """One episode in every environment is a round. Its end is the limit on steps, truncation: no row is `done`."""
 
     def __init__(self, replay, device):
@@ -49,7 +49,7 @@ class Episodes:
         """The next position has environments of its own."""
 
 
-class Games:
+class GameCollector:
     """A round is a number of steps, and games go on from round to round until a position ends."""
 
     def __init__(self, replay, device):

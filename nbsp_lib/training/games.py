@@ -12,13 +12,13 @@ import torch
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import activation
 from nbsp_lib.core.rng import generators
-from nbsp_lib.training.rollout import announce, environments, silenced
+from nbsp_lib.training.rollout import environments, silenced, tell_task
 
 
 @dataclass(frozen=True)
-class Games:
+class GameRollout:
     """points [P, E] of each game; steps [P, E] it lasted; hidden: {network: [P, C, N, W] for each layer}, or None; episode
-    [P, N]: the game of each moment, never falling. The counterpart of evaluate.Rollout."""
+    [P, N]: the game of each moment, never falling. The counterpart of rollout.EpisodeRollout."""
     points: torch.Tensor
     steps: torch.Tensor
     hidden: dict | None
@@ -39,8 +39,8 @@ class Games:
         return int((self.episode[0] < self.points.shape[1] // 2).sum())
 
 
-class Watcher:
-    """Stacks of the newest frames [P, E, K, H, W], as frames.Frames.see shows them, for who keeps no replay."""
+class FrameStack:
+    """Stacks of the newest frames [P, E, K, H, W], as frame_replay.Frames.see shows them, for who keeps no replay."""
 
     def __init__(self, stack):
         self.stack, self.seen = stack, None
@@ -62,12 +62,12 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     every few steps, and of those `train.moments` evenly spaced ones in the order of games and time.
     """
     method, P, device = method or Method(), len(seeds), agent.updates.device
-    announce(method, agent, task)
+    tell_task(method, agent, task)
     env = environments(make, task, tuple(seeds), episodes, train.episode)
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     gens = [generators(seed)["evaluation"] for seed in seeds]
     move = lambda array: torch.from_numpy(array).to(device)
-    show = Watcher(4) if len(env.obs_shape) == 2 else lambda now, began: now
+    show = FrameStack(4) if len(env.obs_shape) == 2 else lambda now, began: now
     alive, points, steps = torch.ones(P, episodes, dtype=torch.bool), torch.zeros(P, episodes), torch.zeros(P, episodes)
     longest = -(-train.frames // env.protocol.skip)
     every, kept, times = max(1, longest * episodes // (4 * train.moments)), [], []
@@ -87,7 +87,7 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
         if not alive.any():
             break
         obs = show(move(stepped.observation), move(stepped.began))
-    return Games(points, steps, *(spread(kept, torch.stack(times, 2), train.moments) if hidden else (None, None)))
+    return GameRollout(points, steps, *(spread(kept, torch.stack(times, 2), train.moments) if hidden else (None, None)))
 
 
 def spread(kept, alive, moments):

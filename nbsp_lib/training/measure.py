@@ -12,29 +12,29 @@ TABLES = ("curves", "R", "scores", "plasticity")
 HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
 
 
-def clock(cycle, p):
+def clock(trainer, p):
     """Where seed number p of a cycle stands: steps in this position, steps taken in all."""
-    return {"step": cycle.step, "total_step": cycle.taken[p] + cycle.step}
+    return {"step": trainer.step, "total_step": trainer.taken[p] + trainer.step}
 
 
-def curve_rows(cycle, number):
+def curve_rows(trainer, number):
     """The evaluation `number` of a position on every distinct task."""
-    train, shipped, made = cycle.train, snapshot(cycle.agent), []
+    train, shipped, made = trainer.train, snapshot(trainer.agent), []
     goals = episodes_of(train, number)
     episodes = len(goals)
-    for task in cycle.tasks:
-        played = play(shipped, task, cycle.seeds, episodes, train, cycle.make, method=cycle.method, goals=goals)
+    for task in trainer.tasks:
+        played = play(shipped, task, trainer.seeds, episodes, train, trainer.make, method=trainer.method, goals=goals)
         success, last, total = played.outcome()
-        made += [{"seed": seed, **clock(cycle, p), "updates": int(cycle.agent.updates[p]), "task": task,
+        made += [{"seed": seed, **clock(trainer, p), "updates": int(trainer.agent.updates[p]), "task": task,
                   "success": success[p].item(), "success_last": last[p].item(), "return": total[p].item(),
-                  "alpha": cycle.agent.alpha[p].item(), "episodes": episodes} for p, seed in enumerate(cycle.seeds)]
+                  "alpha": trainer.agent.alpha[p].item(), "episodes": episodes} for p, seed in enumerate(trainer.seeds)]
     return made
 
 
-def pooled(cycle, p, task, names):
+def pooled(trainer, p, task, names):
     """What the last three evaluations of this position found on a task for seed number p, over all their episodes: {name: mean},
     with the number of episodes, or None before there are three. The evaluation before the first step is none of them."""
-    rows = [row for row in cycle.tables["curves"][p] if row["position"] == cycle.position + 1 and row["task"] == task]
+    rows = [row for row in trainer.tables["curves"][p] if row["position"] == trainer.position + 1 and row["task"] == task]
     last = [row for row in rows if row["step"] > 0][-ROUND:]
     if len(last) < ROUND:
         return None
@@ -43,29 +43,29 @@ def pooled(cycle, p, task, names):
     return {name: mean(name) for name in names} | {"episodes": sum(episodes)}
 
 
-def mastered(cycle, p, rate):
+def mastered(trainer, p, rate):
     """Whether the last three evaluations of this position reach a rate of success on its task; never if rate is None."""
-    found = None if rate is None else pooled(cycle, p, cycle.positions[cycle.position], ("success",))
+    found = None if rate is None else pooled(trainer, p, trainer.positions[trainer.position], ("success",))
     return found is not None and found["success"] >= rate
 
 
-def result_rows(cycle):
+def result_rows(trainer):
     """R: the last three evaluations of the position that ends, pooled, on every distinct task; and how long it took."""
-    return [{"seed": seed, "task": task, **pooled(cycle, p, task, ("success", "success_last", "return")), "steps": cycle.step,
-             "steps_to_mastery": cycle.step if cycle.mastered(p) else None, "status": "ok"}
-            for p, seed in enumerate(cycle.seeds) for task in cycle.tasks]
+    return [{"seed": seed, "task": task, **pooled(trainer, p, task, ("success", "success_last", "return")), "steps": trainer.step,
+             "steps_to_mastery": trainer.step if trainer.mastered(p) else None, "status": "ok"}
+            for p, seed in enumerate(trainer.seeds) for task in trainer.tasks]
 
 
-def plasticity_rows(cycle):
+def plasticity_rows(trainer):
     """How able to learn each network is, on a batch of recent rows: plasticity.network_health.
 
     The batch is drawn afresh from the same stream each time: the same shares of what has been collected by then.
     """
-    own = [generators(seed)["plasticity"] for seed in cycle.seeds]
-    draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in own]).to(cycle.device)
-    rows = HEALTH_IMAGES if isinstance(cycle.kind.obs, tuple) else HEALTH_ROWS
-    batch = cycle.replay.gather(cycle.replay.recent(draw(torch.rand, rows)))
+    own = [generators(seed)["plasticity"] for seed in trainer.seeds]
+    draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in own]).to(trainer.device)
+    rows = HEALTH_IMAGES if isinstance(trainer.kind.obs, tuple) else HEALTH_ROWS
+    batch = trainer.replay.gather(trainer.replay.recent(draw(torch.rand, rows)))
     noise = draw(torch.randn, 2, rows, batch["action"].shape[-1]).transpose(0, 1)            # [2, P, B, A]
-    found = network_health(cycle.agent, batch, noise, cycle.method, cycle.train)
-    return [{"seed": seed, **clock(cycle, p), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
-            for name, numbers in found.items() for p, seed in enumerate(cycle.seeds)]
+    found = network_health(trainer.agent, batch, noise, trainer.method, trainer.train)
+    return [{"seed": seed, **clock(trainer, p), "network": name, **{k: v[p].item() for k, v in numbers.items()}}
+            for name, numbers in found.items() for p, seed in enumerate(trainer.seeds)]

@@ -23,7 +23,7 @@ ROUND = 3           # evaluations in a row that play every episode once between 
 def episodes_of(train, number):
     """The episodes that evaluation `number` of a position plays: those e < train.episodes with e ≡ number modulo 3.
 
-    So any three in a row play each once; of Meta-World an episode is a goal. train: config.Train, or the dict in a run.json;
+    So any three in a row play each once; of Meta-World an episode is a goal. train: TrainSettings, or the dict in a run.json;
     runs of before 2026-11-27 played the first `episodes`, and the first `final_episodes` in the last three evaluations.
     """
     train = train if isinstance(train, dict) else vars(train)
@@ -55,7 +55,7 @@ def waves(episodes):
 
 
 @dataclass(frozen=True)
-class Rollout:
+class EpisodeRollout:
     """success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
     success: torch.Tensor
     reward: torch.Tensor
@@ -115,7 +115,7 @@ def silenced(net, silence):
     return params
 
 
-def announce(method, agent, task):
+def tell_task(method, agent, task):
     """Tell a method which task is going to be played, if the agent was made for it."""
     if task in agent.tasks:
         method.before_task(agent, agent.tasks.index(task), "evaluate")
@@ -126,11 +126,11 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
     """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
 
     Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as
-    in `silenced`. make: MetaWorld or a workers.Pool. The same whatever was rolled out before; no random number is drawn.
+    in `silenced`. make: MetaWorld or a env_pool.Pool. The same whatever was rolled out before; no random number is drawn.
     """
     method = method or Method()
     goals = list(range(episodes)) if goals is None else list(goals)
-    announce(method, agent, task)
+    tell_task(method, agent, task)
     P, (_, wave), device = len(seeds), waves(episodes), agent.updates.device
     env = environments(make, task, tuple(seeds), wave, episode)
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
@@ -155,12 +155,14 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
             success[:, first:last, t] = torch.from_numpy(s)[:, :last - first]
             obs = torch.from_numpy(next_obs).to(device)
     flat = kept and {name: [h.flatten(2, 3) for h in hs] for name, hs in kept.items()}
-    return Rollout(success, reward, flat)
+    return EpisodeRollout(success, reward, flat)
 
 
 def play(agent, task, seeds, episodes, train, make=None, **options):
-    """The Rollout, or games.Games, of `episodes` episodes of a task under the settings `train` (config.Train, or what that is
-    in run.json); options: hidden, silence, method. make: environments, by default those of the benchmark."""
+    """Plays `episodes` episodes of a task under the settings `train` -> EpisodeRollout, or games.GameRollout.
+
+    train: TrainSettings, or the dict in run.json; options: hidden, silence, method; make: environments, by default those of the
+    benchmark."""
     from nbsp_lib.training import games  # here, because it takes from this module
     train = SimpleNamespace(**train) if isinstance(train, dict) else train
     kind = benchmark((task,), train)

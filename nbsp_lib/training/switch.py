@@ -7,30 +7,30 @@ from nbsp_lib.training.networks import network_bytes
 from nbsp_lib.training.rollout import schedule
 
 
-def finish(cycle, states):
-    """Score, measure, ship, then `pass_on`. cycle: train.Cycle at the end of its position; states: a SeedState of each seed."""
-    networks = lambda: [network_bytes(cycle.agent, cycle.method, p) for p in range(len(cycle.seeds))]
+def finish(trainer, states):
+    """Score, measure, ship, then `pass_on`. trainer: at the end of its position; states: a SeedState of each seed."""
+    networks = lambda: [network_bytes(trainer.agent, trainer.method, p) for p in range(len(trainer.seeds))]
     before = networks()
-    cycle.note("scores", cycle.method.after_task(cycle.agent, cycle.task, cycle.world) or [])
+    trainer.note("scores", trainer.method.after_task(trainer.agent, trainer.task, trainer.context) or [])
     shipped = networks()
     if shipped != before:                       # a method that prunes: what counts is the network that ships
-        cycle.evaluate(schedule(cycle.train, cycle.position)[cycle.round])
-    cycle.note("R", measure.result_rows(cycle))
+        trainer.evaluate(schedule(trainer.train, trainer.position)[trainer.round])
+    trainer.note("R", measure.result_rows(trainer))
     for p, (state, data) in enumerate(zip(states, shipped)):
-        state.keep_networks(f"position{cycle.position + 1}.seed{cycle.seeds[p]}.safetensors", data)
-    pass_on(cycle)
+        state.keep_networks(f"position{trainer.position + 1}.seed{trainer.seeds[p]}.safetensors", data)
+    pass_on(trainer)
 
 
-def pass_on(cycle):
+def pass_on(trainer):
     """Store a part of the recent rows, forget the others, start anew what does not cross a switch, turn to the next task."""
-    cycle.replay.store(cycle.task, cycle.streams["store"])
-    part = cycle.replay.kept(cycle.task)
-    for name, values in cycle.method.kept(cycle.agent, part).items():
+    trainer.replay.store(trainer.task, trainer.streams["store"])
+    part = trainer.replay.kept(trainer.task)
+    for name, values in trainer.method.kept(trainer.agent, part).items():
         part[name].copy_(values)
-    cycle.replay.clear()
-    renew(cycle.agent, cycle.method)
-    cycle.collector.forget()
-    cycle.taken = [taken + cycle.step for taken in cycle.taken]
-    cycle.position, cycle.round = cycle.position + 1, 0
-    if cycle.position < len(cycle.positions):
-        cycle.method.before_task(cycle.agent, cycle.task, "train")
+    trainer.replay.clear()
+    renew(trainer.agent, trainer.method)
+    trainer.collector.forget()
+    trainer.taken = [taken + trainer.step for taken in trainer.taken]
+    trainer.position, trainer.round = trainer.position + 1, 0
+    if trainer.position < len(trainer.positions):
+        trainer.method.before_task(trainer.agent, trainer.task, "train")

@@ -13,9 +13,9 @@ import torch
 
 from nbsp_lib.core.budgets import at_position
 from nbsp_lib.core.compilation import captured, compiled
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.rng import STREAMS, generators, restore
-from nbsp_lib.core.sac import make_agent, update
+from nbsp_lib.core.sac import make_agent, update_from_rows
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.errors import Diverged
@@ -24,7 +24,7 @@ from nbsp_lib.training.provenance import trained_here
 from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
 
 
-class Cycle:
+class Trainer:
     """A population of seeds on its way through a sequence, who began its position together. A seed whose position is over leaves:
     it is saved, and whatever is computed for it afterwards is not looked at."""
 
@@ -36,7 +36,7 @@ class Cycle:
         self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
-        self.collector = (collect.Games if kind.whole_games else collect.Episodes)(self.replay, device)
+        self.collector = (collect.GameCollector if kind.whole_games else collect.EpisodeCollector)(self.replay, device)
         self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
         self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
@@ -44,8 +44,8 @@ class Cycle:
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
         self.tables = {name: [[] for _ in seeds] for name in measure.TABLES}                # rows of the csv files, per seed
-        self.world = World(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
-                           lambda updates: self.learn(self.draws(updates)))
+        self.context = Context(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
+                           lambda updates: self.update(self.draws(updates)))
 
     @property
     def task(self):
@@ -91,7 +91,7 @@ class Cycle:
                     "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
                     "seconds": self.seconds[p], "compiled": self.compiled}
             info |= trained_here(self.device, len(self.seeds), state.manifest)
-            state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.log, p))
+            state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.rows_so_far, p))
 
     def load(self, states):
         loaded, self.left = [state.load() for state in states], set()
@@ -105,7 +105,7 @@ class Cycle:
                     here.copy_(mine[k])
             for k, gens in self.streams.items():
                 restore(gens[p], mine[f"stream.{k}"])
-            self.replay.unlog(p, rows)
+            self.replay.restore_rows(p, rows)
             self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
             self.seconds[p], self.taken[p], self.compiled = info["seconds"], info["taken"], self.compiled or info["compiled"]
             for name, kept in self.tables.items():
@@ -147,7 +147,7 @@ class Cycle:
             more = self.method.collected(self.agent, obs)
             self.collector.ask(env, action)
             if not exploring:
-                self.learn([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
+                self.update([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
             obs = self.collector.keep(obs, action, env.step_wait(), more)
         self.round += 1
 
@@ -157,20 +157,20 @@ class Cycle:
         choose = lambda obs, noise: self.head.act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
         return self.prepared("act", choose, obs, noise).clone()
 
-    def learn(self, draws):
+    def update(self, draws):
         """The updates of `draws`."""
         u, stored, noise = draws
         drawn = {} if noise is None else {"sac": noise}
         for name, shape in self.method.noise(self.agent).items():
             drawn[name] = self.draw(torch.randn, "method", len(u), *shape, axis=1)
 
-        def learn(recent, stored, *normal):
-            update(self.agent, self.replay, recent, stored, dict(zip(drawn, normal)), self.method, self.train)
+        def from_rows(recent, stored, *normal):
+            update_from_rows(self.agent, self.replay, recent, stored, dict(zip(drawn, normal)), self.method, self.train)
 
         recent = self.replay.recent(u)                                                      # [U, P, B]
         torch.set_float32_matmul_precision(self.train.matmul_precision)
         for one in zip(recent, recent if stored is None else stored, *drawn.values()):
-            self.prepared("update", learn, *one)
+            self.prepared("update", from_rows, *one)
         torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
 
     def prepared(self, name, function, *tensors):
@@ -233,7 +233,7 @@ class Cycle:
             self.play_round(env)
             if bad := [seed for seed in self.diverged() if self.seeds.index(seed) in self.here]:
                 raise Diverged(bad)
-            self.method.periodic(self.agent, self.world)
+            self.method.periodic(self.agent, self.context)
             if self.round in due:
                 self.evaluate(due[self.round])
             self.spend(time.monotonic() - began)

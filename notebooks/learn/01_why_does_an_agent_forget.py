@@ -137,7 +137,7 @@ from nbsp_lib.teaching import live
 
 population = tuple(int(seed) for seed in seeds.split())
 cart = live.train("cartpole", "fine-tuning", population, positions=2, steps=steps)
-for task in cart.cycle.tasks:
+for task in cart.trainer.tasks:
     print(f"{task}:", *(f"seed {seed} {value:.2f}" for seed, value in live.end_of(cart, task).items()))
 
 # %% [markdown]
@@ -162,7 +162,7 @@ signs.round(2)
 # The live agents: each task in its colour, a thin line a seed. Compare it with the figure of the window above.
 
 # %%
-draw.show(draw.curves({"fine-tuning": cart.curves}, cart.cycle.tasks, "A cart with a pole learns two tasks, unprotected"))
+draw.show(draw.curves({"fine-tuning": cart.curves}, cart.trainer.tasks, "A cart with a pole learns two tasks, unprotected"))
 
 # %% [markdown]
 # *Alt text: the mean reward on both tasks over two positions; balancing rises in the first and stays up in the second.*

@@ -129,13 +129,13 @@ by_itself = loss_gradients(alone, one, noise[:, p:p + 1], Method(), settings)["c
 # is an update. Here are twenty of them, in the population and alone.
 
 # %%
-from nbsp_lib.core.sac import learn
+from nbsp_lib.core.sac import update
 from nbsp_lib.teaching.live import digest
 
 with torch.no_grad():
     for _ in range(20):
-        learn(agent, rows, None, {"sac": noise}, Method(), settings)
-        learn(alone, one, None, {"sac": noise[:, p:p + 1]}, Method(), settings)
+        update(agent, rows, None, {"sac": noise}, Method(), settings)
+        update(alone, one, None, {"sac": noise[:, p:p + 1]}, Method(), settings)
 bits = lambda who, i: digest(t[i] for t in who.tensors().values())
 print(f"seed {population[p]} among {len(population)}: {bits(agent, p)}, alone: {bits(alone, 0)}")
 

@@ -153,9 +153,9 @@ class Calmer(Method):
 # serves all tasks, nothing differs from plain SAC before the first task end. From the shell: `nbsp check-method my_method.py:Calmer`.
 
 # %%
-from nbsp_lib.methods.check import examine
+from nbsp_lib.methods.check import check_method
 
-passed = examine(Calmer)
+passed = check_method(Calmer)
 
 # %% [markdown]
 # ## Exercises

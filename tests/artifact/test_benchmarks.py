@@ -106,7 +106,7 @@ def test_flops_of_an_update_are_those_of_the_real_one(P, batch, layers):
     agent, replay = tiny.make(method, seeds, layers)
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, batch)
     with FlopCounterMode(display=False) as counter:
-        sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
+        sac.update_from_rows(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
     assert counter.get_total_flops() == P * updates.update_flops(tiny.OBS, tiny.ACT, layers, batch)
 
 

@@ -264,7 +264,7 @@ def test_doctor_finds_a_damaged_file(tiny, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_doctor_finds_this_installation_whole(inside, capsys):
-    assert doctor.examine()
+    assert doctor.check_installation()
     assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
 
 

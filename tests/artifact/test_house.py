@@ -123,9 +123,10 @@ def rooms(path):
     """(the folder of a file of the library, {folders it imports from})."""
     inside = path.relative_to(ROOT / "nbsp_lib")
     nodes = list(ast.walk(ast.parse(path.read_text())))
-    names = {f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) and node.module for alias in node.names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    assert not any(node.level for node in nodes if isinstance(node, ast.ImportFrom)), f"{path}: imports are absolute"
+    assert not any(node.level for node in froms), f"{path}: imports are absolute"
     return inside.parts[0].removesuffix(".py"), {name.split(".")[1] for name in names if name.startswith("nbsp_lib.")}
 
 

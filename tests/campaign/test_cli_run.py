@@ -12,7 +12,8 @@ def test_finished_seeds_are_left_alone(monkeypatch, capsys, options, expected):
     """Seed 0 has finished all four positions, seed 1 two of them, seed 2 none."""
     trained = []
     monkeypatch.setattr(plan, "shipped", lambda *names: {0: 4, 1: 2})
-    monkeypatch.setattr(nbsp_lib.runs.train_run, "train_run", lambda profile, sequence, arm, seeds, *rest, **how: trained.append((*seeds,)))
+    monkeypatch.setattr(nbsp_lib.runs.train_run, "train_run",
+                        lambda profile, sequence, arm, seeds, *rest, **how: trained.append((*seeds,)))
     monkeypatch.setattr(nbsp_lib.runs.export, "ship", lambda *names: {})
     monkeypatch.setattr(nbsp_lib.runs.export, "suits", lambda *names: None)
     monkeypatch.setattr(plan, "footprint", lambda *names: "")

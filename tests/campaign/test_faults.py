@@ -107,7 +107,8 @@ def test_a_grid_killed_at_random_moments_ends_as_if_undisturbed(undisturbed, tmp
         time.sleep(chance.uniform(0, 15))
         if engine.poll() is not None:
             break
-        parts = {"worker": ["nbsp_lib.artifact.notebook "], "kernel": ["ipykernel"], "engine": ["nbsp_lib.cli"], "everything": [""]}[victim]
+        parts = {"worker": ["nbsp_lib.artifact.notebook "], "kernel": ["ipykernel"], "engine": ["nbsp_lib.cli"],
+                 "everything": [""]}[victim]
         pids = workers(tmp_path, parts[0])
         for pid in pids if victim == "everything" else pids[:1]:
             try:

@@ -16,7 +16,7 @@ from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import METHODS
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10, start=2.0)
@@ -27,12 +27,12 @@ RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, stat
 def test_replay_and_state_are_counted_as_training_makes_them(sequence, observation):
     profile = tiny_run.games(observation=observation, store=0.16) if observation else tiny_run.profile(store=0.13)
     train, tasks = profile.training(sequence), distinct(tasks_of(sequence))
-    cycle = Cycle(train, sequence, METHODS["nbsp"](), (0, 1, 2))
-    held = cycle.replay.data.nbytes + (cycle.replay.frames.nbytes if observation == "pixels" else 0)
-    assert 3 * speed.replay_bytes(train, tasks, cycle.method, cycle.agent) == held
+    trainer = Trainer(train, sequence, METHODS["nbsp"](), (0, 1, 2))
+    held = trainer.replay.data.nbytes + (trainer.replay.frames.nbytes if observation == "pixels" else 0)
+    assert 3 * speed.replay_bytes(train, tasks, trainer.method, trainer.agent) == held
     needed = plan.memory(train, tasks, METHODS["nbsp"](), 3)
     assert needed.replay == held
-    assert needed.state == 2 * sum(t.nbytes for name, t in cycle.tensors().items() if name not in cycle.replay.tensors())
+    assert needed.state == 2 * sum(t.nbytes for name, t in trainer.tensors().items() if name not in trainer.replay.tensors())
 
 
 def test_the_plan_of_games_is_made_from_games(monkeypatch):

@@ -122,6 +122,6 @@ def test_a_run_with_other_settings_makes_way_if_it_is_said(place):
 
 
 def test_the_same_run_is_not_refused(place):
-    suits = {"config_hash": config_hash(cell(place.profile, "window", "nbsp"))}
-    fill(place.root, {"data/checkpoints/window/nbsp/run.json": json.dumps(suits).encode()})
+    check_same_settings = {"config_hash": config_hash(cell(place.profile, "window", "nbsp"))}
+    fill(place.root, {"data/checkpoints/window/nbsp/run.json": json.dumps(check_same_settings).encode()})
     assert promote.promote(place.profile, GRID, (1,)) == 0

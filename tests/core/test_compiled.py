@@ -30,10 +30,10 @@ def quiet(monkeypatch):
 
 
 def through_graphs(made):
-    """sac.update as Cycle calls it in compiled mode, what was compiled being put into the list `made`."""
+    """sac.update_from_rows as Cycle calls it in compiled mode, what was compiled being put into the list `made`."""
     def update(agent, replay, recent, stored, noise, method, settings):
         def learn(recent, stored, *normal):
-            sac.update(agent, replay, recent, stored, dict(zip(noise, normal)), method, settings)
+            sac.update_from_rows(agent, replay, recent, stored, dict(zip(noise, normal)), method, settings)
 
         drawn = (recent, stored, *noise.values())
         if not made:

@@ -149,8 +149,8 @@ def test_a_masked_filter_moves_by_exactly_its_share():
     watched.state = method.state
     before = {net.name: {k: t.clone() for k, t in net.params.items()} for net in agent.networks}
     with torch.no_grad():
-        sac.learn(agent, batch, None, {}, watched, SETTINGS)
-        sac.learn(free, batch, None, {}, Method(), SETTINGS)
+        sac.update(agent, batch, None, {}, watched, SETTINGS)
+        sac.update(free, batch, None, {}, Method(), SETTINGS)
     masked = {("critic", i, 1, 0, 3 * i): mask for i, mask in enumerate(share)} | {("actor", 3, 0, 0, 2): 0.0}
     for net in agent.networks:
         for i in range(net.depth):
@@ -180,7 +180,7 @@ def test_nbsp_chooses_filters_by_their_scores():
             layer[:, :, :, 4] = 0
             layer[:, :, :, 4].view(*layer.shape[:3], -1)[..., 0] = 5 * goal[:, None]
         hidden[net.name] = [neurons.activation(layer) for layer in layers]
-    method.after_task(agent, 0, tiny.StubWorld(seeds, hidden, goal))
+    method.after_task(agent, 0, tiny.StubContext(seeds, hidden, goal))
     for net in agent.networks:
         for i in range(4):
             union = method.state[f"{net.name}.union{i}"]

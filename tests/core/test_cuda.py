@@ -54,7 +54,7 @@ def test_the_captured_update_is_that_of_the_cpu(seeds):
     def trained(device):
         method, calls = NBSP(replay_every=3), []
         agent, replay = tiny.make(method, seeds, device=device)
-        learn = lambda *draws: sac.update(agent, replay, *draws[:2], {"sac": draws[2]}, method, tiny.SETTINGS)
+        learn = lambda *draws: sac.update_from_rows(agent, replay, *draws[:2], {"sac": draws[2]}, method, tiny.SETTINGS)
         for purpose in (3, 4):
             for drawn in zip(*(t.to(device) for t in tiny.draws(replay, seeds, 15, purpose=purpose))):
                 if device == "cuda" and not calls:
@@ -70,14 +70,14 @@ def test_the_captured_update_is_that_of_the_cpu(seeds):
 @needs_gpu
 def test_noise_of_a_method_is_drawn_on_the_gpu_alike_in_any_population_and_after_a_resume():
     def drawing(seeds):
-        cycle = SimpleNamespace(device="cuda", streams={"method": [generators(seed, "cuda")["method"] for seed in seeds]})
-        return cycle, lambda: nbsp_lib.training.trainer.Cycle.draw(cycle, torch.randn, "method", 2, 300, 7, axis=1)
+        trainer = SimpleNamespace(device="cuda", streams={"method": [generators(seed, "cuda")["method"] for seed in seeds]})
+        return trainer, lambda: nbsp_lib.training.trainer.Trainer.draw(trainer, torch.randn, "method", 2, 300, 7, axis=1)
 
-    cycle, draw = drawing((0, 1))
+    trainer, draw = drawing((0, 1))
     first = draw()
     assert first.is_cuda and first.shape == (2, 2, 300, 7) and not torch.equal(first[:, 0], first[:, 1])
     assert abs(first.mean()) < 0.06 and abs(first.std() - 1) < 0.06                     # 6 standard errors
-    saved = [g.get_state() for g in cycle.streams["method"]]
+    saved = [g.get_state() for g in trainer.streams["method"]]
     assert all(state.device.type == "cpu" for state in saved)
     later, (alone, again) = draw(), drawing((1,))
     assert torch.equal(again()[:, 0], first[:, 1])

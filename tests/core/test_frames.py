@@ -61,10 +61,10 @@ def test_the_log_from_a_row_on_is_the_rest_of_the_log():
     ring.frames.random_(generator=torch.Generator().manual_seed(0))
     ring.data.normal_(generator=torch.Generator().manual_seed(1))
     ring.seen = 5
-    whole = ring.log(0)
+    whole = ring.rows_so_far(0)
     assert whole.shape == (5, 2 + 5)
     for first in range(6):
-        assert ring.log(0, first).tobytes() == whole[first:].tobytes()
+        assert ring.rows_so_far(0, first).tobytes() == whole[first:].tobytes()
 
 
 def test_a_life_that_is_lost_ends_no_game():

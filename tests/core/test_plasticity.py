@@ -75,7 +75,7 @@ def test_a_run_writes_them_at_every_evaluation_and_learns_the_same(tmp_path, mon
     assert rows.fau.between(0, 1).all() and (rows.dormant_0 <= rows.dormant).all() and (rows.dormant <= rows.dormant_10).all()
     assert (rows.weight_norm > 0).all() and (rows.gradient_norm > 0).all() and (rows.effective_rank >= 1).all()
     assert "plasticity.csv" in json.loads((out / "run.json").read_text())["files"]
-    monkeypatch.setattr("nbsp_lib.training.measure.plasticity_rows", lambda cycle: [])
+    monkeypatch.setattr("nbsp_lib.training.measure.plasticity_rows", lambda trainer: [])
     without = tiny_run.contents(tiny_run.train(tmp_path / "without"))
     mine = tiny_run.contents(out)
     assert {k for k in mine if mine[k] != without[k]} <= {"plasticity.csv", "run.json"}

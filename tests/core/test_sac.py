@@ -108,7 +108,7 @@ def test_update_is_sac_written_plainly(dtype, tolerance):
         for p, one in enumerate(plain):
             one.load({k: t[0] for k, t in pick(agent.actor.params, p).items()}, pick(agent.critic.params, p))
         for recent, stored, noise in zip(*tiny.draws(replay, seeds, 10)):
-            sac.update(agent, replay, recent, stored, {"sac": noise}, method, s)
+            sac.update_from_rows(agent, replay, recent, stored, {"sac": noise}, method, s)
             batch = replay.gather(recent)
             for p, one in enumerate(plain):
                 drawn = {"noise_next": noise[0, p], "noise_actor": noise[1, p]}
@@ -212,7 +212,7 @@ def test_blame_is_the_derivative_with_respect_to_the_activations():
     target = {k: t.clone() for k, t in agent.target.items()}
     alpha = agent.temperature.params["log_alpha"].exp().flatten()
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=4)
-    sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
+    sac.update_from_rows(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
     batch, hidden, blame = method.seen
     for p in range(2):
         b = {k: t[p] for k, t in batch.items()}

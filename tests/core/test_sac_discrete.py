@@ -57,7 +57,7 @@ KINDS = {"numbers": (numbers, OBS, LAYERS), "pictures": (pictures, IMAGE, (8,))}
 KIND = pytest.mark.parametrize("kind", KINDS)
 
 
-def learn(agent, replay, method, seeds, updates, purpose=3, update=sac.update, batch=tiny.BATCH):
+def learn(agent, replay, method, seeds, updates, purpose=3, update=sac.update_from_rows, batch=tiny.BATCH):
     recent, stored, _ = tiny.draws(replay, seeds, updates, batch, purpose)
     for rows in zip(recent, stored):
         update(agent, replay, *rows, {}, method, tiny.SETTINGS)
@@ -91,7 +91,7 @@ def test_update_is_discrete_sac_written_plainly(kind, dtype, tolerance):
         plain = [PlainDiscreteSAC(*modules(agent, p, kind), *rates, 0.6) for p in seeds]
         start = copy.deepcopy(agent)
         for recent, stored in zip(*tiny.draws(replay, seeds, 10)[:2]):
-            sac.update(agent, replay, recent, stored, {}, Method(), s)
+            sac.update_from_rows(agent, replay, recent, stored, {}, Method(), s)
             batch = replay.gather(recent)
             scale = 255 if kind == "pictures" else 1
             for p, one in enumerate(plain):

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nbsp_lib.envs.atari import SCORES, Atari, normalised
-from nbsp_lib.envs.emulator import Console, Protocol, rom
+from nbsp_lib.envs.emulator import Emulator, Protocol, rom
 
 GAMES = ("alien", "bank-heist", "bowling", "boxing", "demon-attack", "freeway", "pong", "space-invaders")
 EXACT = Protocol(sticky=0.0, clip_reward=False)
@@ -101,7 +101,7 @@ def test_a_game_to_its_end_and_the_next_one():
             break
         np.testing.assert_array_equal(step.last[0, 0], seen)
     assert terminated and not step.truncated.any() and not np.array_equal(step.last, step.observation)
-    fresh = Console("alien", EXACT)
+    fresh = Emulator("alien", EXACT)
     np.testing.assert_array_equal(step.observation[0, 0], fresh.begin(3, 5, 1))
     for a in random_actions(50):
         step = env.step(np.array([[a]]))
@@ -143,7 +143,7 @@ def test_reward_is_the_sign_of_the_points():
 
 def test_number_of_no_ops():
     """Each of 1..30 occurs, uniformly: 900 starts, 30 ± 5.4 each; as many frames are waited as are drawn."""
-    console = Console("pong", RAM)
+    console = Emulator("pong", RAM)
     counts = np.zeros(31, int)
     for start in range(900):
         console.seed, console.start, console.game = 0, start, 0
@@ -171,7 +171,7 @@ class Recorder:
 @pytest.mark.parametrize("sticky", (0.0, 0.25))
 def test_sticky_actions(sticky):
     """In each frame the last action executed is held with the given chance, else the new one taken (Machado et al. 2018)."""
-    console = Console("boxing", replace(RAM, sticky=sticky))
+    console = Emulator("boxing", replace(RAM, sticky=sticky))
     console.begin(0, 0, 0)
     console.ale = Recorder(console.ale)
     late = np.zeros(5, int)
@@ -205,7 +205,7 @@ def test_ale_saves_its_generator_but_not_the_action_it_holds():
 @pytest.mark.parametrize("task", ("boxing", "demon-attack"))
 def test_a_game_does_not_depend_on_the_games_before(task):
     """ALE's reset does in these two: after some of 60 histories the first second is another one."""
-    ale, console, random = plain(task), Console(task, replace(EXACT, noops=0)), np.random.default_rng(0)
+    ale, console, random = plain(task), Emulator(task, replace(EXACT, noops=0)), np.random.default_rng(0)
     actions, theirs, ours = random_actions(60), set(), set()
     for _ in range(60):
         history = random.integers(18, size=random.integers(1, 300))

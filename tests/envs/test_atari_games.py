@@ -12,7 +12,7 @@ import tiny_run
 
 from nbsp_lib.cli import main
 from nbsp_lib.envs.atari import Atari, reference_scores
-from nbsp_lib.envs.emulator import EXACT, Console, Protocol, rom
+from nbsp_lib.envs.emulator import EXACT, Emulator, Protocol, rom
 from nbsp_lib.envs.sequences import SEQUENCES, TWO_PLAYERS, benchmark_of, tasks_of
 from nbsp_lib.runs.settings import ConfigError, cell
 
@@ -31,9 +31,9 @@ def test_a_game_starts_alike_and_goes_on_exactly(task):
 @pytest.mark.parametrize("task", EXACT)
 def test_a_game_that_begins_with_a_saved_state_begins_alike(task):
     """After 12 histories of up to 800 steps as when the cartridge is put in: memory, picture, points, lives over 100 steps."""
-    console, random, actions = Console(task, Protocol(noops=1)), np.random.default_rng(1), np.arange(100) * 7 % 18
+    console, random, actions = Emulator(task, Protocol(noops=1)), np.random.default_rng(1), np.arange(100) * 7 % 18
     assert console.untouched
-    anew = Console(task, console.protocol)
+    anew = Emulator(task, console.protocol)
     anew.untouched = None
     anew.begin(0, 0, 0)
     expected = roundtrip.seen(anew) + roundtrip.seen(anew, actions)

@@ -11,7 +11,7 @@ from nbsp_lib.envs.performance import NORMALISED, SHARE, SUCCESS, performance, p
 from nbsp_lib.results import figures, filters, metrics
 from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs import progress
-from nbsp_lib.training.games import Games
+from nbsp_lib.training.games import GameRollout
 
 
 def test_performance_by_hand():
@@ -35,10 +35,10 @@ def test_performance_by_hand():
 def test_whoever_watches_sees_the_performance_and_the_file_is_json(tmp_path, rows, said):
     """The second task is in training. There are no published scores of Adventure."""
     rows = [{"task": task, "training_task": rows[1][0], "success": success, "return": gained} for task, success, gained in rows]
-    cycle = SimpleNamespace(budgets=[8, 8], position=1, round=0, tasks=[row["task"] for row in rows], tables={"curves": [rows]},
+    trainer = SimpleNamespace(budgets=[8, 8], position=1, round=0, tasks=[row["task"] for row in rows], tables={"curves": [rows]},
                             agent=SimpleNamespace(updates=[0]), train=SimpleNamespace(episode=250))
-    with progress.Bar(cycle, [SimpleNamespace(folder=tmp_path)], 2, "pair seed 0") as bar:
-        bar(cycle)
+    with progress.Bar(trainer, [SimpleNamespace(folder=tmp_path)], 2, "pair seed 0") as bar:
+        bar(trainer)
     report = json.loads((tmp_path / "progress.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert progress.line(report) == f"pair seed 0: 8 of 16 rounds, {said}, 0 updates/s, 0 min left"
 
@@ -82,7 +82,7 @@ def test_filters_are_scored_by_whole_games():
     conv = torch.tensor([[2.0, 0.0], [3.0, 0.0], [0.0, 0.0], [0.5, 0.0]])[None, None]
     dense = torch.ones(1, 1, 4, 1)
     hidden = {"actor": [conv, conv, conv, dense], "critic": [conv, conv, conv, dense]}
-    played = Games(torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 2.0]]), hidden, torch.tensor([[0, 0, 1, 1]]))
+    played = GameRollout(torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 2.0]]), hidden, torch.tensor([[0, 0, 1, 1]]))
     rows = filters.filter_rows(played, 3 / 7)
     assert rows.layer.tolist() == [1, 1, 2, 2, 3, 3] and rows.score.tolist() == [1.0, 0.5] * 3
     assert rows.chosen.tolist() == [True, False] * 3

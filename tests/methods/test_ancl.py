@@ -4,21 +4,21 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import ewc
 from nbsp_lib.methods.ancl import ANCL
 
 
-def world(agent, method, replay, seeds, purpose=9):
-    return World(agent, method, replay, tiny.generators(seeds, purpose), seeds, tiny.SETTINGS)
+def context(agent, method, replay, seeds, purpose=9):
+    return Context(agent, method, replay, tiny.generators(seeds, purpose), seeds, tiny.SETTINGS)
 
 
 def second_position(seeds=(0, 1), layers=tiny.LAYERS, **settings):
     """An agent that has finished task 0 and begins task 1, its ANCL, the replay, its world."""
     method = ANCL(**settings)
     agent, replay = tiny.make(method, seeds, layers)
-    here = world(agent, method, replay, seeds)
+    here = context(agent, method, replay, seeds)
     method.before_task(agent, 0, "train")
     tiny.learn(agent, replay, method, seeds, 5)
     method.periodic(agent, here)
@@ -78,7 +78,7 @@ def test_ancl_is_fine_tuning_bit_for_bit_until_its_first_task_end():
     results, seeds = [], (0, 1)
     for method in (Method(), ANCL(critic=True, refresh=2)):
         agent, replay = tiny.make(method, seeds)
-        here = world(agent, method, replay, seeds)
+        here = context(agent, method, replay, seeds)
         method.before_task(agent, 0, "train")
         for purpose in (3, 4):
             tiny.learn(agent, replay, method, seeds, 6, purpose=purpose)
@@ -95,7 +95,7 @@ def test_a_forked_position_one_leaves_the_same_as_one_trained_with_it():
     fresh = ANCL()
     forked, rows = tiny.make(fresh, seeds)
     tiny.learn(forked, rows, Method(), seeds, 5)
-    its = world(forked, fresh, rows, seeds)
+    its = context(forked, fresh, rows, seeds)
     fresh.after_task(forked, 0, its)
     fresh.before_task(forked, 1, "train")
     for agent, method, replay, here in (second_position(), (forked, fresh, rows, its)):
@@ -129,11 +129,11 @@ def test_when_the_auxiliary_fisher_is_refreshed():
     refreshed = []
     for purpose in range(4, 9):
         old = {k: t.clone() for k, t in fishers(method, "fisher_aux").items()}
-        method.periodic(agent, world(agent, method, replay, seeds, purpose))
+        method.periodic(agent, context(agent, method, replay, seeds, purpose))
         new = fishers(method, "fisher_aux")
         refreshed.append(bool(tiny.differing(old, new)))
         if refreshed[-1]:
-            batch = world(agent, method, replay, seeds, purpose).sample(ewc.ROWS)
+            batch = context(agent, method, replay, seeds, purpose).sample(ewc.ROWS)
             for name in ("actor", "critic"):
                 for k, want in ewc.fisher(Method(), getattr(method.aux, name), batch, method.aux.head).items():
                     assert torch.equal(new[f"{name}.fisher_aux.{k}"], want)
@@ -148,9 +148,9 @@ def test_the_old_fisher_is_the_first_one_and_then_half_of_each():
     for task in (0, 1, 0):
         method.before_task(agent, task, "train")
         tiny.learn(agent, replay, method, seeds, 3, purpose=4 + task)
-        batch = world(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
+        batch = context(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
         found.append(ewc.fisher(Method(), agent.actor, batch, agent.head))
-        method.after_task(agent, task, world(agent, method, replay, seeds, 20 + task))
+        method.after_task(agent, task, context(agent, method, replay, seeds, 20 + task))
         want = found[0]
         for new in found[1:]:
             want = {k: 0.5 * want[k] + 0.5 * new[k] for k in want}

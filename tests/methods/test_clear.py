@@ -26,7 +26,7 @@ def lived(seeds=(0, 1), **settings):
         replay.add(obs, action, reward, obs.roll(1, 1), torch.zeros_like(reward), **method.collected(agent, obs))
         for u, noise in zip(draw(torch.rand, 1, 16).transpose(0, 1), draw(torch.randn, 1, 2, 16, tiny.ACT).transpose(0, 1)):
             rows = replay.recent(u)
-            sac.update(agent, replay, rows, rows, {"sac": noise.transpose(0, 1)}, method, tiny.SETTINGS)
+            sac.update_from_rows(agent, replay, rows, rows, {"sac": noise.transpose(0, 1)}, method, tiny.SETTINGS)
     recent = replay.data[:, :60].clone()
     method.after_task(agent, 0, None)
     replay.store(0, tiny.generators(seeds, 22))
@@ -97,7 +97,7 @@ def test_before_the_first_task_end_it_learns_as_plain_sac():
         plain = tiny.make(Method(), (0, 1))[1].data
         replay.data[..., :plain.shape[-1]] = plain
         for recent, _, noise in zip(*tiny.draws(replay, (0, 1), 10)):
-            sac.update(agent, replay, recent, recent, {"sac": noise}, method, tiny.SETTINGS)
+            sac.update_from_rows(agent, replay, recent, recent, {"sac": noise}, method, tiny.SETTINGS)
         results.append(agent.tensors())
     assert not tiny.differing(*results) and not CLEAR.forkable
 

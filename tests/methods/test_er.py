@@ -33,7 +33,7 @@ def test_every_update_learns_from_the_mixed_batch():
         mixed = torch.where(torch.arange(tiny.BATCH) < 4, stored, recent)
         assert (stored >= replay.capacity).all() and (recent < replay.capacity).all()
         rows = recent if isinstance(method, ER) else mixed
-        sac.update(agent, replay, rows, stored, {"sac": noise}, method, tiny.SETTINGS)
+        sac.update_from_rows(agent, replay, rows, stored, {"sac": noise}, method, tiny.SETTINGS)
         results.append(agent.tensors())
     assert not tiny.differing(*results)
 
@@ -44,6 +44,6 @@ def test_without_stored_rows_it_is_plain_sac():
     for method in (ER(), Method()):
         agent, replay = tiny.make(method, (0, 1))
         for recent, _, noise in zip(*tiny.draws(replay, (0, 1), 10)):
-            sac.update(agent, replay, recent, recent, {"sac": noise}, method, tiny.SETTINGS)
+            sac.update_from_rows(agent, replay, recent, recent, {"sac": noise}, method, tiny.SETTINGS)
         results.append(agent.tensors())
     assert not tiny.differing(*results) and not method.state

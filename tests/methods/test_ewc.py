@@ -6,7 +6,7 @@ from torch.testing import assert_close as close
 
 from nbsp_lib.core import gaussian, nets
 from nbsp_lib.core.categorical import Categorical
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import ewc
 from nbsp_lib.methods.ewc import EWC
@@ -14,8 +14,8 @@ from nbsp_lib.methods.ewc import EWC
 HEAD = gaussian.Gaussian(tiny.ACT)
 
 
-def world(agent, method, replay, seeds, purpose=9):
-    return World(agent, method, replay, tiny.generators(seeds, purpose), seeds, tiny.SETTINGS)
+def context(agent, method, replay, seeds, purpose=9):
+    return Context(agent, method, replay, tiny.generators(seeds, purpose), seeds, tiny.SETTINGS)
 
 
 def doubled(P=2):
@@ -117,7 +117,7 @@ def test_ewc_is_fine_tuning_bit_for_bit_until_its_first_task_end(critic):
         tiny.learn(agent, replay, method, seeds, 20)
         results.append(agent.tensors())
     assert not tiny.differing(*results)
-    method.after_task(agent, 0, world(agent, method, replay, seeds))
+    method.after_task(agent, 0, context(agent, method, replay, seeds))
     twin, _ = tiny.copied(agent, None)
     for one, its in ((agent, method), (twin, Method())):
         tiny.learn(one, replay, its, seeds, 3, purpose=4)
@@ -131,8 +131,8 @@ def test_fishers_are_added_up_over_task_ends_and_the_anchor_is_the_last_one():
     sums = {}
     for task in (0, 1, 0):
         tiny.learn(agent, replay, method, seeds, 3, purpose=4 + task)
-        batch = world(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
-        method.after_task(agent, task, world(agent, method, replay, seeds, 20 + task))
+        batch = context(agent, method, replay, seeds, 20 + task).sample(ewc.ROWS)
+        method.after_task(agent, task, context(agent, method, replay, seeds, 20 + task))
         for net in agent.networks:
             for k, values in ewc.fisher(Method(), net, batch, HEAD).items():
                 sums[f"{net.name}.fisher.{k}"] = sums.get(f"{net.name}.fisher.{k}", 0) + values
@@ -148,7 +148,7 @@ def test_a_strong_pull_holds_the_actor():
         method = EWC(weight=weight)
         agent, replay = tiny.make(method)
         tiny.learn(agent, replay, method, (0,), 5)
-        method.after_task(agent, 0, world(agent, method, replay, (0,)))
+        method.after_task(agent, 0, context(agent, method, replay, (0,)))
         tiny.learn(agent, replay, method, (0,), 150, purpose=4)
         moved.append(sum(float((p - method.state[f"actor.anchor.{k}"]).abs().sum()) for k, p in agent.actor.params.items()))
     assert moved[1] < 0.1 * moved[0]
@@ -162,7 +162,7 @@ def test_a_seed_is_the_same_alone_and_among_others_and_no_tensor_moves():
         agent, replay = tiny.make(method, seeds, layers=(64, 48))
         addresses = [t.data_ptr() for t in method.state.values()]
         tiny.learn(agent, replay, method, seeds, 3)
-        method.after_task(agent, 0, world(agent, method, replay, seeds))
+        method.after_task(agent, 0, context(agent, method, replay, seeds))
         tiny.learn(agent, replay, method, seeds, 3, purpose=4)
         assert addresses == [t.data_ptr() for t in method.state.values()]
         results.append({k: t[seeds.index(1)] for k, t in tiny.everything(agent, method).items()})

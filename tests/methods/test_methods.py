@@ -50,7 +50,7 @@ class Replaces(Method):
     def start(self, agent, settings):
         self.state["x"] = torch.zeros(len(agent.updates), 1)
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         self.state["x"] = self.state["x"] + 1
 
 
@@ -59,7 +59,7 @@ class Forgets(Method):
         super().__init__()
         self.rate = 1.0
 
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         self.rate = 0.5
 
     def shape_step(self, net, steps, noise):
@@ -77,7 +77,7 @@ class Shared(Method):
 
 
 class Raises(Method):
-    def after_task(self, agent, task, world):
+    def after_task(self, agent, task, context):
         raise RuntimeError("boo")
 
 
@@ -91,7 +91,7 @@ def test_each_check_finds_what_it_looks_for(broken, check, word):
 
 
 def test_a_hook_that_raises_is_named_with_its_line(capsys):
-    assert not conformance.examine(Raises)
+    assert not conformance.check_method(Raises)
     out = capsys.readouterr().out
     assert "RuntimeError: boo" in out and "test_methods.py, line" in out and out.count("ok  ") >= 1
 

@@ -24,7 +24,7 @@ def trained_pair(P=2, **settings):
 
 def one_update(agent, method, replay, seeds):
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=4)
-    sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
+    sac.update_from_rows(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
 
 
 def masks_of(method, net):
@@ -166,22 +166,22 @@ def test_the_first_moment_alone_sees_the_mask():
 
 def test_pooled_ranks_actor_and_critics_together():
     """share 0.4 of 15 neurons: the six best anywhere; the actor's are worse than all but two of the critics'."""
-    def world():
+    def context():
         good, weak = torch.tensor([[FIRST[0]], [SECOND[0]]], dtype=torch.float32)                        # [1, T, 5] each
         layers = lambda *networks: [torch.stack([n.split((2, 3), -1)[i] for n in networks], 1) for i in range(2)]
         silent = torch.zeros_like(good)
-        return tiny.StubWorld((0,), {"actor": layers(silent), "critic": layers(good, weak)}, torch.tensor([GOOD]).float())
+        return tiny.StubContext((0,), {"actor": layers(silent), "critic": layers(good, weak)}, torch.tensor([GOOD]).float())
     counts = {}
     for pooled in (False, True):
         method = NBSP(share=0.4, pooled=pooled)
         agent, _ = tiny.make(method, layers=(2, 3))
-        counts[pooled] = [row["chosen"] for row in method.after_task(agent, 0, world())]
+        counts[pooled] = [row["chosen"] for row in method.after_task(agent, 0, context())]
         assert union(method, "critic", c=0)[[0, 2]].tolist() == pytest.approx([0.0, 0.05])
         assert union(method, "critic", c=1)[[2, 3]].tolist() == [0.0, 0.0]
     assert counts == {False: [2, 2, 2], True: [2, 2, 2]}             # ties at 0.5 go to the actor, which stands first
     method = NBSP(share=4 / 15, pooled=True)
     agent, _ = tiny.make(method, layers=(2, 3))
-    assert [row["chosen"] for row in method.after_task(agent, 0, world())] == [0, 2, 2]
+    assert [row["chosen"] for row in method.after_task(agent, 0, context())] == [0, 2, 2]
 
 
 FROZEN = {"hidden": {"share": 1.0, "alpha": 0.0}, "both": {"share": 1.0, "alpha": 0.0, "ends": "both"},
@@ -266,7 +266,7 @@ def test_every_kth_update_learns_from_stored_rows_and_from_nothing_else():
     tiny.learn(agent, spied.replay, method, seeds, 6)
     for purpose in (4, 5):
         for u, (recent, stored, noise) in enumerate(zip(*tiny.draws(replay, seeds, 10, purpose=purpose))):
-            sac.update(agent, spied, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
+            sac.update_from_rows(agent, spied, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
             number = int(agent.updates[0])
             replayed = purpose == 5 and number % 4 == 0
             assert torch.equal(spied.rows[-1], stored if replayed else recent)
@@ -281,7 +281,7 @@ def by_hand(goal_rows, active):
     activity = torch.tensor(active, dtype=torch.float32)                                    # [P, T, 5]
     layers = lambda C: [part[:, None].expand(-1, C, -1, -1) for part in activity.split((2, 3), -1)]
     goal = torch.tensor(goal_rows, dtype=torch.float32)
-    return tiny.StubWorld(range(len(goal)), {"actor": layers(1), "critic": layers(2)}, goal)
+    return tiny.StubContext(range(len(goal)), {"actor": layers(1), "critic": layers(2)}, goal)
 
 
 GOOD, HALF, QUARTER = [1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]           # agree with GOOD at 4, 2, 3 moments
@@ -338,12 +338,12 @@ def test_a_seed_with_a_constant_goal_keeps_its_masks_while_others_are_renewed():
 def test_masks_are_those_of_the_pure_functions_on_each_network():
     method, seeds = NBSP(share=0.3, score="balanced"), (0, 1, 2)
     agent, _ = tiny.make(method, seeds)
-    world = tiny.random_world(agent, seeds)
-    rows = method.after_task(agent, 1, world)
+    context = tiny.random_world(agent, seeds)
+    rows = method.after_task(agent, 1, context)
     for net in agent.networks:
         for c in range(net.params["b0"].shape[1]):
-            activity = torch.cat([h[:, c] for h in world.hidden[net.name]], -1)             # [P, T, 14]
-            scores = neurons.skill_scores(activity, world.goal, "balanced")
+            activity = torch.cat([h[:, c] for h in context.hidden[net.name]], -1)             # [P, T, 14]
+            scores = neurons.skill_scores(activity, context.goal, "balanced")
             want = neurons.neuron_mask(scores, neurons.top_neurons(scores, 0.3), 0.2)
             state = lambda kind, net=net: [method.state[f"{net.name}.{kind}{i}"] for i in range(2)]
             assert torch.equal(torch.cat([t[:, c, 0] for t in state("union")], -1), want)
@@ -358,7 +358,7 @@ SIZES = torch.tensor([4.0, 6.0, 1.0, 3.0, 2.0])                      # means ove
 #   mean |h|:         2    3    0.75 1.5  1         over the layer's mean: 0.8 1.2  0.69 1.38 0.92
 
 
-class SelectorWorld(tiny.StubWorld):
+class SelectorContext(tiny.StubContext):
     """FIRST with neurons of different sizes; chance and derivatives as they are told."""
 
     def __init__(self, asked):
@@ -395,7 +395,7 @@ def test_each_way_to_choose_by_hand(score):
     for net in agent.networks:                                       # norms 2, 1 and 3, sqrt 2, 5
         for k, values in {"w0": [0.0, 0.0], "b0": [-2.0, 1.0], "w1": [0.0, 1.0, 0.0], "b1": [3.0, 0.0, -5.0]}.items():
             net.params[k].copy_(torch.tensor(values))
-    rows = method.after_task(agent, 0, SelectorWorld(asked))
+    rows = method.after_task(agent, 0, SelectorContext(asked))
     chosen = list(PICKS[score])
     want = torch.ones(5).index_copy(0, torch.tensor(chosen), HOLDS[chosen])
     for name, c in (("actor", 0), ("critic", 0), ("critic", 1)):
@@ -413,10 +413,10 @@ def test_seeds_choose_alone_and_unscored_ones_keep_their_masks(score):
     def ended(seeds, constant=()):
         method = NBSP(score=score, share=0.3)
         agent, _ = tiny.make(method, seeds)
-        world = tiny.random_world(agent, seeds)
+        context = tiny.random_world(agent, seeds)
         for p in constant:
-            world.goal[p] = 1.0
-        rows = method.after_task(agent, 0, world)
+            context.goal[p] = 1.0
+        rows = method.after_task(agent, 0, context)
         return method.state, rows
     together, rows = ended((0, 1, 2))
     assert [row["chosen"] for row in rows] == [4] * 9

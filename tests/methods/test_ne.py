@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close as close
 
 from nbsp_lib.core import sac
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.ne import NE, first_counts, largest
 
@@ -19,8 +19,8 @@ SETTINGS = SimpleNamespace(**vars(tiny.SETTINGS), steps=50, random_steps=10, upd
 def set_up(seeds=(0, 1), **settings):
     method = NE(**{"events": 4} | settings)
     agent, replay = tiny.make(method, seeds)
-    world = World(agent, method, replay, tiny.generators(seeds, 9), seeds, SETTINGS)
-    return agent, replay, method, world
+    context = Context(agent, method, replay, tiny.generators(seeds, 9), seeds, SETTINGS)
+    return agent, replay, method, context
 
 
 def masks(agent, method):
@@ -70,13 +70,13 @@ def test_three_hidden_layers_share_by_erdos_renyi():
 
 def counts_over_time(**settings):
     """Number of present weights after the round ends at updates 5, 10, …, 50."""
-    agent, _, method, world = set_up(omega=0.0, **settings)
+    agent, _, method, context = set_up(omega=0.0, **settings)
     found = []
     for updates in range(5, 51, 5):
         agent.updates.fill_(updates)
         for net in agent.networks:
             method.state[f"{net.name}.gradient.w1"].normal_(generator=torch.Generator().manual_seed(updates))
-        method.periodic(agent, world)
+        method.periodic(agent, context)
         number, = present(agent, method)                             # the same everywhere
         found.append(number)
     return found
@@ -93,10 +93,10 @@ def test_the_schedule_by_hand():
 
 
 def test_grown_are_the_absent_weights_of_largest_gradient_and_they_start_anew():
-    agent, replay, method, world = set_up(alpha=0.2, omega=0.0)
+    agent, replay, method, context = set_up(alpha=0.2, omega=0.0)
     tiny.learn(agent, replay, method, (0, 1), 10)
     before = tiny.everything(agent, method)
-    method.periodic(agent, world)
+    method.periodic(agent, context)
     for net, mask in masks(agent, method):
         old = before[f"{net.name}.mask.w1"]
         for p in (0, 1):
@@ -128,7 +128,7 @@ def test_the_gradient_that_growth_looks_at_is_that_of_the_last_update_absent_wei
 
 def test_pruned_are_the_smallest_weights_of_silent_units_up_to_omega_of_the_grown():
     """22 are grown, so up to floor(0.4 · 22) = 8 may go, of those at unit 1 of layer 0 or unit 2 of layer 1."""
-    agent, replay, method, world = set_up(alpha=1.0, omega=0.4)
+    agent, replay, method, context = set_up(alpha=1.0, omega=0.4)
     tiny.learn(agent, replay, method, (0, 1), 10)
     g = torch.Generator().manual_seed(0)
     for net, mask in masks(agent, method):
@@ -140,7 +140,7 @@ def test_pruned_are_the_smallest_weights_of_silent_units_up_to_omega_of_the_grow
     before = tiny.everything(agent, method)
     for t in agent.target.values():
         t.fill_(1.0)
-    method.periodic(agent, world)
+    method.periodic(agent, context)
     for net, mask in masks(agent, method):
         old, w = before[f"{net.name}.mask.w1"], before[f"{net.name}.params.w1"]
         for p in (0, 1):
@@ -156,32 +156,32 @@ def test_pruned_are_the_smallest_weights_of_silent_units_up_to_omega_of_the_grow
 
 
 def test_nothing_is_pruned_at_units_that_fire_now_and_then():
-    agent, replay, method, world = set_up(alpha=1.0, omega=0.9)
+    agent, replay, method, context = set_up(alpha=1.0, omega=0.9)
     for net in agent.networks:
         for i in (0, 1):
             net.params[f"b{i}"].fill_(10.0)
     tiny.learn(agent, replay, method, (0, 1), 10)
     old = [mask.clone() for _, mask in masks(agent, method)]
-    method.periodic(agent, world)
+    method.periodic(agent, context)
     assert all((mask >= before).all() and (mask > before).any() for (_, mask), before in zip(masks(agent, method), old))
 
 
 def test_absent_weights_stay_zero_in_critics_actor_and_target_through_updates_and_events():
-    agent, replay, method, world = set_up(alpha=0.3)
+    agent, replay, method, context = set_up(alpha=0.3)
     places = {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
     for purpose in range(4):
         tiny.learn(agent, replay, method, (0, 1), 10, purpose=10 + purpose)
         for net, mask in masks(agent, method):
             for params in (net.params, *([agent.target] if net is agent.critic else [])):
                 assert (params["w1"][mask == 0] == 0).all() and (params["w1"][mask > 0] != 0).all()
-        method.periodic(agent, world)
+        method.periodic(agent, context)
     assert max(present(agent, method)) > 10
     assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
 
 
 def test_a_grown_weight_has_an_adam_as_old_as_itself():
     """Steps against torch.optim.Adam, every weight a parameter of its own whose state is deleted when it is grown."""
-    agent, _, method, world = set_up((0,), alpha=0.2, omega=0.0)
+    agent, _, method, context = set_up((0,), alpha=0.2, omega=0.0)
     net, lr = agent.actor, 0.01
     weights = [w.clone().requires_grad_() for w in net.params["w1"].flatten()]
     adam, g = torch.optim.Adam(weights, lr=lr), torch.Generator().manual_seed(0)
@@ -189,7 +189,7 @@ def test_a_grown_weight_has_an_adam_as_old_as_itself():
         if u == 40:
             agent.updates.fill_(10)
             old = method.state["actor.mask.w1"].clone()
-            method.periodic(agent, world)
+            method.periodic(agent, context)
             grown = (method.state["actor.mask.w1"] > old).flatten()
             for n in grown.nonzero().flatten().tolist():
                 del adam.state[weights[n]]
@@ -224,10 +224,10 @@ def test_settings_without_sense_are_refused():
 
 def test_population_of_three_is_three_populations_of_one():
     def trained(seeds):
-        agent, replay, method, world = set_up(seeds, alpha=0.3)
+        agent, replay, method, context = set_up(seeds, alpha=0.3)
         for purpose in range(3):
             tiny.learn(agent, replay, method, seeds, 10, purpose=10 + purpose)
-            method.periodic(agent, world)
+            method.periodic(agent, context)
         return tiny.everything(agent, method)
     together = trained((0, 1, 2))
     assert together["actor.mask.w1"].sum() > 30

@@ -13,7 +13,7 @@ from nbsp_lib.methods.npc import NPC, importance, rate
 
 def one_update(agent, method, replay, seeds, purpose=4):
     (recent,), (stored,), (noise,) = tiny.draws(replay, seeds, 1, purpose=purpose)
-    sac.update(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
+    sac.update_from_rows(agent, replay, recent, stored, {"sac": noise}, method, tiny.SETTINGS)
 
 
 def test_importance_by_hand():

@@ -6,7 +6,7 @@ import tiny
 import torch
 
 from nbsp_lib.core import gaussian
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.packnet import PackNet, prune
 
@@ -127,7 +127,7 @@ def test_long_retraining_comes_in_pieces_and_none_is_none():
     method, asked = PackNet(retrain=0.5), []
     agent, replay = tiny.make(method, tasks=tiny.TASKS * 2)
     settings = SimpleNamespace(**vars(SETTINGS) | {"steps": 2420})
-    method.after_task(agent, 0, World(agent, method, replay, tiny.generators((0,), 9), (0,), settings, learn=asked.append))
+    method.after_task(agent, 0, Context(agent, method, replay, tiny.generators((0,), 9), (0,), settings, learn=asked.append))
     assert asked == [500, 100]                           # half of 1200
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from nbsp_lib.core import gaussian, nets
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.pi import PI
 
@@ -16,7 +16,7 @@ def trained(seeds=(0, 1), injections=2):
     method = PI(injections=injections)
     agent, replay = tiny.make(method, seeds)
     tiny.learn(agent, replay, method, seeds, 20)
-    return agent, method, replay, World(agent, method, replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
+    return agent, method, replay, Context(agent, method, replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
 
 
 def outputs(agent, method, replay):
@@ -33,10 +33,10 @@ def head(params, method, h):
 
 
 def test_an_injection_changes_no_output_neither_the_first_nor_the_second():
-    agent, method, replay, world = trained()
+    agent, method, replay, context = trained()
     for purpose in (5, 6):
         before = outputs(agent, method, replay)
-        method.after_task(agent, 0, world)
+        method.after_task(agent, 0, context)
         after = outputs(agent, method, replay)
         for k in before:
             assert (after[k] - before[k]).abs().max() < 1e-5, k
@@ -44,13 +44,13 @@ def test_an_injection_changes_no_output_neither_the_first_nor_the_second():
         for k, t in outputs(agent, method, replay).items():
             assert (t - after[k]).abs().max() > 1e-4, k                                     # and then it learns
     before = tiny.everything(agent, method)
-    method.after_task(agent, 0, world)                                                      # no room any more
+    method.after_task(agent, 0, context)                                                      # no room any more
     assert not tiny.differing(before, tiny.everything(agent, method))
 
 
 def test_the_output_is_the_signed_sum_of_ordinary_heads_on_one_encoder():
-    agent, method, replay, world = trained()
-    method.after_task(agent, 0, world)
+    agent, method, replay, context = trained()
+    method.after_task(agent, 0, context)
     tiny.learn(agent, replay, method, (0, 1), 5, purpose=5)
     obs = torch.randn(2, 1, 9, tiny.OBS)
     for net, x in ((agent.actor, obs), (agent.critic, F.pad(obs, (0, tiny.ACT), value=0.3))):
@@ -63,7 +63,7 @@ def test_the_output_is_the_signed_sum_of_ordinary_heads_on_one_encoder():
 
 def test_only_the_encoder_and_the_head_injected_last_learn():
     """Head 0 before the first injection, then head 1, then head 3; the target's heads follow those of the critics."""
-    agent, method, replay, world = trained()
+    agent, method, replay, context = trained()
     for learning, purpose in ((0, 4), (1, 5), (3, 6)):
         before = {net.name: {k: p.clone() for k, p in net.params.items()} for net in agent.networks}
         tiny.learn(agent, replay, method, (0, 1), 6, purpose=purpose)
@@ -74,12 +74,12 @@ def test_only_the_encoder_and_the_head_injected_last_learn():
                     continue
                 moved = (method.split(p) != method.split(before[net.name][k])).flatten(3).any(3)         # [P, C, H]
                 assert (moved == (torch.arange(5) == learning)).all(), (net.name, k)
-        method.after_task(agent, 0, world)
+        method.after_task(agent, 0, context)
 
 
 def test_the_pair_is_equal_fresh_and_in_the_target_and_its_adam_is_new():
-    agent, method, _, world = trained()
-    method.after_task(agent, 0, world)
+    agent, method, _, context = trained()
+    method.after_task(agent, 0, context)
     for net in agent.networks:
         encoder, heads = (count for count, _ in net.clocks)
         assert (encoder == 20).all() and method.split(heads)[0, 0].flatten().tolist() == [20, 0, 20, 20, 20]
@@ -99,8 +99,8 @@ def test_the_pair_is_equal_fresh_and_in_the_target_and_its_adam_is_new():
 
 
 def test_gradients_reach_the_encoder_through_all_heads():
-    agent, method, _, world = trained()
-    method.after_task(agent, 0, world)
+    agent, method, _, context = trained()
+    method.after_task(agent, 0, context)
     net, x = agent.actor, torch.randn(2, 1, 9, tiny.OBS)
     gradient = lambda forward: torch.autograd.grad(forward(w0).pow(2).sum(), w0)[0]
     w0 = net.params["w0"].clone().requires_grad_()
@@ -138,10 +138,10 @@ def test_off_the_cpu_nothing_of_a_tensor_is_asked():
 def test_seeds_are_independent_and_addresses_stay():
     alive = {}
     for seeds in ((0, 1, 2), (2,)):
-        agent, method, replay, world = trained(seeds)
+        agent, method, replay, context = trained(seeds)
         places = {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
         for purpose in (5, 6):
-            method.after_task(agent, 0, world)
+            method.after_task(agent, 0, context)
             tiny.learn(agent, replay, method, seeds, 5, purpose=purpose)
         assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
         alive[seeds] = {k: t[-1] for k, t in tiny.everything(agent, method).items()}

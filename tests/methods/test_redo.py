@@ -6,11 +6,11 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core.context import World
+from nbsp_lib.core.context import Context
 from nbsp_lib.methods.redo import ReDo
 
 
-class WholeReplay(World):
+class WholeReplay(Context):
     """Its sample is all recent rows, so that what is silent on it is known."""
 
     def sample(self, n):
@@ -28,8 +28,8 @@ def trained(seeds=(0, 1), updates=8, **settings):
     return agent, method, WholeReplay(agent, method, replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
 
 
-def inputs(agent, world):
-    batch = world.sample(0)
+def inputs(agent, context):
+    batch = context.sample(0)
     return {"actor": batch["obs"], "critic": torch.cat([batch["obs"], batch["action"]], -1)}
 
 
@@ -42,13 +42,13 @@ def activities(net, p, c, x):
     return found, x @ params["w2"] + params["b2"]
 
 
-def dormant(agent, world, threshold):
+def dormant(agent, context, threshold):
     """{(network, p, c, layer): list of units} by the formula of the paper, one unit at a time."""
     found = {}
     for net in agent.networks:
-        for p in range(len(world.seeds)):
+        for p in range(len(context.seeds)):
             for c in range(net.params["b0"].shape[1]):
-                for i, h in enumerate(activities(net, p, c, inputs(agent, world)[net.name][p])[0]):
+                for i, h in enumerate(activities(net, p, c, inputs(agent, context)[net.name][p])[0]):
                     size = [h[:, j].mean().item() for j in range(h.shape[1])]
                     mean = sum(size) / len(size)
                     found[net.name, p, c, i] = [j for j, s in enumerate(size) if s / (mean + 1e-9) <= threshold]
@@ -57,9 +57,9 @@ def dormant(agent, world, threshold):
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5])
 def test_dormant_units_are_recycled_and_nothing_else_is_touched(threshold):
-    agent, method, world = trained(threshold=threshold)
-    units, before = dormant(agent, world, threshold), tiny.everything(agent, method)
-    method.periodic(agent, world)
+    agent, method, context = trained(threshold=threshold)
+    units, before = dormant(agent, context, threshold), tiny.everything(agent, method)
+    method.periodic(agent, context)
     after = tiny.everything(agent, method)
     want = {k: t.clone() for k, t in before.items()}
     want["last"].copy_(agent.updates)
@@ -82,35 +82,35 @@ def test_dormant_units_are_recycled_and_nothing_else_is_touched(threshold):
 
 
 def test_recycling_silent_units_leaves_every_output_as_it_was():
-    agent, method, world = trained(threshold=0.0)
+    agent, method, context = trained(threshold=0.0)
     nets = [(agent.actor, agent.actor.params), (agent.critic, agent.critic.params), (agent.critic, agent.target)]
-    outputs = lambda: [method.forward(net, params, inputs(agent, world)[net.name][:, None])[0] for net, params in nets]
+    outputs = lambda: [method.forward(net, params, inputs(agent, context)[net.name][:, None])[0] for net, params in nets]
     before, weights = outputs(), agent.actor.params["w0"].clone()
     for k, t in agent.target.items():                            # silent in the target means silent in it, too
         t.copy_(agent.critic.params[k])
     before[2] = outputs()[2]
-    method.periodic(agent, world)
+    method.periodic(agent, context)
     close(outputs(), before, rtol=1e-6, atol=1e-7)
     assert not torch.equal(weights, agent.actor.params["w0"])
 
 
 def test_new_weights_are_uniform_as_at_the_start():
     """All units of 30 seeds recycled: mean 0, second moment a third of the squared bound."""
-    agent, method, world = trained(range(30), updates=1, threshold=1e9)
-    method.periodic(agent, world)
+    agent, method, context = trained(range(30), updates=1, threshold=1e9)
+    method.periodic(agent, context)
     drawn = torch.cat([(agent.critic.params[f"{kind}0"] * math.sqrt(tiny.OBS + tiny.ACT)).flatten() for kind in "wb"])
     assert drawn.abs().max() <= 1 and abs(drawn.mean()) < 0.03 and abs(drawn.pow(2).mean() - 1 / 3) < 0.02
     assert all((net.params["w1"] == 0).all() and (net.params["w2"] == 0).all() for net in agent.networks)
 
 
 def test_it_happens_at_the_first_round_end_after_every_so_many_updates():
-    agent, method, world = trained((0,), every=1000)
+    agent, method, context = trained((0,), every=1000)
     asked = []
-    world.sample = lambda n: asked.append((int(agent.updates), n)) or WholeReplay.sample(world, n)
+    context.sample = lambda n: asked.append((int(agent.updates), n)) or WholeReplay.sample(context, n)
     for updates in range(0, 4001, 400):
         agent.updates.fill_(updates)
-        method.periodic(agent, world)
-        method.periodic(agent, world)                            # a second call at the same place does nothing
+        method.periodic(agent, context)
+        method.periodic(agent, context)                            # a second call at the same place does nothing
     assert asked == [(1200, 256), (2400, 256), (3600, 256)] and method.state["last"].tolist() == [[3600]]
 
 
@@ -124,9 +124,9 @@ def test_population_of_three_is_three_populations_of_one_and_addresses_stay():
     def result(seeds):
         agent, method, _ = trained(seeds, threshold=0.3)
         replay = tiny.make(ReDo(), seeds)[1]
-        world = World(agent, method, replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
+        context = Context(agent, method, replay, tiny.generators(seeds, 9), seeds, tiny.SETTINGS)
         places = {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
-        method.periodic(agent, world)
+        method.periodic(agent, context)
         assert agent.actor.clocks[0][0].min() == 0
         tiny.learn(agent, replay, method, seeds, 8, purpose=4)
         assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}

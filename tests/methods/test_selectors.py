@@ -48,7 +48,7 @@ def test_exchanged_labels_keep_every_episode_and_seeds_share_nothing():
 
 
 def test_a_rollout_tells_the_episode_of_each_moment():
-    played = rollout.Rollout(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), None)
+    played = rollout.EpisodeRollout(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), None)
     assert played.episode.tolist() == [[0] * 4 + [1] * 4 + [2] * 4] * 2 and played.goal("reward").shape == played.episode.shape
 
 
@@ -57,7 +57,7 @@ def ended(activity, goal, episode, **settings):
     layers = lambda C: [part[:, None].expand(-1, C, -1, -1) for part in activity.split((2, 3), -1)]
     method, seeds = NBSP(**{"share": 0.2} | settings), range(len(goal))
     agent, _ = tiny.make(method, seeds, layers=(2, 3))
-    rows = method.after_task(agent, 0, tiny.StubWorld(seeds, {"actor": layers(1), "critic": layers(2)}, goal, episode))
+    rows = method.after_task(agent, 0, tiny.StubContext(seeds, {"actor": layers(1), "critic": layers(2)}, goal, episode))
     return [row for row in rows if row["network"] == "actor"], method
 
 

@@ -75,11 +75,11 @@ def test_live_training_is_the_trainer_of_the_pipeline(monkeypatch):
     small = {"steps": 800, "random_steps": 200, "envs": 2, "episode": 50, "layers": (16, 16), "batch": 16, "evaluations": 3}
     both = live.train("cartpole", "nbsp", (0, 1), 2, **small)
     one = live.train("cartpole", "nbsp", (1,), 2, **small)
-    for k, t in one.cycle.agent.tensors().items():
-        assert torch.equal(both.cycle.agent.tensors()[k][1:], t), k
-    assert both.cycle.replay.tasks == [0] and (both.scores.status == "scored").all()
+    for k, t in one.trainer.agent.tensors().items():
+        assert torch.equal(both.trainer.agent.tensors()[k][1:], t), k
+    assert both.trainer.replay.tasks == [0] and (both.scores.status == "scored").all()
     assert np.allclose(both.curves.success, both.curves["return"] / 50) and set(both.curves.position) == {1, 2}
-    assert both.before["w1"].shape == both.cycle.agent.actor.params["w1"].shape
+    assert both.before["w1"].shape == both.trainer.agent.actor.params["w1"].shape
 
 
 @each

@@ -39,7 +39,7 @@ def made_up_rollout(seed, goal=None):
     g = torch.Generator().manual_seed(seed)
     draw = lambda C: [torch.randn(1, C, 24, 4, generator=g).relu() * torch.tensor([0.0, 1, 1, 1]) for _ in range(2)]
     success = (torch.rand(1, 4, 6, generator=g) > 0.6).float() if goal is None else torch.full((1, 4, 6), float(goal))
-    return rollout.Rollout(success, torch.rand(1, 4, 6, generator=g), {"actor": draw(1), "critic": draw(2)})
+    return rollout.EpisodeRollout(success, torch.rand(1, 4, 6, generator=g), {"actor": draw(1), "critic": draw(2)})
 
 
 def words(figure):

@@ -20,7 +20,7 @@ def test_rows_by_hand():
     goal = torch.tensor([[[0.0, 0, 1, 1]]])
     layer = torch.tensor([[0.0, 0, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0], [0, 4, 4, 4]]).T[None, None]       # [1, 1, T, W]
     critic = torch.cat([layer, layer], 1)
-    played = evaluate.Rollout(goal, goal * 0, {"actor": [layer], "critic": [critic]})
+    played = evaluate.EpisodeRollout(goal, goal * 0, {"actor": [layer], "critic": [critic]})
     rows = neuron_tables.neuron_rows(played, "success", 0.5).query("network == 'actor'")
     assert rows.score.tolist() == [1, 1, 0.5, 0.75] and rows.balanced.tolist() == [1, 1, 0.5, 0.75]
     assert rows.chosen.tolist() == [True, True, False, False]

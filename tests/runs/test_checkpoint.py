@@ -153,7 +153,7 @@ def test_a_manifest_is_checked_however_it_was_written_and_may_be_older_than_its_
 def test_a_save_asks_the_replay_for_new_rows_only_and_the_log_is_that_of_all_rows(tmp_path):
     """Also after the state was loaded, and from the beginning in the next position."""
     ring, gens, asked = Replay(2, 20, 1, 2, obs_dim=3, act_dim=1), torch.Generator().manual_seed(0), []
-    log_from = lambda first: (asked.append(first), ring.log(1, first))[1]
+    log_from = lambda first: (asked.append(first), ring.rows_so_far(1, first))[1]
     draw = lambda *shape: torch.randn(2, 4, *shape, generator=gens)
     state = SeedState(tmp_path)
     with state.lock():
@@ -166,7 +166,7 @@ def test_a_save_asks_the_replay_for_new_rows_only_and_the_log_is_that_of_all_row
                 ring.add(draw(3), draw(1), draw(), draw(3), draw())
                 state.save({}, {"position": position, "round": n}, log_from)
                 assert (tmp_path / f"recent-{position}.bin").read_bytes() == ring.data[1, :4 * (n + 1)].numpy().tobytes()
-                assert np.array_equal(SeedState(tmp_path).load()[2], ring.log(1))
+                assert np.array_equal(SeedState(tmp_path).load()[2], ring.rows_so_far(1))
     assert asked == [0, 4, 8, 0, 4]
 
 

@@ -18,7 +18,7 @@ from nbsp_lib.runs.settings import (
     AtariTrain,
     ConfigError,
     Profile,
-    Train,
+    TrainSettings,
     arm_of,
     cell,
     check_seeds,
@@ -188,7 +188,7 @@ def test_every_number_names_its_source():
     for path in FILES.values():
         train, *others = re.split("\natari:|\ndmc:", path.read_text().split("\ntrain:")[1].split("\narms:")[0])
         lines = [line for section in (train, *others) for line in section.splitlines()[1:] if line.strip()]
-        assert len(train.splitlines()) - 1 == len(dataclasses.fields(Train))
+        assert len(train.splitlines()) - 1 == len(dataclasses.fields(TrainSettings))
         assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World|Machado|Mnih)", line) for line in lines)
 
 
@@ -262,7 +262,7 @@ OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layer
 
 
 def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
-    assert set(OTHER) == {field.name for field in dataclasses.fields(Train)}
+    assert set(OTHER) == {field.name for field in dataclasses.fields(TrainSettings)}
     changes = [{f"train.{name}": value} for name, value in OTHER.items()]
     changes += [{"arms.nbsp.share": 0.3}, {"arms.nbsp.critic": False}, {"arms.nbsp.method": "sac"}, {}]
     hashes = [config_hash(cell(load_profile(edited(tmp_path, change)), "window", "nbsp")) for change in changes]

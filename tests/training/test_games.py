@@ -20,9 +20,9 @@ from nbsp_lib.methods import METHODS
 from nbsp_lib.runs import train_run
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import games
-from nbsp_lib.training.collect import Games
+from nbsp_lib.training.collect import GameCollector
 from nbsp_lib.training.rollout import environments
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 SEQUENCE = "boxing-road-runner"
 
@@ -46,9 +46,9 @@ def undisturbed(tmp_path_factory):
 
 def stopped_everywhere(folder, **how):
     """The same run, stopped after every round, as one process after another; how often."""
-    run, stops = Cycle.run, 0
+    run, stops = Trainer.run, 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+        patch.setattr(Trainer, "run", lambda self, states, bar, stop, every, end: run(
             self, states, bar, lambda: self.round < self.rounds, every, end))
         while True:
             try:
@@ -92,14 +92,14 @@ def test_a_signal_needs_no_new_game(tmp_path):
     """What a resumed collector shows is what the one before it would have shown next."""
     kind = benchmark(("boxing",), tiny_run.games(observation="pixels").atari)
     first, frames = kind.make("boxing", (3,), 2, 25), lambda: Frames(1, 40, 1, 4, 2)
-    one, starts = Games(frames(), "cpu"), lambda: np.array([[5, 6]])
+    one, starts = GameCollector(frames(), "cpu"), lambda: np.array([[5, 6]])
     obs, action = one.first(first, starts), torch.full((1, 2, 1), 3)
     for _ in range(6):
         one.ask(first, action)
         obs = one.keep(obs, action, first.step_wait(), {})
-    other, again = Games(frames(), "cpu"), kind.make("boxing", (3,), 2, 25)
+    other, again = GameCollector(frames(), "cpu"), kind.make("boxing", (3,), 2, 25)
     other.replay.seen, other.resume = one.replay.seen, one.states()
-    other.replay.unlog(0, one.replay.log(0))
+    other.replay.restore_rows(0, one.replay.rows_so_far(0))
     for t, kept in zip(other.replay.tensors().values(), one.replay.tensors().values()):
         t.copy_(kept)
     assert torch.equal(other.first(again, None), obs) and torch.equal(one.first(first, None), obs)
@@ -156,7 +156,7 @@ def test_a_game_that_is_over_stands_still():
 
 def test_a_stack_for_who_keeps_no_replay_is_that_of_the_ring():
     """Watcher and Frames.see, over a game's end."""
-    ring, watch, g = Frames(1, 40, 1, 4, 2, side=(36, 36)), games.Watcher(4), torch.Generator().manual_seed(0)
+    ring, watch, g = Frames(1, 40, 1, 4, 2, side=(36, 36)), games.FrameStack(4), torch.Generator().manual_seed(0)
     for t in range(9):
         frame = torch.randint(256, (1, 2, 36, 36), generator=g, dtype=torch.uint8)
         began = torch.tensor([[t in (0, 5), t == 0]])

@@ -9,7 +9,7 @@ import tiny_run
 from nbsp_lib.runs import train_run
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import measure, rollout
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 ENDS = {(0, 0): 3, (2, 0): 3, (1, 0): 5, (0, 1): 4, (2, 1): 3}       # (seed, position): the round that masters it; others: never
 LONG = tiny_run.profile(steps=600, evaluations=6, store=0.5)         # a part has room for 300 rows
@@ -18,7 +18,7 @@ LONG = tiny_run.profile(steps=600, evaluations=6, store=0.5)         # a part ha
 @pytest.fixture(autouse=True)
 def decided(monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    monkeypatch.setattr(Cycle, "mastered", lambda self, p: self.round == ENDS.get((self.seeds[p], self.position)) or
+    monkeypatch.setattr(Trainer, "mastered", lambda self, p: self.round == ENDS.get((self.seeds[p], self.position)) or
                         p in self.left)
 
 
@@ -31,7 +31,7 @@ def alone(tmp_path_factory):
     """The result folder of seeds 0, 1 and 2, one at a time, two positions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TQDM_DISABLE", "1")
-        patch.setattr(Cycle, "mastered", lambda self, p: self.round == ENDS.get((self.seeds[p], self.position)))
+        patch.setattr(Trainer, "mastered", lambda self, p: self.round == ENDS.get((self.seeds[p], self.position)))
         return train(tmp_path_factory.mktemp("alone"), seeds=(0, 1, 2))
 
 
@@ -59,10 +59,10 @@ def test_a_store_holds_what_was_seen(alone):
 def test_seeds_that_leave_a_population_are_what_they_are_alone(alone, tmp_path, monkeypatch, graph):
     """Where a population can shrink it does, where a graph has its size those who left are carried along."""
     if graph:
-        init = Cycle.__init__
-        monkeypatch.setattr(Cycle, "__init__", lambda self, *args: (init(self, *args), setattr(self, "graph", True))[0])
-    play, sizes = Cycle.play_round, []
-    monkeypatch.setattr(Cycle, "play_round", lambda self, env: (sizes.append(len(self.seeds)), play(self, env))[1])
+        init = Trainer.__init__
+        monkeypatch.setattr(Trainer, "__init__", lambda self, *args: (init(self, *args), setattr(self, "graph", True))[0])
+    play, sizes = Trainer.play_round, []
+    monkeypatch.setattr(Trainer, "play_round", lambda self, env: (sizes.append(len(self.seeds)), play(self, env))[1])
     out = train(tmp_path, seeds=(0, 1, 2), population=3)
     assert tiny_run.contents(out) == tiny_run.contents(alone)
     assert sizes == ([3] * 11 if graph else [3] * 3 + [1] * 2 + [3] * 3 + [2] + [1] * 2)
@@ -70,9 +70,9 @@ def test_seeds_that_leave_a_population_are_what_they_are_alone(alone, tmp_path, 
 
 @pytest.mark.parametrize("at", [(0, 3), (0, 4), (1, 3), (1, 5)])
 def test_a_population_stopped_while_some_have_left_goes_on_with_the_same_bytes(alone, tmp_path, monkeypatch, at):
-    run = Cycle.run
+    run = Trainer.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+        patch.setattr(Trainer, "run", lambda self, states, bar, stop, every, end: run(
             self, states, bar, lambda: (self.position, self.round) == at, every, end))
         with pytest.raises(train_run.Stopped):
             train(tmp_path, seeds=(0, 1, 2), population=3)
@@ -86,7 +86,7 @@ def test_mastery_is_three_evaluations_in_a_row_pooled_by_their_episodes(monkeypa
                                                    "episodes": episodes} | more
     rows = [row(0, 1.0, 17), row(10, 1.0, 17, task="a"), row(10, 1.0, 17, position=1), row(10, 15 / 17, 17), row(20, 1.0, 16)]
     fake = SimpleNamespace(tables={"curves": [rows]}, position=1, positions=("a", "b"), train=SimpleNamespace(mastery=0.96))
-    mastered = lambda rate: (setattr(fake.train, "mastery", rate), Cycle.mastered(fake, 0))[1]
+    mastered = lambda rate: (setattr(fake.train, "mastery", rate), Trainer.mastered(fake, 0))[1]
     assert measure.pooled(fake, 0, "b", ("success",)) is None and not mastered(0.1)
     rows.append(row(30, 1.0, 17))
     assert measure.pooled(fake, 0, "b", ("success",)) == {"success": pytest.approx(48 / 50), "episodes": 50}
@@ -113,7 +113,7 @@ def test_the_smoke_profile_masters_a_task_and_not_another(tmp_path):
     smoke = load_profile("profiles/smoke/params.yaml")
     assert smoke.grid.sequences == ("drawer",)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "mastered", MASTERED)
+        patch.setattr(Trainer, "mastered", MASTERED)
         out = tiny_run.train(tmp_path, seeds=(0, 1, 2, 3), arm="fine-tuning", population=4, made=smoke, sequence="drawer")
     R = pd.read_csv(out / "R.csv")
     mine = R[R.task == R.training_task].set_index(["position", "seed"])
@@ -124,4 +124,4 @@ def test_the_smoke_profile_masters_a_task_and_not_another(tmp_path):
     assert json.loads((out / "run.json").read_text())["finished"] == dict.fromkeys("0123", 2)
 
 
-MASTERED = Cycle.mastered
+MASTERED = Trainer.mastered

@@ -17,13 +17,13 @@ import nbsp_lib.training.rollout
 import nbsp_lib.training.trainer
 from nbsp_lib.core.rng import generators, restore
 from nbsp_lib.methods import find
+from nbsp_lib.runs import fingerprint, train_run
 from nbsp_lib.runs import state as checkpoint
-from nbsp_lib.runs import train_run
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import switch
 from nbsp_lib.training.provenance import machine
 from nbsp_lib.training.rollout import milestones
-from nbsp_lib.training.trainer import Cycle
+from nbsp_lib.training.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -95,9 +95,9 @@ def test_a_method_stopped_in_any_position_goes_on_with_the_same_bytes(arm, tmp_p
     """Once between two positions, once in the middle of the second, as one process after another."""
     whole = tiny_run.train(tmp_path / "whole", arm=arm)
     tiny_run.train(tmp_path / "parts", arm=arm, positions=1)
-    run = Cycle.run
+    run = Trainer.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cycle, "run", lambda self, states, bar, stop, every, end: run(
+        patch.setattr(Trainer, "run", lambda self, states, bar, stop, every, end: run(
             self, states, bar, lambda: (self.position, self.round) == (1, 2), every, end))
         with pytest.raises(train_run.Stopped):
             tiny_run.train(tmp_path / "parts", arm=arm)
@@ -110,7 +110,8 @@ def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbe
         first = tiny_run.train(tmp_path, seeds=(seed,), positions=1)
     assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1, "1": 1}
     places, finish = [], switch.finish
-    monkeypatch.setattr(switch, "finish", lambda cycle, s: (places.append((cycle.position, cycle.seeds)), finish(cycle, s)))
+    monkeypatch.setattr(switch, "finish",
+                        lambda trainer, s: (places.append((trainer.position, trainer.seeds)), finish(trainer, s)))
     out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
     assert places == [(1, (0, 1))] and tiny_run.contents(out) == tiny_run.contents(undisturbed)
     together = tiny_run.train(tmp_path / "together", seeds=(0, 1), population=2)
@@ -130,24 +131,24 @@ def test_divergence_is_looked_for_in_what_ships(value, bad):
     """fp16 reaches to 65504, and to 65520 by rounding; a weight beyond ships as inf. In every network, and in the state that
     a method acts from (PI's signs); not in what stays here."""
     arm = tiny_run.profile().arms["pi"]
-    cycle = Cycle(tiny_run.profile().train, tiny_run.SEQUENCE, find(arm.method)(**arm.settings), (0, 1, 2))
-    assert cycle.diverged() == [] and cycle.method.acts_from
-    where = [net.params[name] for net in cycle.agent.networks for name in ("w0", "b1")]
-    where += [cycle.method.state[name] for name in cycle.method.acts_from if cycle.method.state[name].is_floating_point()]
+    trainer = Trainer(tiny_run.profile().train, tiny_run.SEQUENCE, find(arm.method)(**arm.settings), (0, 1, 2))
+    assert trainer.diverged() == [] and trainer.method.acts_from
+    where = [net.params[name] for net in trainer.agent.networks for name in ("w0", "b1")]
+    where += [trainer.method.state[name] for name in trainer.method.acts_from if trainer.method.state[name].is_floating_point()]
     for tensor in where:
         before = tensor[1].clone()
         tensor[1].reshape(-1)[-1] = value
-        assert cycle.diverged() == bad
-        data = checkpoint.network_bytes(cycle.agent, cycle.method, 1)
+        assert trainer.diverged() == bad
+        data = checkpoint.network_bytes(trainer.agent, trainer.method, 1)
         assert all(t.isfinite().all() for t in safetensors.torch.load(data).values()) == (not bad)
         tensor[1].copy_(before)
-    cycle.agent.target["w0"][1].fill_(7e4)
-    assert cycle.diverged() == []
+    trainer.agent.target["w0"][1].fill_(7e4)
+    assert trainer.diverged() == []
 
 
 def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_path, monkeypatch):
     """Seed 2 meets a NaN in the shared position 1, seed 1 in position 2; seed 0 never notices."""
-    learn = Cycle.learn
+    learn = Trainer.update
 
     def poisoned(self, updates):
         learn(self, updates)
@@ -155,7 +156,7 @@ def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_pat
             if seed in self.seeds and int(self.agent.updates[0]) == at:
                 self.agent.actor.params["w1"][self.seeds.index(seed), 0, 3, 3] = float("nan")
 
-    monkeypatch.setattr(Cycle, "learn", poisoned)
+    monkeypatch.setattr(Trainer, "update", poisoned)
     out = tiny_run.train(tmp_path, seeds=(0, 1, 2), population=3, save_every=0)
     about = json.loads((out / "run.json").read_text())
     assert about["diverged"] == [1, 2] and about["finished"] == {"0": 2, "1": 1, "2": 0}
@@ -170,13 +171,13 @@ def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_pat
         tensors, manifest, rows = mine[seed].load()
         assert manifest["diverged"] and all(torch.isfinite(t).all() for t in tensors.values())
         assert len(rows) == 100 * manifest["round"]
-    monkeypatch.setattr(Cycle, "run", lambda *args: pytest.fail("a diverged or finished seed was trained again"))
+    monkeypatch.setattr(Trainer, "run", lambda *args: pytest.fail("a diverged or finished seed was trained again"))
     assert tiny_run.contents(tiny_run.train(tmp_path, seeds=(0, 1, 2))) == tiny_run.contents(out)
 
 
 def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undisturbed, tmp_path, monkeypatch):
     """Once in the shared position 1, once in its last round, once in position 2."""
-    play, places = Cycle.play_round, []
+    play, places = Trainer.play_round, []
     signals = {(0, 1): signal.SIGINT, (0, 3): signal.SIGTERM, (1, 2): signal.SIGINT}
 
     def interrupted(self, env):
@@ -184,7 +185,7 @@ def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undis
             os.kill(os.getpid(), signals.pop((self.position, self.round)))
         return play(self, env)
 
-    monkeypatch.setattr(Cycle, "play_round", interrupted)
+    monkeypatch.setattr(Trainer, "play_round", interrupted)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for _ in range(3):
         with pytest.raises(train_run.Stopped):
