@@ -12,7 +12,8 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from nbsp_lib.campaign.backends.ray import Local, Task
+from nbsp_lib.campaign.backends.local import Local
+from nbsp_lib.campaign.backends.worker import Task
 from nbsp_lib.campaign.dvc_record import recordings
 from nbsp_lib.campaign.job import busy, forget_failure, jobs_of, last_lines, note_failure, why
 from nbsp_lib.campaign.plan import footprint

@@ -19,7 +19,7 @@ from campaign import events, order, until
 from nbsp_lib import cli
 from nbsp_lib.campaign import engine, screen, status
 from nbsp_lib.campaign import job as jobs
-from nbsp_lib.campaign.backends.ray import Local
+from nbsp_lib.campaign.backends.local import Local
 from nbsp_lib.campaign.job import Job, busy
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.state import SeedState

@@ -11,7 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nbsp_lib.campaign.backends.ray import BACKENDS, Local, Ray, Slurm, Task
+from nbsp_lib.campaign.backends import BACKENDS
+from nbsp_lib.campaign.backends.local import Local
+from nbsp_lib.campaign.backends.ray import Ray
+from nbsp_lib.campaign.backends.slurm import Slurm
+from nbsp_lib.campaign.backends.worker import Task
 from nbsp_lib.errors import ConfigError
 
 # Saves at SIGTERM and takes its time for it; a second signal would break the save off.

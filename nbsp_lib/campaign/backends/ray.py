@@ -1,18 +1,11 @@
-"""Where the processes of a campaign run: on this machine, on a Ray cluster, or as jobs of Slurm.
-
-A backend starts a Task while it has `capacity` and returns a handle: `poll()` is None or the exit code (negative: killed by
-that signal), `stop()` asks the process to save and end, `kill()` does not ask. `close()` lets go of what the backend holds.
-Commands, logs and states lie on a file system that every machine sees under the same path.
-"""
+"""Tasks of a Ray cluster."""
 from __future__ import annotations
 
 import os
 import signal
 import time
 
-from nbsp_lib.campaign.backends.local import Backend, Local, needed, refuse
-from nbsp_lib.campaign.backends.slurm import Slurm
-from nbsp_lib.campaign.backends.worker import Task as Task
+from nbsp_lib.campaign.backends.local import Backend, needed, refuse
 from nbsp_lib.campaign.backends.worker import call
 
 
@@ -70,5 +63,3 @@ class RayTask:
         time.sleep(0.5)
         self.stop()                                         # the second one kills
 
-
-BACKENDS = {"local": Local, "ray": Ray, "slurm": Slurm}
