@@ -69,15 +69,6 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     return agent
 
 
-def renew(agent, method):
-    """Start anew what of SAC's own state does not cross a switch of tasks; see Method.reset_temperature."""
-    if method.reset_temperature:
-        agent.temperature.reset_adam()
-        agent.temperature.params["log_alpha"].fill_(agent.head.log_alpha)
-    for net in agent.networks if method.reset_adam else ():
-        net.reset_adam()
-
-
 def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
     """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place.
 

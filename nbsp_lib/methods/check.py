@@ -15,6 +15,7 @@ from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.core.task_end import end_task
 
 OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
 HEADS = (gaussian.Gaussian(ACT), Categorical(5, 0.6))
@@ -83,12 +84,7 @@ class Trial:
         task = self.position % len(TASKS)
         self.method.after_task(self.agent, task, self.context)
         self.round()
-        self.replay.store(task, self.gens("store"))
-        kept = self.replay.kept(task)
-        for name, values in self.method.kept(self.agent, kept).items():
-            kept[name].copy_(values)
-        self.replay.clear()
-        sac.renew(self.agent, self.method)
+        end_task(self.agent, self.method, self.replay, task, self.gens("store"))
         self.position += 1
         self.begin()
 

@@ -19,10 +19,10 @@ from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import find
 from nbsp_lib.results import metrics
 from nbsp_lib.results.positions import completed
-from nbsp_lib.runs.export import COLUMNS as RECORDED
 from nbsp_lib.runs.export import codes
 from nbsp_lib.runs.fingerprint import numbers_of
 from nbsp_lib.runs.state import read_run
+from nbsp_lib.training.measure import COLUMNS as RECORDED
 
 REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
 COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}

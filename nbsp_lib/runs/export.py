@@ -20,18 +20,9 @@ from nbsp_lib.runs.fingerprint import code_hash
 from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.runs.train_run import STATE, states_of
+from nbsp_lib.training.measure import COLUMNS
 from nbsp_lib.training.networks import actor_bytes
 
-COLUMNS = {
-    "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
-               "return", "alpha", "episodes"],
-    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "episodes", "steps",
-          "steps_to_mastery", "status"],
-    "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
-               "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked", "status"],
-    "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
-                   "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
-}
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
 MASTERY = {"episodes", "steps", "steps_to_mastery"}     # columns of R that runs of a fixed budget were shipped without
 

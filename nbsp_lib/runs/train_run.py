@@ -17,6 +17,7 @@ from nbsp_lib.runs.fingerprint import fingerprint
 from nbsp_lib.runs.progress import Bar
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.runs.state import SeedState
+from nbsp_lib.training.saving import load
 from nbsp_lib.training.trainer import Trainer
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
@@ -111,7 +112,7 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
             trainer = Trainer(train, sequence, make(), group, device, make_env, compile)
         mine = [states[seed] for seed in group]
         if place(mine[0]) >= (0, 0):
-            trainer.load(mine)
+            load(trainer, mine)
         with Bar(trainer, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
             try:
                 if not trainer.run(mine, bar, stop, save_every, switch):

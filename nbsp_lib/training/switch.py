@@ -1,7 +1,7 @@
 """The switch of tasks: the end of a position, in the order of the protocol (docs/protocol.md)."""
 from __future__ import annotations
 
-from nbsp_lib.core.sac import renew
+from nbsp_lib.core.task_end import end_task
 from nbsp_lib.training import measure
 from nbsp_lib.training.networks import network_bytes
 from nbsp_lib.training.rollout import schedule
@@ -22,13 +22,8 @@ def finish(trainer, states):
 
 
 def pass_on(trainer):
-    """Store a part of the recent rows, forget the others, start anew what does not cross a switch, turn to the next task."""
-    trainer.replay.store(trainer.task, trainer.streams["store"])
-    part = trainer.replay.kept(trainer.task)
-    for name, values in trainer.method.kept(trainer.agent, part).items():
-        part[name].copy_(values)
-    trainer.replay.clear()
-    renew(trainer.agent, trainer.method)
+    """End the task (task_end.end_task) and turn to the next position."""
+    end_task(trainer.agent, trainer.method, trainer.replay, trainer.task, trainer.streams["store"])
     trainer.collector.forget()
     trainer.taken = [taken + trainer.step for taken in trainer.taken]
     trainer.position, trainer.round = trainer.position + 1, 0

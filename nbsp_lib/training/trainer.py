@@ -7,21 +7,20 @@ one length, a round is one episode in each environment, and no environment need 
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import torch
 
 from nbsp_lib.core.budgets import at_position
 from nbsp_lib.core.compilation import captured, compiled
 from nbsp_lib.core.context import Context
-from nbsp_lib.core.rng import STREAMS, generators, restore
+from nbsp_lib.core.rng import STREAMS, generators
 from nbsp_lib.core.sac import make_agent, update_from_rows
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.errors import Diverged
 from nbsp_lib.training import collect, measure, switch
-from nbsp_lib.training.provenance import trained_here
 from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
+from nbsp_lib.training.saving import save
 
 
 class Trainer:
@@ -43,7 +42,7 @@ class Trainer:
         self.position = self.round = 0
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
-        self.tables = {name: [[] for _ in seeds] for name in measure.TABLES}                # rows of the csv files, per seed
+        self.tables = {name: [[] for _ in seeds] for name in measure.COLUMNS}                # rows of the csv files, per seed
         self.context = Context(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
                            lambda updates: self.update(self.draws(updates)))
 
@@ -74,42 +73,6 @@ class Trainer:
     def over(self, p):
         """Whether seed number p has trained this position to its end."""
         return self.round == self.rounds or self.mastered(p)
-
-    # -- saving --------------------------------------------------------------------------------------------------------
-    def tensors(self):
-        named = self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()}
-        return named | self.replay.tensors()
-
-    def save(self, states):
-        """Each seed's own part of everything, so that seeds can be regrouped when they go on; not of those that have left."""
-        named, games = self.tensors(), self.collector.states()
-        for p, state in [(p, states[p]) for p in self.here]:
-            mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in self.streams.items()}
-            if games:
-                mine["games"] = torch.frombuffer(bytearray(games[p]), dtype=torch.uint8)
-            info = {"seed": self.seeds[p], "position": self.position, "round": self.round, "stored": self.replay.tasks,
-                    "over": self.position < len(self.positions) and self.over(p), "taken": self.taken[p],
-                    "seconds": self.seconds[p], "compiled": self.compiled}
-            info |= trained_here(self.device, len(self.seeds), state.manifest)
-            state.save(mine, info | {name: rows[p] for name, rows in self.tables.items()}, partial(self.replay.rows_so_far, p))
-
-    def load(self, states):
-        loaded, self.left = [state.load() for state in states], set()
-        self.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
-        named = self.tensors()
-        self.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
-        for p, (mine, info, rows) in enumerate(loaded):
-            for k, t in named.items():
-                here = t[p, :, :mine[k].shape[1]] if k == "stored" else t[p]       # the method's columns are the last ones
-                if k in mine or not k.startswith("method."):       # a fork of plain SAC has neither them nor its state
-                    here.copy_(mine[k])
-            for k, gens in self.streams.items():
-                restore(gens[p], mine[f"stream.{k}"])
-            self.replay.restore_rows(p, rows)
-            self.position, self.round, self.replay.tasks = info["position"], info["round"], list(info["stored"])
-            self.seconds[p], self.taken[p], self.compiled = info["seconds"], info["taken"], self.compiled or info["compiled"]
-            for name, kept in self.tables.items():
-                kept[p] = info[name]
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def draw(self, kind, stream, *shape, axis=0):
@@ -225,7 +188,7 @@ class Trainer:
         if states[0].manifest is None:
             self.method.before_task(self.agent, self.task, "train")
             self.evaluate(0)
-            self.save(states)
+            save(self, states)
         due, env = schedule(self.train, self.position), None
         while not all(map(self.over, range(len(states)))):
             env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
@@ -240,7 +203,7 @@ class Trainer:
             bar(self)
             leaving, halt = {p for p in self.here if self.over(p)}, stop()
             if halt or leaving or time.monotonic() - saved > save_every:
-                self.save(states)
+                save(self, states)
                 saved = time.monotonic()
             if halt:
                 return False
@@ -252,6 +215,6 @@ class Trainer:
             began = time.monotonic()
             switch.finish(self, states)
             self.spend(time.monotonic() - began)
-            self.save(states)
+            save(self, states)
             bar(self)
         return True

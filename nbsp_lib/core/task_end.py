@@ -1,0 +1,25 @@
+"""What the end of a task does to replay and learner, the same for the pipeline, the learn notebooks and the checks of methods."""
+from __future__ import annotations
+
+
+def end_task(agent, method, replay, task, gens):
+    """Stores a part of the recent rows, forgets the others, and starts anew what of SAC's own state does not cross a switch.
+
+    task: index of the distinct task that ends; gens: a generator of each seed, for the rows that are stored. Method.after_task
+    comes before it, Method.before_task of the next task after it.
+    """
+    replay.store(task, gens)
+    part = replay.kept(task)
+    for name, values in method.kept(agent, part).items():
+        part[name].copy_(values)
+    replay.clear()
+    renew(agent, method)
+
+
+def renew(agent, method):
+    """Starts anew what of SAC's own state does not cross a switch of tasks; see Method.reset_temperature."""
+    if method.reset_temperature:
+        agent.temperature.reset_adam()
+        agent.temperature.params["log_alpha"].fill_(agent.head.log_alpha)
+    for net in agent.networks if method.reset_adam else ():
+        net.reset_adam()
