@@ -59,7 +59,7 @@ def run(args):
     import torch
 
     from nbsp_lib.campaign.plan import footprint, shipped
-    from nbsp_lib.runs.export import check_same_settings, ship
+    from nbsp_lib.runs.export import check_same_run, ship
     from nbsp_lib.runs.train_run import train_run
     profile, grid, seeds = chosen(args)
     check_backend(args)
@@ -67,7 +67,7 @@ def run(args):
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
     places = [Path(profile.checkpoints) / sequence / arm for sequence, arm in grid]
     for (sequence, arm), out in zip(grid, places):          # better now than after hours of training
-        check_same_settings(cell(profile, sequence, arm), out)
+        check_same_run(cell(profile, sequence, arm), out)
     if args.jobs or args.backend:
         return with_engine(args, profile, grid, seeds)
     for (sequence, arm), out in zip(grid, places):

@@ -18,11 +18,11 @@ from nbsp_lib.campaign.plan import shipped
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.methods import find
-from nbsp_lib.runs.export import json_in
+from nbsp_lib.runs.export import json_in, unlike
 from nbsp_lib.runs.files import write_atomic
 from nbsp_lib.runs.fingerprint import fingerprint
 from nbsp_lib.runs.progress import line
-from nbsp_lib.runs.settings import Profile, cell, config_hash
+from nbsp_lib.runs.settings import Profile, cell
 from nbsp_lib.runs.train_run import over, place, states_of, trunk_of
 
 ENGINE = Path(".state/engine")          # logs and notebooks of jobs, and a record of each that failed
@@ -139,7 +139,7 @@ class Job:
 def diverged(profile, sequence, arm):
     """Seeds that diverged, by the profile's result folder."""
     run = json_in(Path(profile.checkpoints) / sequence / arm / "run.json")
-    return set(run["diverged"]) if run.get("config_hash") == config_hash(cell(profile, sequence, arm)) else set()
+    return set(run["diverged"]) if run and not unlike(cell(profile, sequence, arm), run) else set()
 
 
 def unfinished(profile, sequence, arm, seeds, positions=None):

@@ -17,8 +17,8 @@ from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import benchmark_of, distinct, tasks_of
 from nbsp_lib.methods import find
-from nbsp_lib.runs.export import json_in
-from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.runs.export import json_in, unlike
+from nbsp_lib.runs.settings import cell
 from nbsp_lib.runs.train_run import STATE, over, place, states_of, trunk_of
 from nbsp_lib.training.rollout import ROUND, episodes_of, schedule, waves
 
@@ -97,7 +97,7 @@ def shipped(profile, sequence, arm):
     found = {}
     for root in (profile.checkpoints, "data/checkpoints"):
         run = json_in(Path(root) / sequence / arm / "run.json")
-        if run.get("config_hash") == config_hash(cell(profile, sequence, arm)):
+        if run and not unlike(cell(profile, sequence, arm), run):
             for seed, k in run["finished"].items():
                 found[int(seed)] = max(k, found.get(int(seed), 0))
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from nbsp_lib.artifact.compare import MACHINE, accept
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import ConfigError
-from nbsp_lib.runs.export import check_same_settings, ship, take
+from nbsp_lib.runs.export import check_same_run, ship, take
 from nbsp_lib.runs.settings import cell, load_profile
 
 SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
@@ -28,10 +28,10 @@ def promote(profile, grid, seeds, last_only=False, copy_only=False, replace=Fals
     for (sequence, arm), out in places.items():
         run = cell(profile, sequence, arm)
         if clone:
-            check_same_settings(run, Path(clone, profile.checkpoints, sequence, arm),
+            check_same_run(run, Path(clone, profile.checkpoints, sequence, arm),
                                 f'profile "{profile.profile}" is another one there')
         if not replace:
-            check_same_settings(run, out, "--replace puts the new run in its place")
+            check_same_run(run, out, "--replace puts the new run in its place")
     shown = None if copy_only else shown_with(profile)
     for (sequence, arm), out in places.items():
         if clone:

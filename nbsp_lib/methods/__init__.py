@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -54,8 +55,9 @@ def find(name):
 
 
 def load_file(path):
-    """The module in a file that need not be installed."""
-    spec = importlib.util.spec_from_file_location(f"nbsp_method_{Path(path).stem}", path)
+    """Returns the module in a file that need not be installed; files of one name in two folders are two modules."""
+    place = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"nbsp_method_{Path(path).stem}_{place}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

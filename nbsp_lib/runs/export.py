@@ -16,7 +16,7 @@ import pandas as pd
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import ConfigError, Corrupted
 from nbsp_lib.runs.files import checked, sha256, write_atomic
-from nbsp_lib.runs.fingerprint import code_hash
+from nbsp_lib.runs.fingerprint import code_hash, method_hash
 from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.runs.train_run import STATE, states_of
@@ -90,15 +90,23 @@ def json_in(path):
         raise Corrupted(f"{path}: is not JSON; the file was damaged") from None
 
 
-def other(run, out):
-    """Whether the result folder `out` holds a run with other settings than `run` (settings.cell)."""
-    return json_in(Path(out) / "run.json").get("config_hash", config_hash(run)) != config_hash(run)
+def unlike(run, recorded):
+    """In what the run of a run.json is another one than `run` (settings.cell), in words; None if it is the same.
+
+    Of a method from outside the library, what its files define counts as well: comments, docstrings and imports do not.
+    """
+    if recorded["config_hash"] != config_hash(run):
+        return "other settings"
+    if recorded.get("method_code") != method_hash(run["method"]):
+        return f"another version of {run['method'].partition(':')[0]}"
+    return None
 
 
-def check_same_settings(run, out, remedy="move it away first"):
-    """ConfigError if the result folder `out` holds a run with other settings than `run` (settings.cell)."""
-    if other(run, out):
-        raise ConfigError(f"{out}: holds a run with other settings; {remedy}")
+def check_same_run(run, out, remedy="move it away first"):
+    """ConfigError if the result folder `out` holds another run than `run` (settings.cell); see `unlike`."""
+    recorded = json_in(Path(out) / "run.json")
+    if recorded and (found := unlike(run, recorded)):
+        raise ConfigError(f"{out}: holds a run with {found}; {remedy}")
 
 
 @contextlib.contextmanager
@@ -118,7 +126,7 @@ def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False, replac
     """Write the result folder `out` of a run from its states; returns {seed: positions finished}.
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
-    has finished no position is left out unless it diverged. ConfigError if `out` holds a run with other settings, unless
+    has finished no position is left out unless it diverged. ConfigError if `out` holds another run, unless
     `replace`: then nothing of it is kept. last_only: ship only each seed's last actor.
     """
     run, out = cell(profile, sequence, arm), Path(out)
@@ -135,12 +143,12 @@ def take(profile, sequence, arm, seeds, clone, out, root=STATE, last_only=False,
     what was recorded where it was trained; returns {seed: (positions finished here before, now)} of the seeds it took.
 
     The seed that stands further counts, at a draw the one in `out`. seeds: None takes all. replace, last_only: as in `ship`.
-    ConfigError if either folder holds a run with other settings, Corrupted if a file is not what its run.json says.
+    ConfigError if either folder holds another run, Corrupted if a file is not what its run.json says.
     """
     run, out, taken = cell(profile, sequence, arm), Path(out), {}
     source, there = Path(clone, profile.checkpoints, sequence, arm), Path(clone, STATE)
     with held(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():      # it may be shipping just now
-        check_same_settings(run, source, f'profile "{profile.profile}" is another one there')
+        check_same_run(run, source, f'profile "{profile.profile}" is another one there')
         found = read_records(source)
     with merging(out, run, root, replace) as records:
         for seed, fresh in found.items():
@@ -154,12 +162,13 @@ def take(profile, sequence, arm, seeds, clone, out, root=STATE, last_only=False,
 
 @contextlib.contextmanager
 def merging(out, run, root, replace):
-    """The records of the result folder `out`, held meanwhile. Of a run with other settings none if `replace`."""
+    """The records of the result folder `out`, held meanwhile. Of another run none if `replace`."""
     with held(out, root):
         recover(out)
         if not replace:
-            check_same_settings(run, out)
-        yield {} if other(run, out) else read_records(out)
+            check_same_run(run, out)
+        recorded = json_in(out / "run.json")
+        yield {} if recorded and unlike(run, recorded) else read_records(out)
 
 
 def settle(out, run, profile, arm, records, last_only):
@@ -188,8 +197,9 @@ def write(out, run, profile, arm, records, last_only):
     each = lambda entry: {str(seed): entry(record) for seed, record in records.items()}
     first = next(iter(records.values()))
     differing = {seed: known for seed, known in each(lambda record: record.versions).items() if known != first.versions}
+    own = method_hash(run["method"])
     about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": first.code,
-             "code": each(lambda record: record.code), "profile": profile,
+             "code": each(lambda record: record.code), **({"method_code": own} if own else {}), "profile": profile,
              "versions": first.versions, **({"versions_of": differing} if differing else {}),
              "files": {path.name: sha256(path) for path in sorted(part.iterdir())}, "seeds": list(records),
              "positions": len(tasks_of(run["sequence"])), "finished": each(lambda record: record.finished),

@@ -6,6 +6,7 @@ the hashes of code that was shown to give the same numbers.
 from __future__ import annotations
 
 import ast
+import csv
 import functools
 import hashlib
 import re
@@ -100,3 +101,15 @@ def known_versions():
 def numbers_of(code):
     """The label of the numbers that code gives: one for all hashes that were shown to give the same, otherwise the hash."""
     return known_versions().get(code, code)
+
+
+def main():
+    """Notes the hashes of the code at hand in data/code_versions.csv, under a label of its numbers and how it was shown."""
+    label, how = sys.argv[1:]
+    with open(VERSIONS, "a", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerows([code_hash(name), name, label, how] for name in METHODS if code_hash(name) not in known_versions())
+
+
+if __name__ == "__main__":
+    main()
