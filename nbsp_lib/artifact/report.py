@@ -47,7 +47,8 @@ PAGE = """<!DOCTYPE html>
 </html>
 """
 ORDER = ("0", "main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
-         "silencing", "overlap", "filters", "plasticity", "retention", "training_gate", "evaluate", "neurons", "train-")
+         "silencing", "overlap", "clock", "graft", "awakening", "filters", "plasticity", "retention", "training_gate", "evaluate",
+         "neurons", "train-")
 
 
 def summary(nb, stem) -> tuple[str, str]:

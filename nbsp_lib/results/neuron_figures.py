@@ -72,12 +72,14 @@ def activation_split(best, title):
 
 
 def silencing(results, title, unit=SUCCESS):
-    """Success after silencing the chosen actor neurons, as many random ones (of all, of those that fire), the lowest-scored.
+    """Success after silencing the chosen actor neurons and as many others: matched in layer and activity, the most active, random
+    ones that fire, the lowest-scored.
 
-    results: columns arm, seed, position, choice (nothing, chosen, random, random firing, lowest), draw, success; a panel an
-    arm. A line joins what was measured on one agent (random: mean of its draws); the bar is the mean over agents.
+    results: columns arm, seed, position, choice (nothing, chosen, matched, most active, random firing, lowest), draw, success;
+    a panel an arm. A line joins what was measured on one agent (matched, random: mean of draws); the bar is the mean over agents.
     """
-    arms, choices = list(dict.fromkeys(results.arm)) or [MISSING], ["nothing", "chosen", "random firing", "random", "lowest"]
+    arms = list(dict.fromkeys(results.arm)) or [MISSING]
+    choices = ["nothing", "chosen", "matched", "most active", "random firing", "lowest"]
     columns = min(len(arms), 3)
     figure, axes = panels(
         math.ceil(len(arms) / columns), columns, 5.8 if columns == 1 else 9.4 / columns, 2.6, title, sharey=True
@@ -93,8 +95,8 @@ def silencing(results, title, unit=SUCCESS):
         wide = here.pivot_table(index=["seed", "position"], columns="choice", values="success").reindex(columns=choices)
         x = np.arange(len(choices))
         ax.plot(x, wide.to_numpy().T, color=GREY, lw=0.7, marker="o", ms=4, mfc="white", zorder=2)
-        ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, PALETTE[3], PALETTE[0], PALETTE[0], PALETTE[2]], lw=4, zorder=3)
-        ax.set_xticks(x, ["nothing", "chosen", "random,\nfiring", "random", "lowest\nscored"], fontsize=8)
+        ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, *(PALETTE[i] for i in (3, 4, 1, 0, 2))], lw=4, zorder=3)
+        ax.set_xticks(x, ["nothing", "chosen", "matched", "most\nactive", "random,\nfiring", "lowest\nscored"], fontsize=8)
         if unit in BOUNDED:
             ax.set_ylim(-0.04, 1.04)
     figure.supxlabel("actor neurons silenced (the same number each time)", fontsize=8)

@@ -105,32 +105,46 @@ def neuron_rows(played, metric, share):
 
 
 def silence_sets(actor, draws, key):
-    """Sets of actor neurons to silence, (choice, draw, bool [N]): the chosen, the lowest-scored, `draws` random ones and
-    `draws` random ones among the neurons that fire at all. A third or more of a network may be silent, and silencing those
-    costs nothing, so the last are the fair comparison.
+    """Sets of actor neurons to silence, (choice, draw, bool [N]): the chosen, the lowest-scored, the most active, `draws` random
+    ones among the neurons that fire at all (silencing the others costs nothing), and `draws` that are `matched`.
 
-    actor: rows of one agent's actor, sorted by layer and neuron. All sets are as large as the chosen one; ties go to
-    the lower index; key (a list of integers) seeds the draws.
+    actor: rows of one agent's actor, sorted by layer and neuron. All sets are as large as the chosen one, the matched ones at
+    most; ties go to the lower index; key (a list of integers) seeds the draws.
     """
-    chosen, N = actor.chosen.to_numpy(bool), len(actor)
-    sets = [("chosen", 0, chosen), ("lowest", 0, best(-actor.score.to_numpy(), chosen.sum()))]
+    chosen, activity = actor.chosen.to_numpy(bool), actor.mean_activation.to_numpy()
+    sets = [("chosen", 0, chosen), ("lowest", 0, best(-actor.score.to_numpy(), chosen.sum())),
+            ("most active", 0, best(activity, chosen.sum()))]
     for draw in range(draws):
-        order = np.random.default_rng([*key, draw]).random(N)
-        sets.append(("random", draw, best(order, chosen.sum())))
-        sets.append(("random firing", draw, best(order + (actor.mean_activation.to_numpy() > 0), chosen.sum())))
+        order = np.random.default_rng([*key, draw]).random(len(actor))
+        sets.append(("random firing", draw, best(order + (activity > 0), chosen.sum())))
+        sets.append(("matched", draw, matched(chosen, activity, actor.layer.to_numpy(), order)))
     return sets
+
+
+def matched(chosen, activity, layer, order):
+    """For each chosen neuron another one of its layer that is not chosen, the nearest in mean activation -> bool [N].
+
+    Without replacement, the chosen in the sequence of `order` [N]; where a layer has no more to give, none.
+    """
+    taken, free = np.zeros(len(chosen), bool), ~chosen
+    for n in np.flatnonzero(chosen)[np.argsort(order[chosen], kind="stable")]:
+        others = np.flatnonzero(free & (layer == layer[n]))
+        if len(others):
+            nearest = others[np.abs(activity[others] - activity[n]).argmin()]
+            taken[nearest], free[nearest] = True, False
+    return taken
 
 
 def silence_rows(agent, method, task, seed, episodes, train, actor, draws):
     """Success of one agent on a task with nothing silenced and with each set of silence_sets.
 
-    train: as in run.json. Columns choice, draw, neurons (how many are silenced), success (share of `episodes` episodes
-    with success at any step; of games, see performance.py), return (mean, undiscounted). Empty if no neuron was
-    chosen (unscored).
+    train: as in run.json. Columns choice, draw, neurons (how many are silenced), activity (their mean activation in the scoring
+    rollout; 0 of none), success (share of `episodes` episodes with success at any step; of games, see performance.py), return
+    (mean, undiscounted). Empty if no neuron was chosen (unscored).
     """
     rows, widths = [], actor.groupby("layer").size().tolist()
     if not actor.chosen.any():
-        return pd.DataFrame(columns=["choice", "draw", "neurons", "success", "return"])
+        return pd.DataFrame(columns=["choice", "draw", "neurons", "activity", "success", "return"])
     for choice, draw, off in [("nothing", 0, None), *silence_sets(actor, draws, [seed, int(actor.position.iloc[0])])]:
         masks = (
             None if off is None else {"actor": [m[None, None, None] for m in torch.tensor(off).split(widths)]}
@@ -143,6 +157,7 @@ def silence_rows(agent, method, task, seed, episodes, train, actor, draws):
                 "choice": choice,
                 "draw": draw,
                 "neurons": 0 if off is None else int(off.sum()),
+                "activity": float(actor.mean_activation[off].mean()) if off is not None and off.any() else 0.0,
                 "success": performance(task, success, gained, train["episode"]),
                 "return": gained,
             }

@@ -23,7 +23,7 @@ REROLL_COLUMNS = [
     "return_recorded",
     "return_rerolled",
 ]
-SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "success", "return"]
+SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "activity", "success", "return"]
 
 
 def reroll_rows(result):

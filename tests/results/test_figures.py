@@ -153,11 +153,11 @@ def test_neuron_figures_carry_their_rows(neurons):
 
 def test_silencing_bars_are_means_over_agents():
     rows = [("nbsp", seed, 1, choice, draw, value) for seed in (0, 1) for choice, draw, value in
-            [("nothing", 0, 1.0), ("chosen", 0, 0.2 * seed), ("random", 0, 0.5), ("random", 1, 0.7), ("random firing", 0, 0.3),
-             ("lowest", 0, 0.9)]]
+            [("nothing", 0, 1.0), ("chosen", 0, 0.2 * seed), ("matched", 0, 0.5), ("matched", 1, 0.7), ("most active", 0, 0.4),
+             ("random firing", 0, 0.3), ("lowest", 0, 0.9)]]
     frame = pd.DataFrame(rows, columns=["arm", "seed", "position", "choice", "draw", "success"])
     ax = neuron_figures.silencing(frame, "title").get_axes()[0]
-    assert [segment[0, 1] for segment in ax.collections[0].get_segments()] == pytest.approx([1, 0.1, 0.3, 0.6, 0.9])
+    assert [segment[0, 1] for segment in ax.collections[0].get_segments()] == pytest.approx([1, 0.1, 0.6, 0.4, 0.3, 0.9])
     assert len(ax.lines) == 2
 
 

@@ -71,12 +71,23 @@ def test_silenced_sets_are_of_one_size_and_draws_repeat():
     rows = neuron_tables.neuron_rows(made_up_rollout(3), "success", 0.25).query("network == 'actor'")
     one, two = (neuron_tables.silence_sets(rows, 3, [0, 1]) for _ in range(2))
     named = [(choice, draw) for choice, draw, _ in one]
-    assert named == [("chosen", 0), ("lowest", 0), *((kind, draw) for draw in range(3) for kind in ("random", "random firing"))]
+    drawn = [(kind, draw) for draw in range(3) for kind in ("random firing", "matched")]
+    assert named == [("chosen", 0), ("lowest", 0), ("most active", 0), *drawn]
     silent = rows.assign(mean_activation=np.where(np.arange(len(rows)) < len(rows) - 2, 0.0, 1.0))
-    firing = [off for choice, _, off in neuron_tables.silence_sets(silent, 3, [0, 1]) if choice == "random firing"]
-    assert all(off[-2:].all() and off.sum() == 2 for off in firing)
+    sets = neuron_tables.silence_sets(silent, 3, [0, 1])
+    firing = [off for choice, _, off in sets if choice in ("random firing", "most active")]
+    assert len(firing) == 4 and all(off[-2:].all() and off.sum() == 2 for off in firing)
     assert all((a[2] == b[2]).all() and a[2].sum() == 2 for a, b in zip(one, two, strict=True))
     assert rows.score[one[1][2]].max() <= rows.score[~one[1][2]].min()
+
+
+def test_matched_neurons_are_the_nearest_of_their_layer_that_are_left():
+    chosen, layer = np.array([1, 0, 0, 0, 1, 0, 1, 1], bool), np.array([1, 1, 1, 1, 1, 2, 2, 2])
+    activity = np.array([5.0, 4.9, 4.0, 0.0, 5.1, 5.0, 5.0, 1.0])
+    found = neuron_tables.matched(chosen, activity, layer, np.arange(8))
+    assert found.tolist() == [False, True, True, False, False, True, False, False]      # 0 takes 1, then 4 takes 2; 6 takes 5
+    activity[4] = 0.3                                                                   # layer 2 has nothing left for 7
+    assert neuron_tables.matched(chosen, activity, layer, np.arange(8)).nonzero()[0].tolist() == [1, 3, 5]
 
 
 def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
@@ -89,7 +100,12 @@ def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
     assert set(neurons.network) == {"actor", "critic0", "critic1"} and len(neurons) == 3 * 16
     silenced = reevaluate.silence_neurons(result, neurons, 2, 2)
     counts = silenced.groupby("choice").neurons.first().to_dict()
-    assert counts == {"nothing": 0, "chosen": 4, "lowest": 4, "random": 4, "random firing": 4} and len(silenced) == 7
+    assert counts == {"nothing": 0, **dict.fromkeys(("chosen", "lowest", "most active", "random firing", "matched"), 4)}
+    assert len(silenced) == 8
+    actor = neurons[neurons.network == "actor"]
+    activity = silenced.set_index("choice").activity
+    assert activity.chosen == pytest.approx(actor[actor.chosen].mean_activation.mean()) and activity.nothing == 0
+    assert activity["most active"] >= silenced.activity.max() - 1e-12
     agent = next(reevaluate.agents(result))[3]
     played = evaluate.rollout(agent, "window-open", [0], 2, 20)
     assert silenced[silenced.choice == "nothing"]["return"].item() == pytest.approx(float(played.reward.sum(2).mean()))
