@@ -11,6 +11,9 @@ else
 VENV := $(or $(VIRTUAL_ENV),.venv)
 endif
 PY := $(VENV)/bin/python
+# whose library the environment holds: nothing if this clone's, "nobody" if it holds none, otherwise the other clone's folder
+OWNER := $(shell $(PY) -Ic 'import os, nbsp_lib; there = os.path.dirname(os.path.dirname(nbsp_lib.__file__)); \
+    os.path.samefile(there, ".") or print(there)' 2>/dev/null || echo nobody)
 STAMP := $(VENV)/.nbsp-installed
 # dvc starts its stages with the `python` it finds first
 export PATH := $(abspath $(VENV)/bin):$(PATH)
@@ -49,9 +52,13 @@ clean:          ## remove what reproduce, smoke and test made; keeps .venv and w
 	find . -name .venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
 # torch first and alone: pip then takes a CPU build where it finds one of this version
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock $(if $(OWNER),FORCE)
+	$(if $(filter-out nobody,$(OWNER)),$(error $(VENV) holds the nbsp-lib of $(OWNER): deactivate it, or type \
+	    make VENV=.venv, or take it over with $(PY) -m pip uninstall nbsp-lib))
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV), this takes a few minutes"
 	$(PY) -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	$(PY) -m pip install --quiet -c requirements.lock -e ".[test]"
 	@touch $@
+
+FORCE:

@@ -4,15 +4,17 @@ A bad name costs one line and exit code 2, never training time."""
 from __future__ import annotations
 
 import argparse
-import errno
 import inspect
 import os
+import re
 import sys
 from pathlib import Path
 
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted, nearest, one_of
-from nbsp_lib.runs.settings import ConfigError, cell, check_seeds, load_profile
+from nbsp_lib.runs.clone import refuse_foreign, root_of
+from nbsp_lib.runs.disk import remedy
+from nbsp_lib.runs.settings import ConfigError, check_seeds, load_profile
 from nbsp_lib.runs.strict import scalar
 
 SHIPPED = "data/checkpoints"
@@ -29,6 +31,8 @@ EXAMPLES = {
 
 def profile_of(name):
     """The profile called `name`: "shipped" is params.yaml, every other one a folder of profiles/."""
+    if root_of() is None:
+        raise ConfigError(f"{Path.cwd()}: neither this folder nor one above is a clone of the repository; cd into one")
     known = ["shipped", *sorted(path.parent.name for path in Path("profiles").glob("*/params.yaml"))]
     one_of(name, known, "profile", "--profile")
     return load_profile("params.yaml" if name == "shipped" else f"profiles/{name}/params.yaml")
@@ -54,69 +58,10 @@ def run(args):
     """Train what is missing; finished runs are skipped, stopped ones go on where they stood.
 
     With a bar, one after the other; with --jobs or --backend as processes, each retried once: of this machine, of a Ray
-    cluster, or as jobs of Slurm.
+    cluster, or as jobs of Slurm. With --minutes it ends when they are over, with everything saved and exit code 75.
     """
-    import torch
-
-    from nbsp_lib.campaign.plan import footprint, shipped
-    from nbsp_lib.runs.export import check_same_run, ship
-    from nbsp_lib.runs.train_run import train_run
-    profile, grid, seeds = chosen(args)
-    check_backend(args)
-    if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
-        raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
-    places = [Path(profile.checkpoints) / sequence / arm for sequence, arm in grid]
-    for (sequence, arm), out in zip(grid, places):          # better now than after hours of training
-        check_same_run(cell(profile, sequence, arm), out)
-    if args.jobs or args.backend:
-        return with_engine(args, profile, grid, seeds)
-    for (sequence, arm), out in zip(grid, places):
-        wanted, kept = args.positions or len(tasks_of(sequence)), shipped(profile, sequence, arm)
-        missing = [seed for seed in seeds if kept.get(seed, 0) < wanted]
-        if len(missing) < len(seeds):
-            print(f"{out}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
-        if missing:
-            print(footprint(profile, sequence, arm, min(args.population, len(missing))))
-            train_run(profile, sequence, arm, missing, args.population, args.positions, args.device,
-                      workers=args.workers, compile=compiles(args))
-            done = ship(profile, sequence, arm, missing, out)
-            print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
-
-
-def check_backend(args):
-    """Refuses options that would be without effect."""
-    for name, needed, there in (("gpus", "--device cuda", args.device == "cuda"),
-                                ("gpus", "--jobs or --backend", args.jobs or args.backend),
-                                ("compile", "--device cpu", args.device == "cpu"),
-                                ("no_dvc", "--jobs or --backend", args.jobs or args.backend),
-                                ("partition", "--backend slurm", args.backend == "slurm"),
-                                ("minutes", "--backend slurm", args.backend == "slurm")):
-        if getattr(args, name) not in (None, False) and not there:
-            raise ConfigError(f"--{name.replace('_', '-')}: only with {needed}")
-
-
-def with_engine(args, profile, grid, seeds):
-    """The exit code of a campaign on the backend that the options ask for."""
-    from nbsp_lib.campaign.backends.local import visible_gpus
-    from nbsp_lib.campaign.backends.ray import BACKENDS
-    from nbsp_lib.campaign.engine import campaign
-    jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
-    if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
-        gpus = 0.0 if args.device == "cpu" else 1 / -(-jobs // len(visible_gpus())) if name == "local" else 1.0
-    options = {"partition": args.partition, "minutes": args.minutes} if name == "slurm" else {}
-    backend = BACKENDS[name](jobs, gpus, **{key: value for key, value in options.items() if value is not None})
-    if backend.jobs < jobs:
-        print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
-    return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc,
-                    workers=args.workers, compile=compiles(args))
-
-
-def compiles(args):
-    """Whether to compile on a CPU: as asked, by default where a C++ compiler is found. All of smoke is quicker than compiling."""
-    from nbsp_lib.core.compilation import cpp_compiler
-    if args.compile is None:
-        return args.device == "cpu" and args.profile != "smoke" and bool(cpp_compiler())
-    return args.compile
+    from nbsp_lib.campaign.launch import launch
+    return launch(args, *chosen(args))
 
 
 def status(args):
@@ -177,6 +122,16 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}: {message}")
 
 
+def integer(text):
+    """The int that a text of digits means, as a YAML file has it. ValueError for what only Python reads as one, such as 1_0."""
+    if not re.fullmatch("-?[0-9]+", text):
+        raise ValueError
+    return int(text)
+
+
+integer.__name__ = "int"                                    # argparse says: invalid int value
+
+
 def parser():
     top = Parser(prog="nbsp", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
@@ -193,20 +148,20 @@ def parser():
         sub.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
         sub.add_argument("--sequence", nargs="+", help="sequences or single tasks; default: what the profile trains")
         sub.add_argument("--arm", nargs="+", help="arms of the profile; default: what the profile trains")
-        sub.add_argument("--seeds", nargs="+", type=int, help="default: the profile's")
+        sub.add_argument("--seeds", nargs="+", type=integer, help="default: the profile's")
         if name in ("run", "plan"):
-            sub.add_argument("--jobs", type=int, metavar="N", help="so many processes at a time (default: none, all in this one)")
-            sub.add_argument("--population", type=int, default=1, help="seeds trained as one tensor program (default 1)")
+            sub.add_argument("--jobs", type=integer, metavar="N", help="so many processes at a time (default: all in this one)")
+            sub.add_argument("--population", type=integer, default=1, help="seeds trained as one tensor program (default 1)")
         if name == "run":
-            sub.add_argument("--positions", type=int, help="stop after so many positions of the sequence (default: all)")
+            sub.add_argument("--positions", type=integer, help="stop after so many positions of the sequence (default: all)")
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
-            sub.add_argument("--workers", type=int, default=0, help="processes that step the environments of a job, for a GPU")
+            sub.add_argument("--workers", type=integer, default=0, help="processes that step a job's environments, for a GPU")
             sub.add_argument("--compile", action=argparse.BooleanOptionalAction,
                              help="on a CPU; default: where there is a C++ compiler, but not smoke. Faster, other last bits")
             sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
             sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
             sub.add_argument("--partition", help="of Slurm")
-            sub.add_argument("--minutes", type=int, help="time limit of a job of Slurm, which goes on in another (default 1440)")
+            sub.add_argument("--minutes", type=integer, help="then save and end, also on a cluster; the same command goes on")
             sub.add_argument("--no-dvc", action="store_true", help="do not record finished stages with dvc commit")
         if name == "promote":
             sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
@@ -216,10 +171,24 @@ def parser():
     return top
 
 
+def enter(args):
+    """Go to the root of the clone one stands in; what was typed as a path is seen from where it was typed."""
+    if args.command != "doctor":                            # it says so among its lines
+        refuse_foreign()
+    root = root_of()
+    if args.command == "check-method" or root in (None, Path.cwd()):
+        return
+    if getattr(args, "from", None):
+        setattr(args, "from", os.path.abspath(getattr(args, "from")))
+    os.chdir(root)
+    print(f"in {root}", file=sys.stderr)
+
+
 def main(argv=None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         args = parser().parse_args(argv)
+        enter(args)
         for name in ("population", "positions", "jobs", "minutes"):
             if (number := getattr(args, name, None)) is not None and number < 1:
                 raise ConfigError(f"--{name}: {number} must be at least 1")
@@ -236,9 +205,9 @@ def main(argv=None) -> int:
         print("another process is training one of these seeds; see nbsp status", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not (line := remedy(error)):
             raise
-        print(f"{error.strerror}: what was saved last stands, and the same command goes on when there is room", file=sys.stderr)
+        print(line, file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted", file=sys.stderr)

@@ -7,12 +7,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from nbsp_lib.runs.files import read_csv
 from nbsp_lib.training.provenance import machine
 
 MACHINE = "machine.json"
@@ -72,7 +74,7 @@ def compare(results, expected, tolerance) -> tuple[list[str], bool]:
         elif found.read_bytes() == path.read_bytes():
             lines.append(f"same     {name}")
         else:
-            gap, where = difference(pd.read_csv(found), pd.read_csv(path))
+            gap, where = difference(read_csv(found), read_csv(path))
             rolled = name.parts[0] in ROLLED
             fine = not here and (rolled or gap <= tolerance)
             verdict = "DIFFERS " if not fine else "close   " if gap <= tolerance else "rerolled"
@@ -95,6 +97,20 @@ def accept(results, expected):
     return names
 
 
+def about_lock(expected):
+    """One line where dvc.lock differs from git's because this is another kind of machine than the reference, otherwise None."""
+    if reference(expected):
+        return None
+    try:
+        asked = subprocess.run(["git", "status", "--porcelain", "--", "dvc.lock"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):           # no git here
+        return None
+    if asked.returncode or not asked.stdout.strip():
+        return None
+    return ("dvc.lock has changed, as on every machine but the reference: it holds the checksums of what was made here; "
+            "git checkout dvc.lock takes that back")
+
+
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.compare", description=__doc__.splitlines()[0])
     parser.add_argument("results")
@@ -111,6 +127,8 @@ def main(argv=None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(*lines, "every table is as expected" if met else "some tables are not as expected", sep="\n")
+    if line := about_lock(args.expected):
+        print(line)
     return 0 if met else 1
 
 

@@ -8,13 +8,15 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 from packaging.requirements import Requirement
+
+from nbsp_lib.runs.clone import foreign
+from nbsp_lib.runs.disk import closed, probe, remedy
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "run `make setup`, or pip install -c requirements.lock -e ."
@@ -31,7 +33,7 @@ SPACE = 2e9                   # bytes: the states of one laptop grid
 def check_installation():
     """Print all checks; whether none failed. A check yields (grade, text) and may raise: what it raises is a failure."""
     whole = True
-    for check in (packages, environments, rendering, learner, storage, kernel, shipped):
+    for check in (checkout, packages, environments, rendering, learner, storage, kernel, shipped):
         try:
             for grade, text in check():
                 whole &= grade != "FAIL"
@@ -44,6 +46,12 @@ def check_installation():
 
 
 MODULES = {"ale-py": "ale_py", "dm-control": "dm_control", "opencv-python-headless": "cv2"}         # imported under another name
+
+
+def checkout():
+    """The library that runs is that of the clone one stands in."""
+    line = foreign()
+    yield ("FAIL", line) if line else ("ok", f"the library runs from {ROOT}")
 
 
 def packages():
@@ -131,9 +139,14 @@ def updated(seeds, device):
 def storage():
     free = shutil.disk_usage(".").free
     yield "ok" if free > SPACE else "FAIL", f"free disk: {free / 1e9:.1f} GB" + ("" if free > SPACE else "; make room for 2 GB")
-    for name in (".state", "results"):
-        with tempfile.TemporaryFile(dir=name if Path(name).is_dir() else "."):              # raises where it may not write
-            yield "ok", f"{name} can be written"
+    for name in (".state", "results", "runs"):
+        try:
+            probe(name)
+            if refused := closed(name):
+                raise refused
+            yield "ok", f"{name} can be written, and has file locks"
+        except OSError as error:
+            yield "FAIL", remedy(error) or f"{name}: {error}"
 
 
 def kernel():

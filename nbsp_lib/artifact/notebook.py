@@ -20,11 +20,15 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+try:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+except ModuleNotFoundError as error:                # a stage of dvc calls the `python` it finds first
+    sys.exit(f"{sys.executable} has no {error.name}: activate the environment first, with source .venv/bin/activate")
 
 from nbsp_lib.artifact.canonical import KERNEL, canonical
 from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.clone import refuse_foreign
 from nbsp_lib.runs.progress import watching
 from nbsp_lib.runs.strict import convert
 
@@ -173,6 +177,7 @@ def main(argv=None) -> int:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     args = parser.parse_args(argv)
     try:
+        refuse_foreign()
         with stoppable(), watching():
             execute(args.source, args.target, args.p)
     except ConfigError as error:

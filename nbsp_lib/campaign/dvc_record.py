@@ -7,7 +7,6 @@ later `dvc repro` then trains nothing. `dvc repro` itself would delete the outpu
 """
 from __future__ import annotations
 
-import fcntl
 import logging
 import shlex
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from nbsp_lib.campaign.job import ENGINE, diverged, last_lines
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
+from nbsp_lib.runs.disk import lock
 from nbsp_lib.runs.export import json_in
 from nbsp_lib.runs.settings import Profile, cell, config_hash
 from nbsp_lib.runs.train_run import place, states_of
@@ -87,8 +87,8 @@ def complete(profile, sequence, arm):
 def main(file, *names):
     """Bring DVC's record of some stages up to date -> exit code, that of the first that failed. A second process waits."""
     ENGINE.mkdir(parents=True, exist_ok=True)
-    with open(ENGINE / "record.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(ENGINE / "record.lock", "w") as held:
+        lock(held)
         logging.getLogger("dvc").setLevel(logging.ERROR)
         codes = [record(file, name) for name in names]
     print(f"{codes.count(0)} of {len(names)} stages are recorded in {Path(file).with_name('dvc.lock')}")

@@ -5,6 +5,7 @@ at any moment, and several may share the work of one folder: what another proces
 """
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -18,9 +19,11 @@ from nbsp_lib.campaign.dvc_record import recordings
 from nbsp_lib.campaign.job import busy, forget_failure, jobs_of, last_lines, note_failure, why
 from nbsp_lib.campaign.plan import footprint
 from nbsp_lib.campaign.screen import Screen
+from nbsp_lib.runs.train_run import OVER, TIME_OVER
 
 TICK, LOOK, DRAW, AGAIN = 0.2, 2.0, 1.0, 5.0    # seconds: a turn; between looks at waiting jobs; drawing; after a lost lock
 TRIES, OUTCOMES = 2, ("done", "failed", "stopped", "not begun")
+RESERVE = 90.0                      # seconds: before the end of the time no job begins, or a tenth of the time if that is less
 STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM}
 
 
@@ -35,14 +38,17 @@ class JobProcess:
 
 
 class Engine:
-    """`jobs` (see jobs.Job for what one can be asked) on `backend`, until nothing is left or a signal came."""
+    """`jobs` (see jobs.Job for what one can be asked) on `backend`, until nothing is left, a signal came or `deadline` (of
+    time.monotonic()) passed."""
 
-    def __init__(self, jobs, backend, screen=None):
+    def __init__(self, jobs, backend, screen=None, deadline=math.inf):
         self.waiting, self.running, self.ended = list(jobs), {}, {}
         self.backend, self.screen = backend, screen or Screen()
         self.tries, self.later = Counter(), {}
         self.came, self.heard, self.told = [], 0, 0         # signals, of these answered; 1: told to end, 2: killed
         self.looked = self.drawn = -1e9
+        self.deadline = deadline
+        self.reserve = min(RESERVE, (deadline - time.monotonic()) / 10)
         self.patient = False                        # whether it was said that only others' jobs are left
 
     def run(self):
@@ -52,7 +58,7 @@ class Engine:
             try:
                 while self.waiting or self.running:
                     self.collect()
-                    if self.came:
+                    if self.came or self.late():
                         self.halt()
                     else:
                         self.fill()
@@ -77,6 +83,11 @@ class Engine:
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
+
+    def late(self):
+        """Whether the time is over, or too little of it is left for what has not begun."""
+        left = self.deadline - time.monotonic()
+        return left < 0 or (left < self.reserve and not self.running)
 
     # -- a turn --------------------------------------------------------------------------------------------------------
     def collect(self):
@@ -111,7 +122,7 @@ class Engine:
             note_failure(job, self.tries[job], code, lines)
         except OSError as error:                    # a full disk must not end the other jobs too
             words += f" (no record of it: {error.strerror})"
-        if self.tries[job] < TRIES and not self.came:
+        if self.tries[job] < TRIES and not self.told:
             self.screen.say(f"{job.title}: failed, {words}; once more")
             self.waiting.append(job)
         else:
@@ -123,7 +134,7 @@ class Engine:
 
     def fill(self):
         """Start what can be started, in order."""
-        if time.monotonic() - self.looked < LOOK:
+        if time.monotonic() - self.looked < LOOK or self.deadline - time.monotonic() < self.reserve:
             return
         while self.waiting and self.backend.capacity > 0:
             job = self.next()
@@ -168,7 +179,7 @@ class Engine:
         if not self.told:
             self.told, self.heard = 1, len(self.came)
             if self.running:
-                cause = f"{signal.Signals(self.came[0]).name}: " if self.came else ""
+                cause = f"{signal.Signals(self.came[0]).name}: " if self.came else "time is over: " if self.late() else ""
                 self.screen.say(f"{cause}{len(self.running)} running jobs save and end; Ctrl-C kills them")
             for life in self.running.values():
                 with suppress(ProcessLookupError):
@@ -192,10 +203,11 @@ def duration(seconds):
 
 
 def campaign(profile, grid, seeds, backend, population=1, positions=None, device="cpu", dvc=True, screen=None, workers=0,
-             compile=False):
+             compile=False, deadline=math.inf):
     """Train what is missing of a grid [(sequence, arm)] on a backend, report, and record finished stages with DVC.
 
-    -> exit code: 0, 1 if a job failed, 128 + the number of the signal that ended it.
+    -> exit code: 0, 1 if a job failed, TIME_OVER if the deadline (of time.monotonic()) left something unfinished, 128 + the
+    number of the signal that ended it.
     """
     screen, jobs = screen or Screen(), []
     for sequence, arm in grid:
@@ -206,13 +218,17 @@ def campaign(profile, grid, seeds, backend, population=1, positions=None, device
         if mine:
             screen.say(footprint(profile, sequence, arm, min(population, len(mine[0].seeds))))
         jobs += mine
-    engine = Engine(jobs, backend, screen)
+    engine = Engine(jobs, backend, screen, deadline)
     ended, came = engine.run(), engine.came
-    if dvc and not came:
-        recorder = Engine(recordings(profile, grid), Local(1), screen)
+    if dvc and not came and not engine.told:
+        recorder = Engine(recordings(profile, grid), Local(1), screen, deadline)
         ended, came = ended | recorder.run(), recorder.came
     report(ended, screen)
-    return 128 + came[0] if came else int(any(outcome == "failed" for outcome, _, _ in ended.values()))
+    outcomes = {outcome for outcome, _, _ in ended.values()}
+    if came or not outcomes & {"stopped", "not begun"}:
+        return 128 + came[0] if came else int("failed" in outcomes)
+    screen.say(OVER)
+    return 1 if "failed" in outcomes else TIME_OVER
 
 
 def report(ended, screen):

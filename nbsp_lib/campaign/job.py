@@ -18,6 +18,7 @@ from nbsp_lib.campaign.plan import shipped
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.methods import find
+from nbsp_lib.runs.disk import lock
 from nbsp_lib.runs.export import json_in, unlike
 from nbsp_lib.runs.files import write_atomic
 from nbsp_lib.runs.fingerprint import fingerprint
@@ -160,7 +161,7 @@ def busy(folder):
     each other, and nothing is created."""
     try:
         with open(Path(folder) / "lock") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock(file, fcntl.LOCK_SH, lambda: True)
         return False
     except FileNotFoundError:
         return False

@@ -20,6 +20,7 @@ from nbsp_lib.methods import find
 from nbsp_lib.results import metrics
 from nbsp_lib.results.positions import completed
 from nbsp_lib.runs.export import codes
+from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.fingerprint import numbers_of
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.training.measure import COLUMNS as RECORDED
@@ -95,7 +96,7 @@ def read_result(folder, sequence, arm):
         return None
     folder, run = Path(folder), read_run(folder)
     train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
-    tables = {name: pd.read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
+    tables = {name: read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
     tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])          # null_score is younger than some runs
     tables["R"] = completed(tables["R"], tables["curves"], train)
     marked = {name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()}
@@ -224,8 +225,7 @@ def write_csv(frame, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    frame = frame.round(6)
-    numbers = frame.select_dtypes("float").columns
+    frame, numbers = frame.round(6), frame.select_dtypes("float").columns
     frame[numbers] += 0.0
     frame.to_csv(path, index=False, lineterminator="\n", compression=packed)
     return path

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nbsp_lib.results.study import read_study, write_csv
 from nbsp_lib.results.tables import per_seed
+from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.settings import load_profile
 
 PROFILE, TABLE = "profiles/tuning/params.yaml", "data/tuning.csv"
@@ -56,7 +57,7 @@ def main():
     profile = load_profile(PROFILE)
     rows = tuning_rows(profile, read_study(profile, profile.grid.sequences[0]))
     if Path(TABLE).exists():
-        rows = kept(rows, pd.read_csv(TABLE))
+        rows = kept(rows, read_csv(TABLE))
     print(write_csv(rows, TABLE), f"{(rows.status == 'ok').sum()} of {len(rows)} runs finished")
 
 

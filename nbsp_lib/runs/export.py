@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -15,7 +14,8 @@ import pandas as pd
 
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import ConfigError, Corrupted
-from nbsp_lib.runs.files import checked, sha256, write_atomic
+from nbsp_lib.runs.disk import lock
+from nbsp_lib.runs.files import checked, read_csv, sha256, write_atomic
 from nbsp_lib.runs.fingerprint import code_hash, method_hash
 from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.runs.state import read_run
@@ -73,7 +73,7 @@ def read_records(folder):
         return {}
     run, timing, made = read_run(folder, files.__setitem__), json_in(folder / "timing.json"), {}
     frames = {name: pd.DataFrame(columns=columns) if name in YOUNGER and f"{name}.csv" not in files
-              else pd.read_csv(io.BytesIO(files[f"{name}.csv"])) for name, columns in COLUMNS.items()}
+              else read_csv(io.BytesIO(files[f"{name}.csv"])) for name, columns in COLUMNS.items()}
     for seed in run["seeds"]:
         rows = {name: frame[frame.seed == seed].to_dict("records") for name, frame in frames.items()}
         nets = {name: data for name, data in files.items() if name.endswith(f".seed{seed}.safetensors")}
@@ -118,7 +118,7 @@ def held(out, root=STATE):
     out, locks = Path(out).resolve(), Path(root) / "ship"
     locks.mkdir(parents=True, exist_ok=True)
     with open(locks / f"{out.name}-{hashlib.sha256(str(out).encode()).hexdigest()[:8]}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file)
         yield
 
 

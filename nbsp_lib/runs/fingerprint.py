@@ -88,7 +88,7 @@ def method_hash(method):
 
 def fingerprint(run):
     """Folder name of a run's state: readable, and different for whatever trains differently. run: settings.cell."""
-    name = re.sub("[^A-Za-z0-9-]+", "-", run["method"]).strip("-")           # an import path has slashes and dots
+    name = re.sub("[^A-Za-z0-9-]+", "-", run["method"]).strip("-")[-80:]     # an import path has slashes and dots, and any length
     return f"{run['sequence']}-{name}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
 
 

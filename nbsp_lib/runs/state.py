@@ -6,7 +6,6 @@ a process dies at, the folder describes the last complete save.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from nbsp_lib.core.sac import Agent
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.methods import find
+from nbsp_lib.runs.disk import lock, naming
 from nbsp_lib.runs.files import checked, sha256, write_atomic
 
 
@@ -55,11 +55,12 @@ class SeedState:
         write_atomic(self.folder / "state.json", json.dumps(manifest | {"self": self_checksum(manifest)}, indent=1))
 
     @contextlib.contextmanager
-    def lock(self, wait=False):
-        """Hold this folder: BlockingIOError if another process trains here, unless `wait`. A dead process holds nothing."""
+    def lock(self, giving_up=lambda: True):
+        """Hold this folder: while another process trains here, wait until giving_up(), by default not at all; BlockingIOError
+        then. A dead process holds nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            lock(file, giving_up=giving_up)
             yield
 
     def save(self, tensors, info, log_from):
@@ -70,7 +71,7 @@ class SeedState:
         log = f"recent-{info['position']}.bin"
         if old.get("log") != log:
             self.logged, self.digest = 0, hashlib.sha256()
-        with open(self.folder / log, "r+b" if self.logged else "wb") as file:
+        with naming(self.folder / log), open(self.folder / log, "r+b" if self.logged else "wb") as file:
             rows = log_from(self.logged)
             file.seek(self.logged * rows.shape[1] * 4)
             new = np.ascontiguousarray(rows).tobytes()

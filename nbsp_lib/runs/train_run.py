@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import signal
 import threading
+import time
 from pathlib import Path
 
 import torch
@@ -21,10 +23,12 @@ from nbsp_lib.training.saving import load
 from nbsp_lib.training.trainer import Trainer
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
+TIME_OVER = 75              # exit code: EX_TEMPFAIL, to be tried again
+OVER = "the time of --minutes is over: everything is saved, and the same command goes on from there"
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: the state is saved, and the same command goes on from there."""
+    """Ctrl-C, SIGTERM or the end of the time: the state is saved, and the same command goes on from there."""
 
 
 def trunk_of(run):
@@ -49,13 +53,14 @@ def over(state):
 
 
 def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0,
-              workers=0, compile=False):
+              workers=0, compile=False, deadline=math.inf):
     """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
 
     positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
     workers: processes that step the environments (default: this one), with the same trajectories. compile: also on a CPU, see
     compilation.compiled; numbers then differ in their last bits from those of plain calls.
-    A seed that diverges keeps its last good state; the others go on. Stopped after Ctrl-C or SIGTERM, with all saved.
+    deadline: of time.monotonic(), when to save and end, also while another process trains position 1.
+    A seed that diverges keeps its last good state; the others go on. Stopped at the deadline, Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)           # Adam's second moments of silent neurons decay into slow numbers
@@ -66,7 +71,7 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
     if workers and benchmark_of(tasks_of(sequence)[0]) != "metaworld":
         raise ValueError("workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine")
     states = states_of(run, seeds, root)
-    with stop_signals() as stop, contextlib.ExitStack() as held:
+    with stop_signals(deadline) as stop, contextlib.ExitStack() as held:
         for state in states.values():
             held.enter_context(state.lock())
         make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else None
@@ -74,8 +79,11 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
         if fork and find(chosen.method).forkable and new:
             trunk = states_of(trunk_of(run), new, root)
             with contextlib.ExitStack() as shared:
-                for state in trunk.values():
-                    shared.enter_context(state.lock(wait=True))      # another arm may be training it just now
+                for state in trunk.values():                         # another arm may be training it just now
+                    try:
+                        shared.enter_context(state.lock(giving_up=stop))
+                    except BlockingIOError:
+                        raise Stopped("stopped while another process trains position 1; the same command goes on") from None
                 advance(train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
                         "position 1", make_env, compile)
                 for seed in new:
@@ -123,8 +131,8 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
 
 
 @contextlib.contextmanager
-def stop_signals():
-    """A function that says whether SIGINT or SIGTERM came; a second one interrupts at once."""
+def stop_signals(deadline=math.inf):
+    """A function that says whether SIGINT or SIGTERM came or the deadline passed; a second signal interrupts at once."""
     came = []
 
     def note(number, frame):
@@ -135,7 +143,7 @@ def stop_signals():
     kinds = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {kind: signal.signal(kind, note) for kind in kinds}
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(came) or time.monotonic() > deadline
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)

@@ -51,7 +51,7 @@ import json
 import pandas as pd
 
 from nbsp_lib.runs import export, settings, train_run
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 
 enter_repository()
 profile = settings.load_profile(params_file)
@@ -78,7 +78,7 @@ pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 # diverged keeps its last good state and is named in `run.json`; it is never dropped in silence.
 
 # %%
-R = pd.read_csv(f"{out}/R.csv")
+R = read_csv(f"{out}/R.csv")
 R.pivot_table(index=["seed", "position", "training_task"], columns="task", values="success")
 
 # %% [markdown]
@@ -88,5 +88,5 @@ R.pivot_table(index=["seed", "position", "training_task"], columns="task", value
 # not score above it, protecting them protects nothing.
 
 # %%
-scores = pd.read_csv(f"{out}/scores.csv")
+scores = read_csv(f"{out}/scores.csv")
 scores.drop(columns=["neurons", "chosen"]).round(3)

@@ -35,17 +35,16 @@ count = 8  # best-scored neurons per network
 # have none. Where several neurons share a score, the one with the lower index comes first, as in training.
 
 # %%
-import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from nbsp_lib.results import neuron_figures
 from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
-rows = pd.read_csv(neurons).dropna(subset="score")
+rows = read_csv(neurons).dropna(subset="score")
 ranked = rows.sort_values(["score", "layer", "neuron"], ascending=[False, True, True], kind="stable")
 best = ranked.groupby(["arm", "seed", "position", "network"]).head(count).sort_values(["arm", "seed", "position", "network"], kind="stable")
 results.write_csv(best, f"{out}/activation_split.csv")

@@ -38,17 +38,16 @@ out = "runs/smoke/overlap/window"  # folder for the figures and the tables
 # do with neuron 7 of another: this line is a control and should sit at chance. One that does not would point to a bias of the ranking, such as ties broken by index (silent neurons all score the base rate) or a layer that is always preferred.
 
 # %%
-import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, neuron_tables
 from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
-rows = pd.read_csv(neurons)
+rows = read_csv(neurons)
 pairs = neuron_tables.overlap_rows(rows)
 results.write_csv(pairs, f"{out}/overlap.csv")
 pairs.groupby(["comparison", "network"], sort=False)[["jaccard", "expected"]].agg(["mean", "count"]).round(3)

@@ -34,17 +34,16 @@ out = "runs/smoke/score_distribution/window"  # folder for the figures and the t
 # max(q̄, 1 − q̄), because that is what a neuron scores that never fires. Zero on the axis therefore means "knows no more than a silent neuron".
 
 # %%
-import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from nbsp_lib.results import neuron_figures
 from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 study = results.read_study(load_profile(params_file), sequence)
-rows = pd.read_csv(neurons)
+rows = read_csv(neurons)
 rows["above"] = rows.score.astype(float) - rows.base_rate.astype(float)
 rows.groupby("arm").agg(networks=("seed", "size"), scored=("score", "count"))
 

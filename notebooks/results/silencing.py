@@ -45,13 +45,13 @@ from IPython.display import Image, Markdown
 from nbsp_lib.results import neuron_figures, reevaluate
 from nbsp_lib.results import study as results
 from nbsp_lib.results.retention import t_interval
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)
 study = results.read_study(profile, sequence, arms.split())
-rows = pd.read_csv(neurons)
+rows = read_csv(neurons)
 rows[rows.network == "actor"].groupby(["arm", "position"]).agg(seeds=("seed", "nunique"), scored=("score", "count"))
 
 # %% [markdown]

@@ -315,7 +315,7 @@ def test_a_terminal_shows_one_line_for_each_running_job():
 @pytest.mark.parametrize(("options", "words"), [
     ("--jobs 0", "--jobs: 0 must be at least 1"), ("--jobs 2 --gpus 0.5", "--gpus: only with --device cuda"),
     ("--partition short", "--partition: only with --backend slurm"), ("--no-dvc", "--no-dvc: only with --jobs or --backend"),
-    ("--backend lurm", "invalid choice: 'lurm'"), ("--jobs 2 --minutes 9", "--minutes: only with --backend slurm"),
+    ("--backend lurm", "invalid choice: 'lurm'"), ("--minutes 0", "--minutes: 0 must be at least 1"),
     ("--jobs two", "invalid int value: 'two'")])
 def test_options_without_effect_are_refused(place, capsys, options, words):
     assert nbsp(f"run {options}") == 2

@@ -55,13 +55,13 @@ def edited(tmp_path, changes):
     return path
 
 
-ARM = "made of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
+ARM = "made of at most 60 of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
 BAD = [
     ({"train.stepz": 1}, 'train.stepz: unknown key "stepz", nearest valid name: "steps"'),
     ({"sedes": [0]}, 'sedes: unknown key "sedes", nearest valid name: "seeds"'),
     ({"train.gamma": ...}, "train.gamma: missing"),
     ({"analysis": None}, "analysis: None is a NoneType, expected a mapping"),
-    ({"profile": "Lap top"}, "profile: 'Lap top' must be made of a-z, 0-9 and -"),
+    ({"profile": "Lap top"}, f"profile: 'Lap top' must be {ARM}"),
     ({"train.batch": True}, "train.batch: True is a bool, expected int"),
     ({"train.steps": 160000.0}, "train.steps: 160000.0 is a float, expected int"),
     ({"train.actor_lr": "1e-3 "}, "train.actor_lr: '1e-3 ' is a str, expected float"),

@@ -17,7 +17,8 @@ class Slurm(Backend):
     """Jobs of Slurm, one for each task, through submitit; with any GPU share a job gets one whole GPU.
 
     folder: scripts and logs of submitit. executor: "slurm", or "local" (processes here, to try it without Slurm).
-    minutes: time limit of a job; 90 s before it the worker is asked to save and end. Jobs go on when the engine is killed.
+    minutes: what a job asks Slurm for, unless SBATCH_TIMELIMIT says otherwise; 90 s before the limit the worker is asked to save
+    and end. Jobs go on when the engine is killed.
     """
 
     def __init__(self, jobs, gpus=0.0, folder=".state/slurm", executor="slurm", partition=None, minutes=24 * 60):
