@@ -66,8 +66,8 @@ def check_backend(args):
 
 def with_engine(args, profile, grid, seeds, deadline):
     """The exit code of a campaign on the backend that the options ask for."""
-    from nbsp_lib.campaign.backends.local import visible_gpus
     from nbsp_lib.campaign.backends import BACKENDS
+    from nbsp_lib.campaign.backends.local import visible_gpus
     from nbsp_lib.campaign.engine import campaign
     jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
     if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
