@@ -16,3 +16,9 @@ A folder says what may change a number. Imports go down this list only.
 
 core, envs and training, with the files of a method, decide the numbers of a run: they are its fingerprint (runs/fingerprint.py).
 """
+import os
+
+# What the user chose to draw the simulation with. Only nbsp_lib.teaching.film draws it, and takes this. Everything else imports
+# MuJoCo without a renderer: MuJoCo looks for it as soon as it is imported, and the import fails where it is not installed.
+RENDERER = {name: os.environ.pop(name) for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM") if name in os.environ}
+os.environ["MUJOCO_GL"] = "disable"

@@ -4,7 +4,6 @@ A bad name costs one line and exit code 2, never training time."""
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
 import re
 import sys
@@ -16,17 +15,9 @@ from nbsp_lib.runs.clone import refuse_foreign, root_of
 from nbsp_lib.runs.disk import remedy
 from nbsp_lib.runs.settings import ConfigError, check_seeds, load_profile
 from nbsp_lib.runs.strict import scalar
+from nbsp_lib.usage import ABOUT, EXAMPLES, TEXTS
 
 SHIPPED = "data/checkpoints"
-EXAMPLES = {
-    "doctor": "nbsp doctor",
-    "plan": "nbsp plan --profile laptop --sequence window --arm nbsp fine-tuning",
-    "run": "nbsp run --profile laptop --sequence window --arm nbsp fine-tuning --jobs 2",
-    "status": "nbsp status --profile laptop",
-    "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning\n"
-               "         nbsp promote --profile laptop --from ../campaign --copy-only",
-    "check-method": "nbsp check-method docs/my_method.py:Anchor --set strength=10",
-}
 
 
 def profile_of(name):
@@ -55,32 +46,26 @@ def chosen(args):
 
 
 def run(args):
-    """Train what is missing; finished runs are skipped, stopped ones go on where they stood.
-
-    With a bar, one after the other; with --jobs or --backend as processes, each retried once: of this machine, of a Ray
-    cluster, or as jobs of Slurm. With --minutes it ends when they are over, with everything saved and exit code 75.
-    """
+    """The exit code of a campaign; see launch."""
     from nbsp_lib.campaign.launch import launch
     return launch(args, *chosen(args))
 
 
 def status(args):
-    """What is done, running (with time left), stalled, failed, stopped (begun, not running) or missing."""
+    """Print how far every run is."""
     from nbsp_lib.campaign.status import show
     show(*chosen(args))
 
 
 def plan(args):
-    """Runs, hours, memory and disk of what the options ask for, from a few seconds of measuring here."""
+    """Print what the runs would take."""
     from nbsp_lib.campaign.plan import estimate
     profile, grid, seeds = chosen(args)
     print(estimate(profile, grid, seeds, args.population, args.jobs or 1))
 
 
 def promote(args):
-    """Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them.
-
-    With --from, of whatever stands further in the result folders of another clone, with what was recorded there."""
+    """Copy finished positions into data/checkpoints."""
     from nbsp_lib.campaign.promote import promote, runs_of
     profile, grid, seeds = chosen(args)
     if clone := getattr(args, "from"):                       # a word of Python
@@ -89,20 +74,35 @@ def promote(args):
 
 
 def doctor(args):
-    """Check this installation; exit code 1 if something is broken."""
+    """The exit code of the checks of this installation."""
     from nbsp_lib.artifact.doctor import check_installation
     return 0 if check_installation() else 1
 
 
 def check_method(args):
-    """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, package.module:Class
-    or a name of METHODS. Exit code 1 if something does not hold."""
+    """The exit code of the checks of a method."""
     from nbsp_lib.methods import check, find
     from nbsp_lib.runs.settings import arm_of
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
-    chosen = arm_of("checked", {"method": args.path} | {key: scalar(value) for key, value in settings.items()}, "check-method")
+    typed = {key: value if key in texts_of(args.path) else scalar(value) for key, value in settings.items()}
+    chosen = arm_of("checked", {"method": args.path} | typed, "check-method")
     print(f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings"))
     return 0 if check.check_method(lambda: find(chosen.method)(**chosen.settings)) else 1
+
+
+def texts_of(path):
+    """Names of the settings of a method that are text; none if it cannot be read, which arm_of says."""
+    import inspect
+    from typing import Literal, get_args, get_origin
+
+    from nbsp_lib.methods import find
+    try:
+        parameters = inspect.signature(find(path), eval_str=True).parameters
+    except ValueError:
+        return ()
+    words = lambda hint: get_origin(hint) is Literal and all(isinstance(word, str) for word in get_args(hint))
+    return [name for name, given in parameters.items()
+            if given.annotation is str or words(given.annotation) or isinstance(given.default, str)]
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,11 +133,11 @@ integer.__name__ = "int"                                    # argparse says: inv
 
 
 def parser():
-    top = Parser(prog="nbsp", description=__doc__)
+    top = Parser(prog="nbsp", description=ABOUT)
     commands = top.add_subparsers(dest="command", required=True)
     for function in (doctor, plan, run, status, promote, check_method):
         name = function.__name__.replace("_", "-")
-        sub = commands.add_parser(name, help=function.__doc__.splitlines()[0], description=inspect.getdoc(function),
+        sub = commands.add_parser(name, help=TEXTS[name].splitlines()[0], description=TEXTS[name],
                                   epilog=f"example: {EXAMPLES[name]}")
         sub.set_defaults(function=function)
         if name == "check-method":

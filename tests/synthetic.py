@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from nbsp_lib.runs.export import MASTERY
 from nbsp_lib.training import rollout
-from nbsp_lib.training.measure import COLUMNS
+from nbsp_lib.training.columns import COLUMNS
 
 SEQUENCES = {"window": ("window-open", "window-close") * 2, "window-once": ("window-open", "window-close")}
 TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,

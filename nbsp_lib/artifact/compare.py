@@ -112,7 +112,7 @@ def about_lock(expected):
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.compare", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.compare", description="Are the tables as expected?")
     parser.add_argument("results")
     parser.add_argument("expected")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="largest difference (%(default)s)")

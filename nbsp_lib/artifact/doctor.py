@@ -33,7 +33,7 @@ SPACE = 2e9                   # bytes: the states of one laptop grid
 def check_installation():
     """Print all checks; whether none failed. A check yields (grade, text) and may raise: what it raises is a failure."""
     whole = True
-    for check in (checkout, packages, environments, rendering, learner, storage, kernel, shipped):
+    for check in (checkout, packages, environments, rendering, learner, storage, kernel, notebooks, shipped):
         try:
             for grade, text in check():
                 whole &= grade != "FAIL"
@@ -155,6 +155,19 @@ def kernel():
     same = "/" not in found or Path(found).parent == Path(sys.executable).parent              # "python": that of the server
     yield ("ok", "Jupyter has the kernel python3") if same else \
           ("warn", f"the Jupyter kernel python3 is another Python, {found}; python -m ipykernel install --sys-prefix mends it")
+
+
+def notebooks():
+    """A page is executed from its .py; what was edited in the .ipynb alone would be left out."""
+    from nbsp_lib.artifact.pairs import check
+    from nbsp_lib.errors import ConfigError
+    found = sorted(path for path in (ROOT / "notebooks").rglob("*.py") if ".ipynb_checkpoints" not in path.parts)
+    for source in found:
+        try:
+            check(source)
+        except ConfigError as error:
+            yield "FAIL", str(error)
+    yield "ok", f"{len(found)} notebooks were compared with their pairs"
 
 
 def shipped():

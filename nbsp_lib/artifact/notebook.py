@@ -2,10 +2,11 @@
 
 `python -m nbsp_lib.artifact.notebook source.py target.ipynb -p name value`
 
-Parameters are the constants of the cell tagged `parameters`. An unknown name or a wrong type is refused before a
-kernel starts (exit 2, one line). A failing notebook leaves target.failed.ipynb and no target (exit 1); one that finds
-what it needs in other hands, a BlockingIOError, may be tried again later (exit 75). Ctrl-C and SIGTERM stop the kernel
-first (exit 130, 143), which is given time to save. The notebook runs in the current folder, the root of the repository.
+Parameters are the constants of the cell tagged `parameters`. A value is YAML, but that of a parameter declared as text is
+text. An unknown name or a wrong type is refused before a kernel starts (exit 2, one line). A failing notebook leaves
+target.failed.ipynb and no target (exit 1); one that finds what it needs in other hands, a BlockingIOError, may be tried again
+later (exit 75). Ctrl-C and SIGTERM stop the kernel first (exit 130, 143), which is given time to save. The notebook runs in
+the current folder, the root of the repository.
 """
 from __future__ import annotations
 
@@ -27,11 +28,14 @@ except ModuleNotFoundError as error:                # a stage of dvc calls the `
     sys.exit(f"{sys.executable} has no {error.name}: activate the environment first, with source .venv/bin/activate")
 
 from nbsp_lib.artifact.canonical import KERNEL, canonical
+from nbsp_lib.artifact.pairs import check as check_pair
+from nbsp_lib.artifact.sockets import folder_for_sockets
 from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.runs.clone import refuse_foreign
 from nbsp_lib.runs.progress import watching
 from nbsp_lib.runs.strict import convert
 
+TYPES = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 QUIET = {"TQDM_DISABLE": "1", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1",
          "OMP_NUM_THREADS": "1",                    # a sum over two threads may end in another last bit
@@ -43,32 +47,49 @@ class Stopped(KeyboardInterrupt):
     """The signal that stopped the run, args[0]; what catches Exception lets it pass."""
 
 
-def defaults(nb, source) -> dict:
-    """name -> default of each parameter of a notebook: the constants assigned in its cell tagged `parameters`."""
+def declared(nb, source) -> dict:
+    """name -> (default, type) of each parameter of a notebook: the constants assigned in its cell tagged `parameters`. The type
+    is that of the annotation, without `| None`, or else of the default."""
     cells = [cell.source for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
     found = {}
     for statement in ast.parse("\n".join(cells)).body:
         try:
-            targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
-            found |= {target.id: ast.literal_eval(statement.value) for target in targets}
+            annotated = isinstance(statement, ast.AnnAssign)
+            default, targets = ast.literal_eval(statement.value), [statement.target] if annotated else statement.targets
+            name = re.match(r"\w+", ast.unparse(statement.annotation).strip("'\"")) if annotated else None
+            found |= {target.id: (default, TYPES.get(name and name[0], type(default))) for target in targets}
         except (AttributeError, ValueError):
             line = ast.unparse(statement).splitlines()[0]
             raise ConfigError(f"{source}: the parameters cell holds more than constants: {line}") from None
     return found
 
 
+def defaults(nb, source) -> dict:
+    """name -> default of each parameter of a notebook."""
+    return {name: default for name, (default, _) in declared(nb, source).items()}
+
+
 def checked(pairs, valid, source) -> dict:
-    """The parameters given as (name, YAML 1.2 text), each with the type of its default; None takes any. ConfigError."""
+    """The parameters given as (name, text), by what is `declared`. A text is taken as it is; any other type is read as YAML 1.2,
+    and so is what is declared by a default of None, which takes any type but keeps a text whole. ConfigError."""
     values = {}
     for name, text in pairs:
         one_of(name, valid, "parameter", source)
         if name in values:
             raise ConfigError(f"{source}: parameter {name} is given twice")
+        default, kind = valid[name]
+        if kind is str:
+            values[name] = text
+            continue
         try:
             value = YAML(typ="safe", pure=True).load(text)
         except YAMLError:
             raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
-        values[name] = value if valid[name] is None else convert(value, type(valid[name]), f"{source}: {name}")
+        if kind is type(None):
+            whole = not isinstance(value, str) or text[:1] in ("'", '"')
+            values[name] = value if whole else text                 # YAML ends a text at " #"
+        else:
+            values[name] = None if value is None and default is None else convert(value, kind, f"{source}: {name}")
     return values
 
 
@@ -135,17 +156,20 @@ def engine():
 
 
 def execute(source, target, pairs=()):
-    """Runs source (its .py pair) with the parameters (name, YAML text) and writes target, or raises: ConfigError before
+    """Runs source (its .py pair) with the parameters (name, text) and writes target, or raises: ConfigError before
     any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind."""
     import jupytext
     import nbformat
     source, target = Path(source).with_suffix(".py"), Path(target)
     if not source.is_file():
-        raise ConfigError(f"{source}: no such notebook source")
+        alone = source.with_suffix(".ipynb")
+        raise ConfigError(f"{alone}: has no .py beside it: jupytext --set-formats ipynb,py:percent {alone}" if alone.is_file()
+                          else f"{source}: no such notebook source")
     if target.suffix != ".ipynb" or target.resolve() == source.with_suffix(".ipynb").resolve():
         raise ConfigError(f"{target}: the target must be another .ipynb than that of the source")
+    check_pair(source)
     nb = jupytext.read(source)
-    parameters = checked(pairs, defaults(nb, source), source)
+    parameters = checked(pairs, declared(nb, source), source)
 
     import papermill
     from traitlets.config import Config
@@ -155,10 +179,12 @@ def execute(source, target, pairs=()):
     failed, part = target.with_suffix(".failed.ipynb"), target.with_suffix(".part")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)                                  # a stale result must not pass for a new one
-    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch, \
+            folder_for_sockets(scratch) as sockets:
         os.environ.update(QUIET, IPYTHONDIR=scratch)                # no start-up files of the user
-        # The default socket path is shared by all kernels of a folder: parallel notebooks would answer each other.
-        settings = Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/k", "shutdown_wait_time": 2 * PATIENCE},
+        # The default path of sockets is shared by all kernels of a folder: parallel notebooks would answer each other.
+        where = {"transport": "ipc", "ip": f"{sockets}/k"} if sockets else {"transport": "tcp", "ip": "127.0.0.1"}
+        settings = Config({"KernelManager": {**where, "shutdown_wait_time": 2 * PATIENCE},
                            # a kernel is shut down with an interrupt, which it logs as an error
                            "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]}})
         papermill.engines.papermill_engines.register("patient", engine())
@@ -191,6 +217,9 @@ def main(argv=None) -> int:
             print(f"{args.source}: another process is training one of these seeds, see nbsp status", file=sys.stderr)
             Path(args.target).with_suffix(".failed.ipynb").unlink(missing_ok=True)
             return os.EX_TEMPFAIL
+        if getattr(error, "ename", "") == "ConfigError":            # says all in a line
+            print(f"{args.source}: {error.evalue}", file=sys.stderr)
+            return 1
         end = COLOUR.sub("", f"{type(error).__name__}: {error}").strip().splitlines()[-5:]
         where = Path(args.target).with_suffix(".failed.ipynb")
         print(*end, f"{args.source}: failed, see {where}", sep="\n", file=sys.stderr)

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import torch
 
-from nbsp_lib.campaign.speed import measure, replay_bytes
 from nbsp_lib.core.budgets import at_position
 from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.benchmark import benchmark
@@ -20,7 +19,6 @@ from nbsp_lib.methods import find
 from nbsp_lib.runs.export import json_in, unlike
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.runs.train_run import STATE, over, place, states_of, trunk_of
-from nbsp_lib.training.rollout import ROUND, episodes_of, schedule, waves
 
 SHARED = "(position 1)"       # trained once for all arms that start neutral
 SECONDS = 2.5                 # of measuring, over all methods and group sizes
@@ -64,6 +62,7 @@ def steps_of(train, episodes):
     """Steps of a seed in a rollout of so many episodes, of which waves are filled up; games at most: up to their limit."""
     if hasattr(train, "frames"):
         return episodes * (train.frames // 4)
+    from nbsp_lib.training.rollout import waves  # here as below, because who asks what is finished needs no simulator
     count, size = waves(episodes)
     return count * size * train.episode
 
@@ -73,6 +72,7 @@ def work_from(train, tasks, scores, start, positions, switch=True, over=False, m
     rules of trainer.Trainer. tasks: number of distinct ones. scores: whether the method plays a scoring rollout. switch False:
     a shared position 1, which stops before its switch. over: whether the position of `start` is trained. mastered: if every
     task is mastered as early as can be, at the third evaluation of its position, where there is such a rule; else never."""
+    from nbsp_lib.training.rollout import ROUND, episodes_of, schedule
     rows = train.envs * train.episode
     evaluation = lambda j: tasks * steps_of(train, len(episodes_of(train, j)))
     scoring = steps_of(train, train.scoring_episodes) if scores and switch else 0
@@ -163,12 +163,14 @@ class Memory:
 
 @functools.cache                 # as it was before this process trained or measured anything
 def libraries():
-    """Bytes of this process when this was asked first."""
+    """Bytes of this process when this was asked first, with all that training imports."""
+    import nbsp_lib.training.trainer  # noqa: F401
     return psutil.Process().memory_info().rss
 
 
 def memory(train, tasks, method, size):
     """The Memory of `size` seeds of a method (a Method) on the distinct `tasks`, in a process that begins like this one."""
+    from nbsp_lib.campaign.speed import replay_bytes
     kind = benchmark(tasks, train)
     base = libraries() + WORKSPACE + FIRST_TASK + (len(tasks) - 1) * FURTHER_TASK
     agent = make_agent(method, [torch.Generator()], kind.obs, kind.head, tasks, train)
@@ -189,6 +191,7 @@ def footprint(profile, sequence, arm, population):
 def estimate(profile, grid, seeds, population, processes=1):
     """The plan as text: a row per run, then what was measured, memory, disk, and what was left out. processes: how many are
     to train at the same time."""
+    from nbsp_lib.campaign.speed import measure
     imported = time.process_time()                           # CPU seconds that this process took to get here
     todo, every = (jobs(profile, grid, seeds, population, keep) for keep in (True, False))
     settings = lambda job: profile.arms[job.arm].settings if job.arm != SHARED else {}

@@ -5,7 +5,6 @@ made with continuous actions and with discrete ones.
 """
 from __future__ import annotations
 
-import inspect
 from types import SimpleNamespace
 
 import torch
@@ -204,15 +203,23 @@ def nothing_is_nan(make, head):
         return f"not finite after three short positions: {named(bad)}"
 
 
-CHECKS = (state_is_per_seed, nothing_is_nan, seeds_are_independent, addresses_stay,
-          one_graph_serves_all, a_run_resumes_exactly, plain_until_the_first_task_end)
+CHECKS = {
+    state_is_per_seed: "State is tensors with one entry a seed.",
+    nothing_is_nan: "Three positions of made-up experience leave finite networks.",
+    seeds_are_independent: "A seed learns the same, to the last bit, whatever other seeds stand beside it.",
+    addresses_stay: "Tensors are changed in place, never replaced: a captured GPU graph holds on to their addresses.",
+    one_graph_serves_all: "An update compiles as one graph, and a task end does not compile it again.",
+    a_run_resumes_exactly: "A new process that is given the saved tensors goes on as if nothing had happened.",
+    plain_until_the_first_task_end: "A forkable method is plain SAC, bit for bit, until its first task end: position 1 is then "
+                                    "trained once for all of them.",
+}
 
 
 def check_method(make, told=print):
     """Run every check on the method that make() returns, saying each; True if all hold."""
     torch.set_num_threads(1)
     passed = True
-    for check in CHECKS:
+    for check, title in CHECKS.items():
         try:
             problem = next(filter(None, (check(make, head) for head in HEADS)), None)
         except Exception as error:                      # a hook that raises is a finding, not a crash of the check
@@ -220,7 +227,6 @@ def check_method(make, told=print):
             while line.tb_next:
                 line = line.tb_next
             problem = f"{type(error).__name__}: {error} ({line.tb_frame.f_code.co_filename}, line {line.tb_lineno})"
-        title = inspect.getdoc(check).splitlines()[0]
         told(f"FAIL  {title}\n      {problem}" if problem else f"ok    {title}")
         passed &= not problem
     return passed

@@ -17,7 +17,9 @@ from matplotlib.figure import Figure
 from nbsp_lib.envs.performance import BOUNDED, SUCCESS
 from nbsp_lib.results.positions import marks, spans, ticks, traces
 from nbsp_lib.results.study import reached
+from nbsp_lib.results.style import begin
 
+begin()  # here, so that no page can forget it
 PALETTE = sns.color_palette("colorblind").as_hex()
 TASK_COLOURS = [PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 3, 7)]
 GREY, DARK = "#9a9a9a", "#333333"

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
 
+from nbsp_lib.envs.performance import BOUNDED, unit
+from nbsp_lib.envs.sequences import SEQUENCES, tasks_of
+from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.results.claims import seed_numbers
+from nbsp_lib.results.handwritten import number, read_table, unique
 from nbsp_lib.results.study import markdown, performances
+from nbsp_lib.results.tables import METRICS
+from nbsp_lib.runs.settings import load_profile
 
 NUMBERS = {"sequence": str, "arm": str, "seed": int, "positions": int, "whole": bool, "asr": float, "fm": float,
            "plasticity": float, "first": float, "diverged": bool}
 SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "hardware": str, "mode": str, "population": int}
+PAPER = ("table", "sequence", "arm", "metric", "value", "source")
+# lowest and highest value of a metric where performance lies in [0, 1]
+BOUNDS = {"ASR": (0, 1), "FM": (-1, 1), "plasticity": (0, 1), "CW forward transfer": (-math.inf, 1), "Chaudhry FM": (-1, 1)}
 TITLES = {"holding": "comparisons that hold", "compared": "of", "missing": "comparisons not run"}
 
 
@@ -50,6 +60,27 @@ def read_speeds(folder):
     return pd.DataFrame(rows, columns=list(SPEEDS)[2:])
 
 
+def read_paper(path, profiles=("params.yaml",)):
+    """The rows of data/paper_numbers.csv: columns PAPER, value a float. ConfigError with the line of what cannot be right.
+
+    An arm may be one of any of the `profiles`. Where performance has no upper bound, as on Atari, neither has a value.
+    """
+    arms = dict.fromkeys(arm for profile in profiles for arm in load_profile(profile).arms)
+    rows = []
+    for line, row in read_table(path, PAPER):
+        where = f"{path}: line {line}"
+        for name, cell in row.items():
+            if not cell:
+                raise ConfigError(f"{where}: {name} is empty")
+        one_of(row["arm"], arms, "arm", where)
+        one_of(row["metric"], METRICS, "metric", where)
+        task = (SEQUENCES.get(row["sequence"]) or tasks_of(row["sequence"], where))[0]
+        bounds = BOUNDS[row["metric"]] if unit(task) in BOUNDED else (-math.inf, math.inf)
+        rows.append((line, row | {"value": number(row["value"], *bounds, f"{where}: value")}))
+    unique(rows, ("table", "sequence", "arm", "metric"), path)
+    return pd.DataFrame([row for _, row in rows], columns=list(PAPER)).astype({"value": float})
+
+
 def beside(paper, ours):
     """The paper's numbers with ours beside them: paper has the columns of data/paper_numbers.csv.
 
@@ -57,7 +88,15 @@ def beside(paper, ours):
     """
     keys = ["sequence", "arm", "metric"]
     as_text = dict.fromkeys(keys, object)               # an empty csv has no types
-    return paper.astype(as_text).merge(ours.astype(as_text), on=keys, how="left")
+    both = paper.astype(as_text).merge(ours.astype(as_text), on=keys, how="left")
+    counts = [math.nan if math.isnan(count) else int(count) for count in both.seeds]
+    return both.assign(seeds=pd.Series(counts, both.index, dtype=object))           # as a column of numbers 3 would be 3.00
+
+
+def escaped(both):
+    """The paper's numbers, with the two columns that may hold any text as cells of a markdown table."""
+    free = lambda cell: cell.replace("\\", "\\\\").replace("|", "\\|")
+    return both.assign(table=both.table.map(free), source=both.source.map(free))
 
 
 def page(lines, comparisons, both, notes, trained):
@@ -76,5 +115,5 @@ def page(lines, comparisons, both, notes, trained):
         markdown(lines.rename(columns=TITLES)), "## Comparisons that were run", "",
         "`mean` is positive where the difference is as claimed. After a sequence: how many positions are compared.", "",
         markdown(told) if len(told) else "None.\n", "## The paper's numbers beside ours", "",
-        markdown(both) if len(both) else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
+        markdown(escaped(both)) if len(both) else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
         "## What is missing", "", *(f"- {note}" for note in [*missing, *first, *notes]), ""])

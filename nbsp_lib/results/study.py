@@ -23,7 +23,7 @@ from nbsp_lib.runs.export import codes
 from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.fingerprint import numbers_of
 from nbsp_lib.runs.state import read_run
-from nbsp_lib.training.measure import COLUMNS as RECORDED
+from nbsp_lib.training.columns import COLUMNS as RECORDED
 
 REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
 COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}

@@ -20,7 +20,7 @@ from nbsp_lib.runs.fingerprint import code_hash, method_hash
 from nbsp_lib.runs.settings import cell, config_hash
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.runs.train_run import STATE, states_of
-from nbsp_lib.training.measure import COLUMNS
+from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.networks import actor_bytes
 
 YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from nbsp_lib.envs.env_pool import Pool
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import Diverged
 from nbsp_lib.methods import find
@@ -19,8 +18,6 @@ from nbsp_lib.runs.fingerprint import fingerprint
 from nbsp_lib.runs.progress import Bar
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.runs.state import SeedState
-from nbsp_lib.training.saving import load
-from nbsp_lib.training.trainer import Trainer
 
 STATE = ".state"            # resumable state, outside everything that DVC owns
 TIME_OVER = 75              # exit code: EX_TEMPFAIL, to be tried again
@@ -70,6 +67,7 @@ def train_run(profile, sequence, arm, seeds, population=1, positions=None, devic
     make, train = lambda: find(chosen.method)(**chosen.settings), profile.training(sequence)
     if workers and benchmark_of(tasks_of(sequence)[0]) != "metaworld":
         raise ValueError("workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine")
+    from nbsp_lib.envs.env_pool import Pool  # here, because who asks how far a run is needs no simulator
     states = states_of(run, seeds, root)
     with stop_signals(deadline) as stop, contextlib.ExitStack() as held:
         for state in states.values():
@@ -108,6 +106,8 @@ def advance(train, sequence, make, states, last, switch, population, device, sto
 
     Seeds whose position is over wait for the others of it, so that all begin the next one together.
     """
+    from nbsp_lib.training.saving import load  # likewise
+    from nbsp_lib.training.trainer import Trainer
     arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or (not switch and over(s))
     where = lambda s: (place(s)[0], over(s), place(s)[1])
     trainer = None

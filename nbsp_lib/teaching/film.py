@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
+
+from nbsp_lib import RENDERER
+
+os.environ.pop("MUJOCO_GL", None)           # "disable" everywhere else; MuJoCo reads it when it is imported
+os.environ.update(RENDERER)
 
 import cv2
 import mujoco
@@ -50,7 +56,7 @@ def pictures(agent, method, task, seed, goal, steps, episode=EPISODE):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.teaching.film", description=__doc__.splitlines()[0],
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.teaching.film", description="Film strips of shipped agents.",
                                      epilog="example: MUJOCO_GL=egl python -m nbsp_lib.teaching.film")
     parser.add_argument("--out", type=Path, default=Path("docs/films"), help="folder (default docs/films)")
     options = parser.parse_args(argv)

@@ -8,16 +8,6 @@ from nbsp_lib.core.plasticity import network_health
 from nbsp_lib.core.rng import generators
 from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
 
-COLUMNS = {                   # of the csv files; their rows come from here, of scores.csv from Method.after_task
-    "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",
-               "return", "alpha", "episodes"],
-    "R": ["seed", "position", "training_task", "task", "success", "success_last", "return", "episodes", "steps",
-          "steps_to_mastery", "status"],
-    "scores": ["seed", "position", "task", "network", "neurons", "goal_mean", "base_rate", "silent", "chosen",
-               "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked", "status"],
-    "plasticity": ["seed", "position", "training_task", "step", "total_step", "network", "dormant_0", "dormant", "dormant_10",
-                   "fau", "srank", "effective_rank", "weight_norm", "gradient_norm"],
-}
 HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
 
 

@@ -19,6 +19,7 @@ from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.errors import Diverged
 from nbsp_lib.training import collect, measure, switch
+from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
 from nbsp_lib.training.saving import save
 
@@ -42,7 +43,7 @@ class Trainer:
         self.position = self.round = 0
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
-        self.tables = {name: [[] for _ in seeds] for name in measure.COLUMNS}                # rows of the csv files, per seed
+        self.tables = {name: [[] for _ in seeds] for name in COLUMNS}                # rows of the csv files, per seed
         self.context = Context(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
                            lambda updates: self.update(self.draws(updates)))
 

@@ -40,6 +40,7 @@ from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)
+written = ledger.read_paper(paper, ("params.yaml", params_file))
 cycles = [name for name in profile.grid.sequences if len(tasks_of(name)) > 1]
 studies = [results.read_study(profile, name) for name in cycles]
 trained = results.trained_profile([run for study in studies for run in study.results.values()])
@@ -97,7 +98,7 @@ Markdown(results.markdown(lines))
 repeats = profile.analysis.repeats
 ours = [tables.main_table(s, tables.per_seed(s), repeats).assign(sequence=s.sequence) for s in studies]
 ours = pd.concat(ours, ignore_index=True).rename(columns={"mean": "ours", "k": "seeds"})
-both = ledger.beside(pd.read_csv(paper), ours[["sequence", "arm", "metric", "ours", "seeds"]])
+both = ledger.beside(written, ours[["sequence", "arm", "metric", "ours", "seeds"]])
 both
 
 # %% [markdown]

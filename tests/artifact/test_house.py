@@ -115,7 +115,7 @@ def test_a_method_is_short():
 
 
 FLOORS = {"errors": 0, "core": 1, "methods": 2, "envs": 2, "training": 3, "runs": 4, "results": 5, "artifact": 5, "campaign": 6,
-          "teaching": 6, "cli": 7}
+          "teaching": 6, "usage": 7, "cli": 8}
 LIBRARY = sorted((ROOT / "nbsp_lib").rglob("*.py"))
 
 

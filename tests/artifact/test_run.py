@@ -1,15 +1,18 @@
 """The notebook runner: strict before a kernel starts, byte-stable after, and nothing false left behind."""
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import jupytext
 import nbformat
 import pytest
 
-from nbsp_lib.artifact import notebook
+from nbsp_lib.artifact import notebook, sockets
 from nbsp_lib.artifact.notebook import main
+from nbsp_lib.artifact.sockets import bindable, folder_for_sockets
 
 PARAMETERS = """# %% tags=["parameters"]
 steps = 3               # a comment
@@ -41,7 +44,7 @@ def write(folder, text):
     (["-p", "steps", "2.0"], "steps: 2.0 is a float, expected int"),
     (["-p", "steps", "true"], "steps: True is a bool, expected int"),
     (["-p", "flag", "1"], "flag: 1 is a int, expected bool"),
-    (["-p", "name", "7"], "name: 7 is a int, expected str"),
+    (["-p", "rate", "fast"], "rate: 'fast' is a str, expected float"),
     (["-p", "steps", "[1"], "steps: '[1' is not YAML"),
     (["-p", "steps", "1", "-p", "steps", "2"], "parameter steps is given twice"),
 ])
@@ -75,6 +78,52 @@ def test_two_runs_write_equal_bytes(tmp_path):
     assert outputs[0].text == "0 <object object at 0x0>\n1 <object object at 0x0>\n"
     assert outputs[1].data["text/plain"] == "(1.0, 'no', [0.001])"
     assert len(outputs) == 2
+
+
+TEXTS = ["/tmp/run #2", "null", "1e3", "", "'quoted'", "a: b", "[x", "two\nlines", "{x: 1}", "\\n", "ü€", "0.5", "~", "yes"]
+
+
+@pytest.mark.parametrize("declaration", ["name = 'a'", "name: str = 'a'", "name: str | None = None", "name: 'str' = None"])
+def test_a_parameter_that_is_declared_as_text_is_text(declaration):
+    nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
+    for text in TEXTS:
+        assert notebook.checked([("name", text)], notebook.declared(nb, "source.py"), "source.py") == {"name": text}
+
+
+@pytest.mark.parametrize(("declaration", "text", "value"), [
+    ("x: float = 1", "2", 2.0), ("x: int | None = None", "null", None), ("x: int | None = None", "3", 3),
+    ("x = []", "[1, 2]", [1, 2]),
+    ("x = None", "[1e-3]", [0.001]), ("x = None", "/tmp/run #2", "/tmp/run #2"), ("x = None", "'7'", "7"), ("x = None", "7", 7),
+])
+def test_a_parameter_has_its_declared_type(declaration, text, value):
+    nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
+    found = notebook.checked([("x", text)], notebook.declared(nb, "source.py"), "source.py")["x"]
+    assert found == value and type(found) is type(value)
+
+
+def test_a_text_arrives_in_the_notebook_as_it_was_given(tmp_path):
+    source, target = write(tmp_path, GOOD)
+    assert main([source, str(target), "-p", "steps", "1", "-p", "name", "/tmp/run #2\n\\'\""]) == 0
+    shown = nbformat.read(target, as_version=4).cells[-1].outputs[1].data["text/plain"]
+    assert ast.literal_eval(shown) == (0.5, "/tmp/run #2\n\\'\"", None)
+
+
+def test_sockets_lie_where_their_path_fits(tmp_path, monkeypatch):
+    """A folder of 100 characters, one without a place elsewhere, and a notebook that is run below the former."""
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    with folder_for_sockets("/tmp") as folder:
+        assert folder == "/tmp"
+    with folder_for_sockets(str(deep)) as folder:
+        assert bindable(folder) and folder.startswith("/tmp/nb-")
+    assert not os.path.exists(folder) and not list(deep.iterdir())
+    monkeypatch.setattr(sockets, "bindable", lambda folder: False)
+    with folder_for_sockets(str(deep)) as folder:
+        assert folder is None                               # the kernel is then spoken to by tcp
+    source, target = write(tmp_path, GOOD)
+    command = [sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)]
+    done = subprocess.run(command, env=os.environ | {"TMPDIR": str(deep)}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and target.exists() and not list(deep.iterdir())
 
 
 def test_a_failing_notebook_leaves_a_failed_copy_and_no_target(tmp_path, capsys):

@@ -15,7 +15,7 @@ from nbsp_lib.results.positions import budget
 from nbsp_lib.runs.export import MASTERY, YOUNGER, versions_of
 from nbsp_lib.runs.settings import arm_of, config_hash, load_profile
 from nbsp_lib.runs.state import load_agent, read_run
-from nbsp_lib.training.measure import COLUMNS
+from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.provenance import VERSIONS
 from nbsp_lib.training.rollout import episodes_of
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 
+from nbsp_lib.artifact.sockets import bindable
 from nbsp_lib.campaign.backends.local import Backend, needed, refuse
 from nbsp_lib.campaign.backends.worker import call
+
+SOCKET = f"ray-session_{'x' * 60}-plasma_store"             # as long as the paths that Ray makes below the folder of TMPDIR
 
 
 class Ray(Backend):
@@ -19,6 +23,8 @@ class Ray(Backend):
         orphans = {"env_vars": {"RAY_kill_child_processes_on_worker_exit": "false"}}
         address = address or os.environ.get("RAY_ADDRESS", "local")
         here = {"num_cpus": jobs, "include_dashboard": False} if address == "local" else {}
+        if here and not bindable(tempfile.gettempdir(), SOCKET):
+            here["_temp_dir"] = f"/tmp/ray-{os.getuid()}"
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self.ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=orphans, **here)
