@@ -23,10 +23,15 @@ SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "har
 PAPER = ("table", "sequence", "arm", "metric", "value", "source")
 # lowest and highest value of a metric where performance lies in [0, 1]
 BOUNDS = {"ASR": (0, 1), "FM": (-1, 1), "plasticity": (0, 1), "CW forward transfer": (-math.inf, 1), "Chaudhry FM": (-1, 1)}
-TITLES = {"holding": "comparisons that hold", "compared": "of", "missing": "comparisons not run"}
-
-
-UNTIMED = "C7: timings are judged on shipped runs only; those of a run made here would differ at every repetition."
+BEFORE, NOW = "rules of 2026-11-23", "rules of 2026-11-27"
+TITLES = {"before": BEFORE, "verdict": NOW, "holding": "comparisons that hold", "compared": "of",
+          "missing": "comparisons not run"}
+KEYS = ["claim", "measure", "better", "than"]
+UNTIMED = (f"C7 by the {BEFORE}: timings are judged on shipped runs only; those of a run made here would differ at every "
+           "repetition.")
+READ = ("d is positive where the difference is as claimed, with its 95 % interval. After a sequence: how many positions are "
+        "compared. paired: position 1 is bit-equal in both arms, so d is taken seed by seed. dose: the share of trained rows "
+        "that come from the store; where it is unequal (≠), d says nothing about masks.")
 
 
 def gather(studies, timed=True):
@@ -99,21 +104,59 @@ def escaped(both):
     return both.assign(table=both.table.map(free), source=both.source.map(free))
 
 
-def page(lines, comparisons, both, notes, trained):
-    """claims.md: the ledger, the comparisons that were run, the paper's numbers beside ours, and what is missing."""
-    told = comparisons[comparisons.outcome != "missing"]
-    told = told[["claim", "measure", "better", "than", "sequences", "seeds", "mean", "low", "high", "outcome"]]
-    left_out = sorted({name for names in comparisons.not_learned.dropna() for name in names.split()})
+def side_by_side(before, now):
+    """Returns (claims, comparisons) of the rules of now, with those of the rules before in columns beside them.
+
+    before, now: (claims, comparisons) of claims.ledger and of verdicts.ledger. A conjunct had no verdict before.
+    """
+    lines = now[0].merge(before[0][["claim", "verdict"]].rename(columns={"verdict": "before"}), on="claim", how="left")
+    first = ["claim", "text", "before"]
+    lines = lines[[*first, *(name for name in now[0].columns if name not in first)]].fillna({"before": ""})
+    old = before[1][[*KEYS, "seeds", "mean", "low", "high", "outcome"]]
+    return lines, now[1].merge(old, on=KEYS, how="left", suffixes=("", "_before"))
+
+
+def difference(row, end=""):
+    """Returns the cell mean [low, high] of a comparison; end: "_before" for the rules before."""
+    mean, low, high = (row[f"{name}{end}"] for name in ("mean", "low", "high"))
+    return "–" if pd.isna(mean) else f"{mean:+.2f} " + ("[one seed]" if pd.isna(low) else f"[{low:+.2f}, {high:+.2f}]")
+
+
+def told(comparisons):
+    """Returns the comparisons that were run, to read: a number with its interval in one cell, the outcome of both rules."""
+    run = comparisons[(comparisons.outcome != "missing") | (comparisons.outcome_before != "missing")]
+    cells = {"d": [difference(row) for _, row in run.iterrows()], "outcome": run.outcome,
+             f"d, {BEFORE}": [difference(row, "_before") for _, row in run.iterrows()], f"outcome, {BEFORE}": run.outcome_before}
+    return run[[*KEYS, "sequences", "seeds", "paired", "dose"]].fillna("").assign(**cells)
+
+
+def switched(supporting):
+    """Returns the rows of questions.question_table that stand beside a claim, to read."""
+    about = supporting[supporting.about.str.match("C[0-9]")]
+    return about[["question", "about", "arm", "against", "seeds", "n", "paired", "dose"]].assign(
+        measure=about.measure.map({"old": "old task at the end", "asr": "both tasks"}),
+        d=[difference(row) for _, row in about.iterrows()], outcome=about.outcome)
+
+
+def page(lines, comparisons, supporting, both, notes, trained):
+    """claims.md: the ledger by both rules, comparisons that were run, runs of one switch, the paper's numbers, what is missing.
+
+    lines, comparisons: of side_by_side; supporting: of questions.question_table.
+    """
+    run, one = told(comparisons), switched(supporting)
     gaps = comparisons[comparisons.outcome == "missing"].groupby(["claim", "better"], sort=False)
     missing = [f"{claim}: no comparison of {better} with {', '.join(dict.fromkeys(rows.than))}."
                for (claim, better), rows in gaps]
-    first = [f"{name}: counts in no comparison where its first task was not learned." for name in left_out]
+    left_out = sorted({name for names in comparisons.not_learned.dropna() for name in names.split()})
+    first = [f"{name}: counts in no comparison where a task was learned by neither arm when it was first trained, or a game "
+             "does not pass the gate." for name in left_out]
     return "\n".join([
         "# Verdicts on the paper's claims", "",
-        f"Rules: `data/verdict_rules.md`. Runs trained under profile {trained}.",
+        f"Rules: `data/verdict_rules.md`, both of its dates side by side. Runs trained under profile {trained}.",
         "Made by `notebooks/results/claims.py`.", "",
-        markdown(lines.rename(columns=TITLES)), "## Comparisons that were run", "",
-        "`mean` is positive where the difference is as claimed. After a sequence: how many positions are compared.", "",
-        markdown(told) if len(told) else "None.\n", "## The paper's numbers beside ours", "",
+        markdown(lines.rename(columns=TITLES)), "## Comparisons that were run", "", READ, "",
+        markdown(run) if len(run) else "None.\n", "## Beside it: one switch", "",
+        "Runs of `profiles/retention`, supporting evidence that changes no verdict; see `results/retention/`.", "",
+        markdown(one) if len(one) else "None.\n", "## The paper's numbers beside ours", "",
         markdown(escaped(both)) if len(both) else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
         "## What is missing", "", *(f"- {note}" for note in [*missing, *first, *notes]), ""])

@@ -8,6 +8,8 @@ NaN = not finished or diverged: it makes that seed's number NaN, and no other's,
 
 import numpy as np
 
+from nbsp_lib.results.intervals import interval
+
 
 def R_array(frame, seeds, tasks, column="success"):
     """The table R and its order, from the rows of R.csv.
@@ -65,14 +67,37 @@ def forgetting(R, order):
     Negative = better than ever before. ValueError without such a pair. Source: ours, for the FM the NBSP paper names.
     """
     R, order = _table(R, order)
-    drops = []
-    for i in range(1, len(order)):
-        for task in {*order[:i]} - {order[i]}:
-            first = np.argmax(order == task)
-            drops.append(R[:, first:i, task].max(-1) - R[:, i, task])           # [P]
-    if not drops:
+    return np.mean([best - R[:, i, task] for i, task, best in _bests(R, order)], axis=0)         # [P]
+
+
+def relative_retention(R, order, known=0.5):
+    """Returns (mean over pairs of R[i, τ] / max_{f(τ) ≤ l < i} R[l, τ] -> [P], how many pairs that was [P]).
+
+    Of the pairs (i, τ) of `forgetting` those whose best earlier value is at least `known`: what was never learned is in no
+    pair, so not learning is not rewarded, as it is by FM. NaN and 0 where a seed has no such pair or is not finished. Source:
+    ours."""
+    R, order = _table(R, order)
+    shares, used = [], []
+    for i, task, best in _bests(R, order):
+        counts = best >= known                                                  # [P], False for NaN
+        shares.append(np.where(counts, R[:, i, task] / np.where(counts, best, 1.0), 0.0))
+        used.append(counts)
+    total = np.where(np.isnan(R).any((1, 2)), 0, np.sum(used, axis=0))          # [P]
+    return np.where(total > 0, np.sum(shares, axis=0) / np.maximum(total, 1), np.nan), total
+
+
+def pairs_of(order):
+    """Returns the pairs (i, τ) of forgetting, both from 0: every position with every other task that was trained before it."""
+    order = np.asarray(order).tolist()
+    return [(i, task) for i in range(1, len(order)) for task in sorted({*order[:i]} - {order[i]})]
+
+
+def _bests(R, order):
+    """The pairs (i, τ) with the best earlier value since the first visit: [(i, τ, [P])]. ValueError without a pair."""
+    pairs = pairs_of(order)
+    if not pairs:
         raise ValueError(f"forgetting needs a position after another task's, got order {order.tolist()}")
-    return np.mean(drops, axis=0)                                               # [P]
+    return [(i, task, R[:, np.argmax(order == task):i, task].max(-1)) for i, task in pairs]
 
 
 def chaudhry_forgetting(R, order):
@@ -106,11 +131,26 @@ def forward_transfer(steps, curves, reference, bounded=True):
         raise ValueError(f"need curves [P, M, {len(steps)}] and reference alike, got {curves.shape}, {reference.shape}")
     if bounded and any((x < 0).any() or (x > 1).any() for x in (curves, reference)):
         raise ValueError("success must lie in [0, 1]")
-    weight = np.diff(steps) / steps[-1]                                         # [T-1]
-    auc, base = (((x[..., 1:] + x[..., :-1]) / 2 * weight).sum(-1) for x in (curves, reference))     # [P, M] or [M]
+    own, base = (area(steps, x) for x in (curves, reference))                   # [P, M], [P, M] or [M]
     # the weights sum to 1 only to rounding
     room = np.where(1 - base > 1e-12, 1 - base, np.nan) if bounded else 1.0
-    return ((auc - base) / room).mean(-1)                                       # [P]
+    return ((own - base) / room).mean(-1)                                       # [P]
+
+
+def area(steps, values):
+    """Returns the AUC of forward_transfer: the mean height of curves [..., T] over steps [T] from 0, by trapezoids -> [...]."""
+    weight = np.diff(steps) / steps[-1]                                         # [T-1]
+    return ((values[..., 1:] + values[..., :-1]) / 2 * weight).sum(-1)
+
+
+def transfer_spread(own, alone, bounded=True):
+    """Returns what forward_transfer varies by the seeds of the references, parts of intervals.interval whose means are 0.
+
+    own [M]: mean AUC of the arm on each task; alone: [S_τ] a task, AUC of the seeds of its reference, of mean r. To first order
+    (own − r) / (1 − r) changes by −(1 − own) / (1 − r)² per r, unbounded by −1. Source: ours (the delta method).
+    """
+    slopes = [(a - 1) / (1 - x.mean())**2 if bounded else -1.0 for a, x in zip(own, alone, strict=True)]
+    return [(slope / len(slopes), x - x.mean()) for slope, x in zip(slopes, alone, strict=True)]
 
 
 def iqm(x, axis=None):
@@ -163,41 +203,16 @@ def stratified_bootstrap(values, statistic=iqm, repeats=10_000, seed=0, level=0.
     return np.nan if np.isnan(pooled).any() else float(point[0]), *_interval(replicates, strata, level)
 
 
-def _improvement(x, y):
-    wins = [(np.sign(a[..., :, None] - b[..., None, :]) + 1) / 2 for a, b in zip(x, y, strict=True)]     # 0, 1/2, 1
-    return np.mean([w.mean((-2, -1)) for w in wins], axis=0)
-
-
-def _pairs(x, y):
-    if len({tuple(sorted(v)) if isinstance(v, dict) else len(_strata(v)) for v in (x, y)}) > 1:
-        raise ValueError("x and y must have the same strata")
-    return _strata(x), _strata(y)
-
-
-def probability_of_improvement(x, y):
-    """P(X > Y) + P(X = Y) / 2 for a seed of x and a seed of y -> float in [0, 1]; NaN if any value is.
-    Mann-Whitney's U / (P_x P_y) inside each stratum, then the plain mean over strata (as in stratified_bootstrap).
-    Source: rliable; its mean over tasks is our mean over sequences."""
-    return float(_improvement(*_pairs(x, y)))
-
-
-def bootstrap_improvement(x, y, repeats=10_000, seed=0, level=0.95):
-    """probability_of_improvement and its percentile interval -> (point, low, high).
-    Seeds of x and y are drawn apart, as in rliable: that two arms share a seed's first position is not used."""
-    (x, y), rng = _pairs(x, y), np.random.default_rng(seed)
-    replicates = _improvement(_resample(x, repeats, rng), _resample(y, repeats, rng))     # [repeats]
-    return float(_improvement(x, y)), *_interval(replicates, x + y, level)
-
-
 def summary(values, repeats=10_000, seed=0, level=0.95):
-    """What a table shows of one number per seed (strata as in stratified_bootstrap) -> dict.
-    finished (k), seeds (n); mean, mean_low, mean_high, iqm, iqm_low, iqm_high over the finished seeds, so show k of n
-    beside them; indicative: True if a stratum has fewer than 5 finished seeds.
-    A stratum without a finished seed makes the six numbers NaN: no sequence is left out silently."""
+    """Returns what a table shows of one number per seed (strata as in stratified_bootstrap), a dict.
+    finished (k), seeds (n); mean, mean_low, mean_high (intervals.interval) and iqm over the finished seeds, so show k of n
+    beside them; indicative: True if a stratum has fewer than 5 finished seeds. iqm is NaN below 4 seeds: there it is the mean.
+    A stratum without a finished seed makes the numbers NaN: no sequence is left out silently."""
     strata = _strata(values)
     done = [v[~np.isnan(v)] for v in strata]
-    result = {"finished": sum(map(len, done)), "seeds": sum(map(len, strata)), "indicative": min(map(len, done)) < 5}
-    for name, statistic in (("mean", np.mean), ("iqm", iqm)):
-        numbers = stratified_bootstrap(done if all(map(len, done)) else strata, statistic, repeats, seed, level)
-        result |= dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
-    return result
+    k = sum(map(len, done))
+    whole = all(map(len, done))
+    parts = [(len(v) / k, v) for v in done] if whole else []
+    return {"finished": k, "seeds": sum(map(len, strata)), "indicative": min(map(len, done)) < 5,
+            **dict(zip(("mean", "mean_low", "mean_high"), interval(parts, level, repeats, seed), strict=True)),
+            "iqm": float(iqm(np.concatenate(done))) if whole and k >= 4 else np.nan}

@@ -4,7 +4,6 @@ Reads folders as profile retention ships them: a sequence of two tasks, position
 """
 from __future__ import annotations
 
-import itertools
 import math
 from pathlib import Path
 
@@ -13,12 +12,12 @@ import pandas as pd
 
 from nbsp_lib.results import study
 from nbsp_lib.results.figures import TASK_COLOURS, name_panel, panels
+from nbsp_lib.results.intervals import interval, sign_flip
 from nbsp_lib.results.positions import visit
 from nbsp_lib.runs.export import json_in, versions_of
 
 PAIRS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-tuning"))
 MEASURES = ("old", "old_through", "new", "asr")        # columns of seed_rows that arms are compared by
-LEVEL = 0.95
 
 
 def read(folder, sequence, arms):
@@ -63,47 +62,6 @@ def same_start(read, seed, arms):
     return len(files) == 1 and None not in files and len(set(curves)) == 1
 
 
-def t_quantile(df, level=LEVEL):
-    """The t with P(|T| <= t) = level for Student's T of df degrees of freedom, by bisection.
-
-    The probability is a finite sum for whole df: Abramowitz & Stegun 1964, 26.7.3 and 26.7.4.
-    """
-    def inside(t):
-        angle = math.atan(t / math.sqrt(df))
-        sine, cosine = math.sin(angle), math.cos(angle)
-        term, total = (1.0, 1.0) if df % 2 == 0 else (cosine, cosine)
-        for k in range(2 + df % 2, df - 1, 2):
-            term *= (k - 1) / k * cosine**2
-            total += term
-        return sine * total if df % 2 == 0 else 2 / math.pi * (angle + sine * total * (df > 1))
-    low, high = 0.0, 1.0
-    while inside(high) < level:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle) < level else (low, middle)
-    return high
-
-
-def t_interval(values, level=LEVEL):
-    """(mean, low, high) of values [n]: mean ± t s / √n with n − 1 degrees of freedom; NaN bounds below two values."""
-    values = np.asarray(values, dtype=float)
-    if not len(values):
-        return math.nan, math.nan, math.nan
-    half = t_quantile(len(values) - 1, level) * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
-def sign_flip(values):
-    """Exact two-sided p that differences [n] are symmetric about 0: the share of all 2^n choices of their signs whose mean
-    is at least as far from 0 as theirs. At least 2 / 2^n; NaN without values."""
-    values = np.asarray(values, dtype=float)
-    if not len(values):
-        return math.nan
-    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))                   # [2^n, n]
-    return float((np.abs(signs @ values) >= abs(values.sum()) - 1e-9).mean())
-
-
 def arm_table(rows):
     """One row an arm: columns arm, n, mastered, steps (mean to mastery, over those that did), and of each measure its mean
     and the lowest and the highest seed."""
@@ -116,21 +74,38 @@ def arm_table(rows):
     return pd.DataFrame(lines)
 
 
+def alike_at_switch(rows, read, pair):
+    """Whether two arms start position 2 alike in every seed that both have in rows (and there is one): then they are paired."""
+    seeds = set.intersection(*(set(rows[rows.arm == arm].seed) for arm in pair))
+    return bool(seeds) and all(same_start(read, seed, pair) for seed in seeds)
+
+
+def samples(rows, pair, measure, paired):
+    """A measure of two arms, [n] and [m]; paired: of the seeds that both have, in one order."""
+    own = [rows[rows.arm == arm].set_index("seed")[measure].astype(float).sort_index() for arm in pair]
+    both = own[0].index.intersection(own[1].index)
+    return [each.loc[both].to_numpy() if paired else each.to_numpy() for each in own]
+
+
 def pair_table(rows, read, pairs=PAIRS):
     """One row a pair of arms and measure, over the seeds that both have finished: columns arm, against, measure, n, same (seeds
     that start position 2 alike), more, fewer (seeds with a positive, a negative difference arm − against), mean, low, high (95 %
-    t interval), p (sign_flip), p_least (the least p that n pairs can give)."""
+    interval: Student's t, or where not all seeds start alike Welch's of the two samples, see verdict_rules.md), p (sign_flip),
+    p_least (the least p that n pairs can give); p is NaN where not all seeds start alike."""
     lines = []
-    for arm, against in pairs:
-        both = [rows[rows.arm == name].set_index("seed") for name in (arm, against)]
+    for pair in pairs:
+        paired = alike_at_switch(rows, read, pair)
+        both = [rows[rows.arm == arm].set_index("seed") for arm in pair]
         seeds = sorted(set(both[0].index) & set(both[1].index))
         for measure in MEASURES:
             d = (both[0][measure].reindex(seeds) - both[1][measure].reindex(seeds)).round(6).to_numpy(dtype=float)
-            mean, low, high = t_interval(d)
-            lines.append({"arm": arm, "against": against, "measure": measure, "n": len(seeds),
-                          "same": sum(same_start(read, seed, (arm, against)) for seed in seeds),
+            mean, low, high = interval(
+                [(1.0, d)] if paired else list(zip((1.0, -1.0), samples(rows, pair, measure, False), strict=True))
+            )
+            lines.append({"arm": pair[0], "against": pair[1], "measure": measure, "n": len(seeds),
+                          "same": sum(same_start(read, seed, pair) for seed in seeds),
                           "more": int((d > 0).sum()), "fewer": int((d < 0).sum()), "mean": mean, "low": low, "high": high,
-                          "p": sign_flip(d), "p_least": 2 / 2**len(seeds) if seeds else math.nan})
+                          "p": sign_flip(d) if paired else math.nan, "p_least": 2 / 2**len(seeds) if seeds else math.nan})
     return pd.DataFrame(lines)
 
 
@@ -151,8 +126,9 @@ def sentence(row, text):
         return f"**{row.arm}** and **{row.against}**: no seed has finished both."
     said = "the interval holds 0: these runs do not tell the two apart" if row.low <= 0 <= row.high \
         else f"the interval lies {'above' if row.low > 0 else 'below'} 0"
-    interval = f" [{row.low:+.3f}, {row.high:+.3f}], {said}; p = {row.p:.4f}" if row.n > 1 else ", one seed shows no spread"
-    return f"{counted}; mean difference {row['mean']:+.3f}{interval}."
+    exact = f"; p = {row.p:.4f}" if row.p == row.p else "; not paired: position 1 is not the same in every seed"
+    bounds = f" [{row.low:+.3f}, {row.high:+.3f}], {said}{exact}" if row.n > 1 else ", one seed shows no spread"
+    return f"{counted}; mean difference {row['mean']:+.3f}{bounds}."
 
 
 def curves_figure(read, title):

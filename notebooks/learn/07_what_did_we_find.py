@@ -25,7 +25,7 @@
 
 # %% tags=["parameters"]
 sequence = "window"  # a sequence whose results are shipped: window, boxing-road-runner or cartpole
-metric = "ASR"  # of the main table: ASR, FM, plasticity, CW forward transfer, Chaudhry FM
+metric = "ASR"  # of the main table: ASR, FM, relative retention, plasticity, CW forward transfer, Chaudhry FM
 
 # %% [markdown]
 # ## Who is there?
@@ -67,7 +67,8 @@ present
 # <details><summary>Answer</summary>
 #
 # 1/27, about 3.7 %. With three seeds there are only ten different samples, so a 95 % interval reaches nearly from the worst to
-# the best seed, and no further: it shows the seeds at hand and cannot know of others. That is why such intervals carry a star.
+# the best seed, and no further: it shows the seeds at hand and cannot know of others. So the table has Student's t below 20 seeds,
+# which is much wider, and a star below five.
 # </details>
 #
 # **Your turn**: the mean of the best arm, computed from its seeds. The line below takes the median, which is another question.
@@ -96,7 +97,7 @@ from nbsp_lib.results import figures
 from nbsp_lib.teaching import draw
 
 arms = [arm for arm in study.arms if arm in study.results]
-figure = figures.metric_points(values, table[table.arm.isin(arms)].reset_index(drop=True), arms,
+figure = figures.metric_points(values, table[table.arm.isin(arms) & table.metric.isin(tables.PICTURE)].reset_index(drop=True), arms,
                                study.title("What every arm knows, loses and learns"), study.unit)
 draw.show(figure)
 
@@ -105,22 +106,24 @@ draw.show(figure)
 #
 # ## The claims, one by one
 #
-# The paper claims more than a ranking. Each claim is a list of comparisons with a rule that was written down before there were
-# results ([data/verdict_rules.md](../../data/verdict_rules.md)). *indicative* means: too few seeds to say more.
+# The paper claims more than a ranking. Each claim is a list of comparisons with a dated rule that was written down before the runs it
+# judges ([data/verdict_rules.md](../../data/verdict_rules.md)); here are the verdicts of the later one. *indicative* means: too few seeds
+# to say more.
 
 # %%
 import pandas as pd
 
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.results import claims, ledger
+from nbsp_lib.results import evidence, ledger, verdicts
 
 studies = [results.read_study(profile, name) for name in profile.grid.sequences if len(tasks_of(name)) > 1]
-lines, comparisons = claims.ledger(*ledger.gather(studies))
+lines, comparisons = verdicts.ledger(evidence.gather(studies), evidence.benchmarked(), ledger.gather(studies)[2])
 pd.set_option("display.max_colwidth", None)
 lines
 
 # %% [markdown]
-# Where NBSP does not win, the ledger says so: outcomes *no* and *contrary* are as much a result as *yes*.
+# Where NBSP does not win, the ledger says so: outcomes *no* and *contrary* are as much a result as *yes*; *open* means that these
+# seeds cannot tell.
 
 # %%
 run = comparisons[~comparisons.outcome.isin(["missing", "void"])]

@@ -17,13 +17,16 @@
 # %% [markdown]
 # # Which claims of the paper do our runs support?
 #
-# Seven claims, C1 to C7, each with a verdict: reproduced, partly, not, or not run. The rules were written before there was
-# any result and are in `data/verdict_rules.md`; the code that applies them is `nbsp_lib/results/claims.py`. This notebook reads
-# recorded results, trains nothing and takes a few seconds on a CPU.
+# Seven claims, C1 to C7, each with a verdict: reproduced, partly, not, open, or not run. The rules are dated and in
+# `data/verdict_rules.md`: those of 2026-11-23 were written before there was any result (`nbsp_lib/results/claims.py`), those of
+# 2026-11-27 mend them and were written before any run of the larger campaign (`nbsp_lib/results/verdicts.py`). Both verdicts are
+# shown. This notebook reads recorded results, trains nothing and takes a few seconds on a CPU.
 
 # %% tags=["parameters"]
 params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are compared
 out = "runs/smoke/tables"  # folder for claims.csv and claims.md
+switch = "data/retention/window-once"  # runs of one switch, which stand beside the verdicts
+plan_file = "profiles/retention/params.yaml"  # profile that they were trained under
 paper = "data/paper_numbers.csv"  # numbers of the paper; header only until somebody who has it fills them in
 
 # %%
@@ -33,7 +36,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.results import claims, ledger, tables
+from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, verdicts
 from nbsp_lib.results import study as results
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
@@ -63,30 +66,47 @@ numbers[numbers.whole].drop(columns=["positions", "whole"]).round(3)
 # %% [markdown]
 # ## From numbers to comparisons
 #
-# A claim is a list of comparisons: this arm has more ASR, or less FM, than that one. Seeds are paired: two arms of one
-# seed start from the same weights and goals, and those that only begin to differ at the first task end share their first
-# position if the same library trained them on the same kind of machine (column `first` above). `mean` is the average paired
-# difference, positive where it agrees with the claim, with a 95 % bootstrap interval from `low` to `high`. Fewer than five
-# seeds cannot carry more than an indication, whatever the interval says.
+# A claim is a list of comparisons: this arm has more ASR, or less FM, than that one. d is the difference, positive where it
+# agrees with the claim. Two arms of one seed are a *pair* only if they left the first position bit for bit alike: arms that
+# only begin to differ at the first task end do, if the same library trained them on the same kind of machine. Otherwise they are
+# *two samples*. The interval is Student's t for pairs and Welch's for two samples, since a bootstrap of three seeds is no more
+# than their range; from 20 seeds on it is a bootstrap. Where two arms get unequal doses of old rows, ≠ says so: then d tells
+# nothing about masks.
 #
-# The outcome of a comparison is *yes* (large enough, interval above zero), *leaning* (large enough, interval not), *no*,
-# *contrary* (the opposite is established), *void* (the other arm forgets little because it learned little), or *missing*
-# (no shared seeds, or a sequence whose first task was not learned).
+# The outcome of a comparison is *yes* (large enough, interval above zero), *leaning* (large enough, interval not), *no* (an
+# advantage of 0.05 is excluded), *open* (neither shown nor excluded), *contrary* (the opposite is established, on five seeds
+# and at a level that the claim's comparisons share), *void* (the other arm forgets little because it learned little), or
+# *missing* (no seeds, or a sequence with a task that neither arm learned where it was first trained).
 
 # %%
-lines, comparisons = claims.ledger(numbers, speeds, scores)
-run = comparisons[comparisons.outcome != "missing"]
-run.dropna(axis="columns", how="all").round(3)
+before = claims.ledger(numbers, speeds, scores)
+now = verdicts.ledger(evidence.gather(studies), evidence.benchmarked(), scores)
+lines, comparisons = ledger.side_by_side(before, now)
+Markdown(results.markdown(ledger.told(comparisons)))
 
 # %% [markdown]
 # ## From comparisons to verdicts
 #
 # A claim is reproduced only if every comparison says yes, on enough seeds and sequences. `holding` of `compared`
-# comparisons are yes or leaning; `missing` ones were not run. A claim with most of its comparisons missing is called not
-# run rather than judged by the rest.
+# comparisons are yes or leaning; `missing` ones were not run. One comparison that is contrary answers a claim with *not*
+# even before the others have run. Otherwise a claim with most of its comparisons missing is called not run rather than
+# judged by the rest, and *open* means that the seeds are too few to say. C3 says two things, each with a verdict of its own:
+# C3a, the mask is needed beside replay; C3b, replay is needed beside the mask.
 
 # %%
-Markdown(results.markdown(lines))
+Markdown(results.markdown(lines.rename(columns=ledger.TITLES)))
+
+# %% [markdown]
+# ## Beside it: one switch
+#
+# Shorter runs, in which the old task is measured after a single switch (`results/retention/`). They answer sooner and with
+# more seeds, but no task comes back, so they stand beside the verdicts and change none.
+
+# %%
+plan = load_profile(plan_file)
+read = retention.read(switch, Path(switch).name, plan.grid.train)
+supporting = questions.question_table(retention.seed_rows(read), read)
+Markdown(results.markdown(ledger.switched(supporting)))
 
 # %% [markdown]
 # ## The paper's numbers beside ours
@@ -104,12 +124,12 @@ both
 # %% [markdown]
 # ## What was kept
 #
-# `claims.csv` holds every comparison with the verdict of its claim; `claims.md` is the ledger for readers, with what is missing below it.
+# `claims.csv` holds every comparison with the verdict of its claim (`…_before`: by the rules of 2026-11-23); `claims.md` is the ledger for readers, with what is missing below it.
 
 # %%
-results.write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_paired")), Path(out, "claims.csv"))
+results.write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_compared")), Path(out, "claims.csv"))
 notes = [f"{study.sequence}: {note}" for study in studies for note in results.footnotes(study)]
-text = ledger.page(lines, comparisons, both, notes + [ledger.UNTIMED] * (not timed), trained)
+text = ledger.page(lines, comparisons, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
 Path(out, "claims.md").write_text(text, encoding="utf-8")
 Markdown(text)
 
@@ -117,5 +137,5 @@ Markdown(text)
 # ## Conclusion
 #
 # Read a verdict together with its seeds and its missing comparisons: "not run" says nothing about the paper, and
-# "indicative" says little. Where a claim only partly holds, the table of comparisons shows which part. The rules are
-# fixed; more seeds and more arms change the verdicts.
+# "indicative" says little. Where a claim only partly holds, the table of comparisons shows which part. More seeds and more
+# arms change the verdicts; where the two rules differ, `data/verdict_rules.md` says why the later ones were written.

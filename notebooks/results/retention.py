@@ -39,7 +39,7 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import retention, study
+from nbsp_lib.results import questions, retention, study
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
@@ -88,7 +88,8 @@ Markdown(study.markdown(each.astype({"steps to mastery": str})))
 # %% [markdown]
 # ## Differences, paired by seed
 #
-# $d_s$ is the measure of the first arm less that of the second, in one seed $s$. The interval is Student's, $\bar d \pm t_{n-1} \, s_d / \sqrt n$ at 95 %, which is wide
+# $d_s$ is the measure of the first arm less that of the second, in one seed $s$, where both arms enter position 2 alike in every seed; otherwise
+# the arms are two samples, the interval is Welch's and there is no $p$. The interval is Student's, $\bar d \pm t_{n-1} \, s_d / \sqrt n$ at 95 %, which is wide
 # for five seeds as it should be (a bootstrap of five is too narrow); it takes the differences for normal, which success
 # rates are not quite. $p$ is exact and needs no normality: the share of all $2^n$ choices of the signs of the $d_s$ whose mean is at least as far from 0. With five pairs
 # it cannot be below 1/16, so no comparison here can be significant at 0.05 by it. Nothing is corrected for the number of comparisons.
@@ -101,6 +102,21 @@ wide = pairs.assign(measure=pairs.measure.map(names), mean=[f"{row.mean:+.3f}" f
                     interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
                     p=[f"{row.p:.4f}" for row in pairs.itertuples()])
 Markdown(study.markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
+
+# %% [markdown]
+# ## What it says beside the claims
+#
+# The rules of 2026-11-27 (`data/verdict_rules.md`) asked these questions before the runs were trained. d is that of $R[2, \mathrm{old}]$ or of ASR, positive where
+# the first arm is better, with its 95 % interval. *yes*: at least 0.05 and the interval above 0; *leaning*: at least 0.05 only; *no*: an advantage of 0.05 is excluded;
+# *open*: neither; *contrary*: the opposite, on five seeds and at a level that the comparisons of a question share; *void*: the other arm
+# did not learn the new task. ≠: unequal doses of replay, so d is not about the mask. Four arms had been looked at on seeds 0–4 before
+# the rules were written: those pairs stand twice, the second time without these seeds.
+
+# %%
+answers = questions.question_table(rows, read)
+study.write_csv(answers, f"{out}/retention_questions.csv")
+told = answers.assign(measure=answers.measure.map(names), d=[f"{row['mean']:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for _, row in answers.iterrows()])
+Markdown(study.markdown(told.drop(columns=["mean", "low", "high"])))
 
 # %% [markdown]
 # ## The picture

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 from test_result_notebooks import run
 
-from nbsp_lib.results import claims, ledger
+from nbsp_lib.results import claims, evidence, ledger, questions, verdicts
 from nbsp_lib.results import study as results
 
 # [P = 2, K = 4, M = 2]: by hand ASR, FM, plasticity of the four positions
@@ -77,14 +77,33 @@ def test_the_notebook_says_that_timings_are_judged_on_shipped_runs(tmp_path, pro
         (folder / "timing.json").write_text(json.dumps(timing))
     run("results/claims", params_file=str(tmp_path / "params.yaml"), out=str(tmp_path / "out"))
     assert (ledger.UNTIMED in (tmp_path / "out/claims.md").read_text(encoding="utf-8")) == said
-    verdict = pd.read_csv(tmp_path / "out/claims.csv").set_index("claim").verdict["C7"]
+    verdict = pd.read_csv(tmp_path / "out/claims.csv").set_index("claim").before["C7"]
     assert verdict == ("not run" if said else "partly (indicative)")
 
 
+def both(study):
+    """(lines, comparisons) of both rules side by side, without timings and benchmarks."""
+    numbers, speeds, scores = ledger.gather([study])
+    now = verdicts.ledger(evidence.gather([study]), ([], []), scores)
+    return ledger.side_by_side(claims.ledger(numbers, speeds, scores), now)
+
+
+def test_verdicts_of_both_rules_stand_side_by_side(study):
+    """Two seeds without spread: old and new agree; a conjunct had none before, and is not run where its rival is missing."""
+    lines, comparisons = both(study)
+    found = lines.set_index("claim")[["before", "verdict"]]
+    assert found.loc["C3"].tolist() == ["partly (indicative)", "not run"]
+    assert found.loc["C3a"].tolist() == ["", "partly (indicative)"] and found.loc["C3b"].tolist() == ["", "not run"]
+    run = comparisons[comparisons.outcome != "missing"]
+    assert (run["mean"] == run.mean_before).all() and len(run) == 2 and (run.outcome_before == "yes").all()
+
+
 def test_page_names_what_is_missing(study):
-    lines, comparisons = claims.ledger(*ledger.gather([study]))
-    text = ledger.page(lines, comparisons, pd.DataFrame(), ["a footnote"], "smoke")
-    assert "| C3 | masking and replay are both needed | partly (indicative) |" in text
+    lines, comparisons = both(study)
+    text = ledger.page(lines, comparisons, questions.question_table(pd.DataFrame(), {}), pd.DataFrame(), ["a footnote"], "smoke")
+    assert f"| {ledger.BEFORE} | {ledger.NOW} |" in text
+    assert "| C3 | masking and replay are both needed | partly (indicative) | not run |" in text
+    assert "| C3a | the mask is needed beside replay |  | partly (indicative) |" in text
     assert "- C3: no comparison of nbsp with mask-only." in text
     assert "- a footnote" in text
     assert "profile smoke" in text

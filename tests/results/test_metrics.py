@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbsp_lib.results import metrics
 from nbsp_lib.results.metrics import R_array, asr, chaudhry_forgetting, forgetting, forward_transfer, plasticity
 
 CYCLE = [0, 1, 0, 1]                                    # A B A B
@@ -184,3 +185,30 @@ def test_forward_transfer_refuses_shapes(steps, curves, reference):
 def test_forward_transfer_refuses_percentages():
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         forward_transfer([0, 1], [[[0, 90]]], [[0, 0.5]])
+
+
+def test_relative_retention_by_hand():
+    """A B A B. Seed 0: A after 2: 0.2 of 1, B after 3: 0.4 of 0.8, A after 4: 0.5 of 1. Seed 1 never learns B (0.4), whose
+    pair is out. Seed 2 learns nothing: no pair. Seed 3 has not finished."""
+    R = np.array([[[1, 0], [0.2, 0.8], [1, 0.4], [0.5, 0.8]], [[0.5, 0], [0.6, 0.4], [0.5, 0.0], [0.3, 0.4]],
+                  [[0.4, 0], [0.4, 0.4], [0.4, 0.4], [0.4, 0.4]], [[1, 0], [1, 1], [1, 1], [np.nan, np.nan]]])
+    value, pairs = metrics.relative_retention(R, np.array([0, 1, 0, 1]))
+    assert pairs.tolist() == [3, 2, 0, 0]
+    assert value[:2].tolist() == pytest.approx([(0.2 + 0.5 + 0.5) / 3, (0.6 / 0.5 + 0.3 / 0.6) / 2]) and np.isnan(value[2:]).all()
+    assert metrics.pairs_of([0, 1, 2, 0]) == [(1, 0), (2, 0), (2, 1), (3, 1), (3, 2)]
+
+
+def test_the_spread_of_forward_transfer_is_its_slope():
+    """A small change of one reference seed moves forward_transfer as much as its part says, bounded or not."""
+    steps, rng = np.array([0.0, 0.5, 1.0]), np.random.default_rng(0)
+    curves, alone = rng.uniform(0.2, 0.8, (4, 2, 3)), [rng.uniform(0.2, 0.6, (3, 3)), rng.uniform(0.2, 0.6, (5, 3))]
+    mean = lambda references, bounded: metrics.forward_transfer(
+        steps, curves, np.stack([x.mean(0) for x in references]), bounded
+    ).mean()
+    for bounded in (True, False):
+        own = metrics.area(steps, curves).mean(0)
+        parts = metrics.transfer_spread(own, [metrics.area(steps, x) for x in alone], bounded)
+        assert all(abs(x.mean()) < 1e-12 for _, x in parts) and [len(x) for _, x in parts] == [3, 5]
+        for i, (slope, x) in enumerate(parts):
+            moved = [alone[j] + (1e-6 if j == i else 0) * (np.arange(len(alone[j])) == 0)[:, None] for j in range(2)]
+            assert (mean(moved, bounded) - mean(alone, bounded)) / 1e-6 == pytest.approx(slope / len(x), rel=1e-3)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nbsp_lib.results.metrics import bootstrap_improvement, iqm, probability_of_improvement, stratified_bootstrap, summary
+from nbsp_lib.results.intervals import interval
+from nbsp_lib.results.metrics import iqm, stratified_bootstrap, summary
 
 
 def test_iqm_by_hand():
@@ -89,55 +90,19 @@ def test_bootstrap_refuses_settings():
             stratified_bootstrap([0.1, 0.2], **settings)
 
 
-def loop_improvement(x, y):
-    return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in x for b in y) / (len(x) * len(y))
-
-
-def test_probability_of_improvement():
-    assert probability_of_improvement([2, 3], [0, 1]) == 1 and probability_of_improvement([0, 1], [2, 3]) == 0
-    assert probability_of_improvement([1, 1], [1, 1]) == 0.5
-    assert probability_of_improvement([1, 2, 3], [2, 2]) == 0.5             # one wins, one ties, one loses
-    rng = np.random.default_rng(0)
-    x, y = {"a": rng.integers(0, 4, 5), "b": rng.integers(0, 4, 3)}, {"b": rng.integers(0, 4, 4), "a": [1, 2]}
-    expected = (loop_improvement(x["a"], y["a"]) + loop_improvement(x["b"], y["b"])) / 2
-    assert probability_of_improvement(x, y) == pytest.approx(expected)
-    assert probability_of_improvement(y, x) == pytest.approx(1 - expected)
-    assert np.isnan(probability_of_improvement([1, np.nan], [0, 0]))        # not counted as a loss
-
-
-def test_probability_of_improvement_is_mann_whitney():
-    stats = pytest.importorskip("scipy.stats")
-    x, y = np.random.default_rng(0).integers(0, 5, size=(2, 9))
-    u = stats.mannwhitneyu(x, y, alternative="greater").statistic
-    assert probability_of_improvement(x, y) == pytest.approx(u / 81)
-
-
-def test_bootstrap_improvement():
-    x, y = STRATA, {"window": [0.2, 0.4, 0.3, 0.5], "drawer": [0.6, 0.7, 0.5]}
-    point, low, high = bootstrap_improvement(x, y, 2000, seed=1)
-    assert point == probability_of_improvement(x, y) and 0 <= low < point < high <= 1
-    assert bootstrap_improvement(x, {k: y[k][::-1] for k in reversed(y)}, 2000, seed=1) == (point, low, high)
-    assert bootstrap_improvement([2, 3], [0, 1], 50) == (1, 1, 1)
-    assert np.isnan(bootstrap_improvement([2, 3], [0, np.nan], 50)).all()
-    assert np.isnan(bootstrap_improvement([2, 3], [0], 50)[1:]).all()
-
-
-@pytest.mark.parametrize(("x", "y"), [({"a": [1]}, {"b": [1]}), ({"a": [1]}, [1]), ([[1], [2]], [[1]]),
-                                      ({"a": [1], "b": [1]}, [[1], [1]])])
-def test_improvement_refuses_other_strata(x, y):
-    for call in (probability_of_improvement, bootstrap_improvement):
-        with pytest.raises(ValueError, match="same strata"):
-            call(x, y)
-
-
 def test_summary():
-    result = summary({"window": [0.2, 0.4, np.nan, 0.6, 0.3, 0.5], "drawer": [0.1, 0.2, 0.3, 0.4, 0.5]}, repeats=500)
-    done = [0.2, 0.4, 0.6, 0.3, 0.5, 0.1, 0.2, 0.3, 0.4, 0.5]
+    window, drawer = [0.2, 0.4, 0.6, 0.3, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]
+    result = summary({"window": [*window[:2], np.nan, *window[2:]], "drawer": drawer}, repeats=500)
+    done = [*window, *drawer]
     assert (result["finished"], result["seeds"], result["indicative"]) == (10, 11, False)
     assert (result["mean"], result["iqm"]) == pytest.approx((np.mean(done), iqm(done)))
-    assert result["mean_low"] < result["mean"] < result["mean_high"]
-    assert result["iqm_low"] < result["iqm"] < result["iqm_high"]
+    expected = interval([(0.5, window), (0.5, drawer)])                     # a sequence weighs by its seeds
+    assert tuple(result[f"mean{end}"] for end in ("", "_low", "_high")) == pytest.approx(expected)
     assert summary([0.1, 0.2, 0.3, np.nan, 0.4], repeats=50)["indicative"]  # 4 of 5
     one_gone = summary([[0.1, 0.2], [np.nan, np.nan]], repeats=50)          # a sequence without a finished seed
     assert (one_gone["finished"], one_gone["seeds"], one_gone["indicative"]) == (2, 4, True)
-    assert np.isnan([one_gone[name] for name in ("mean", "mean_low", "mean_high", "iqm", "iqm_low", "iqm_high")]).all()
+    assert np.isnan([one_gone[name] for name in ("mean", "mean_low", "mean_high", "iqm")]).all()
+
+
+def test_there_is_no_interquartile_mean_of_three():
+    assert np.isnan(summary([0.1, 0.2, 0.6])["iqm"]) and summary([0.1, 0.2, 0.6, np.nan, 0.3])["iqm"] == pytest.approx(0.25)

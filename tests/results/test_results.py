@@ -55,6 +55,26 @@ def test_forward_transfer_by_hand(tmp_path):
     assert tables.transfer(study, "nbsp") == pytest.approx([0.24 / 0.7])
 
 
+def test_the_interval_of_forward_transfer_holds_the_seeds_of_the_reference(tmp_path):
+    """Seeds of nbsp alike, of the reference not: close alone reaches 0.4 and 0.6, area 0.24 and 0.36, slope −(1 − a) / (1 −
+    0.3)²."""
+    synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), R=np.repeat(HAND[:1], 2, axis=0))
+    synthetic.write(tmp_path, "window-open", "fine-tuning", seeds=(0, 1), R=np.full((2, 1, 1), 0.5))
+    synthetic.write(tmp_path, "window-close", "fine-tuning", seeds=(0, 1), R=np.array([[[0.4]], [[0.6]]]))
+    study = results.read_study(profile_at(tmp_path), "window")
+    table = tables.main_table(study, tables.per_seed(study), repeats=20).set_index(["arm", "metric"])
+    own = 0.48                                                      # area of close under nbsp: 0.6 · 0.8
+    half = 12.7062 * (1 - own) / 0.49 * 0.06                        # t_1; the mean of two areas varies by 0.06
+    second = table.loc[("nbsp", tables.SECOND)]
+    assert second["mean"] == pytest.approx(0.18 / 0.7) and second.low == pytest.approx(0.18 / 0.7 - half, rel=1e-4)
+    assert second.high == 1                                         # it cannot be more
+    both = table.loc[("nbsp", tables.TRANSFER)]
+    assert both["mean"] == pytest.approx(0.24 / 0.7) and both.low == pytest.approx(0.24 / 0.7 - half / 2, rel=1e-4)
+    pairs = table.loc[("nbsp", tables.RETENTION)]
+    assert (pairs.pairs, pairs.of_pairs, pairs["mean"]) == (6, 6, pytest.approx((0.2 + 0.5 + 0.4) / 3))
+    assert "6 of 6 pairs" in tables.wide(table.reset_index()).set_index("arm").loc["nbsp", tables.RETENTION]
+
+
 def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), R=HAND)
     profile = profile_at(tmp_path)

@@ -1,5 +1,4 @@
 """The page about one switch: differences paired by seed against formulas by hand; made-up runs; the shipped ones."""
-import itertools
 import math
 from pathlib import Path
 
@@ -7,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from scipy import stats
 from test_result_notebooks import run
 
-from nbsp_lib.results import retention
+from nbsp_lib.results import questions, retention
 from nbsp_lib.runs.settings import load_profile
 
 SHIPPED = "data/retention/window-once"
@@ -23,25 +23,6 @@ def made_up(folder, unfinished=None):
         finished = {2: 1} if arm == unfinished else None
         synthetic.write(folder, "window-once", arm, R=R, finished=finished, mastered={(0, 1): 400}, profile="retention")
     return retention.read(folder / "window-once", "window-once", list(OLD))
-
-
-def test_t_quantiles_are_those_of_the_tables():
-    """Two-sided 95 % and 99 % points as printed in any table of Student's t."""
-    for df, point in {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 30: 2.042}.items():
-        assert retention.t_quantile(df) == pytest.approx(point, abs=5e-4)
-    assert retention.t_quantile(4, 0.99) == pytest.approx(4.604, abs=5e-4)
-
-
-def test_interval_and_sign_flip_by_hand():
-    """d = 1, 2, 3, 4, 5: mean 3, s = √2.5, t_4 = 2.776. All of one sign: only all plus and all minus are as far, 2 of 32."""
-    half = 2.776445 * math.sqrt(2.5 / 5)
-    assert retention.t_interval([1, 2, 3, 4, 5]) == pytest.approx((3, 3 - half, 3 + half), abs=1e-5)
-    assert retention.sign_flip([1, 2, 3, 4, 5]) == 2 / 32
-    d = (0.3, -0.1, 0.2)
-    sums = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=3)]
-    assert retention.sign_flip(d) == sum(value > 0.4 - 1e-9 for value in sums) / 8 == 4 / 8
-    assert retention.sign_flip([0, 0]) == 1 and math.isnan(retention.sign_flip([]))
-    assert retention.t_interval([0.5])[0] == 0.5 and math.isnan(retention.t_interval([0.5])[1])
 
 
 def test_pairs_by_hand(tmp_path):
@@ -81,6 +62,52 @@ def test_another_network_or_curve_before_the_switch_is_seen(tmp_path):
     assert retention.same_start(read, 1, ("replay-only", "mask-only"))
 
 
+def test_arms_that_start_apart_are_two_samples(tmp_path):
+    """nbsp 0.9, 0.5, 0.7 and replay-only 0.6, 0.6, 0.5: Welch's interval of the means, and no p of pairs."""
+    read = made_up(tmp_path)
+    read["nbsp"].run["files"]["position1.seed1.safetensors"] = "0" * 64
+    rows = retention.seed_rows(read)
+    row = retention.pair_table(rows, read).query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'").iloc[0]
+    theirs = stats.ttest_ind(OLD["nbsp"], OLD["replay-only"], equal_var=False).confidence_interval(0.95)
+    assert (row.low, row.high) == pytest.approx((theirs.low, theirs.high)) and math.isnan(row.p) and row.same == 2
+    assert "not paired" in retention.sentence(row, "x")
+    line = questions.question_table(rows, read).query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'").iloc[0]
+    assert line.paired == "two samples" and (line.low, line.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+def test_questions_by_hand(tmp_path):
+    """nbsp − mask-only on the old task: 0.8, 0.3, 0.6; the new task is learned alike, so it is no void; three seeds are not
+    yes by t."""
+    read = made_up(tmp_path)
+    table = questions.question_table(retention.seed_rows(read), read)
+    line = table[(table.arm == "nbsp") & (table.against == "mask-only") & (table.measure == "old")].iloc[0]
+    half = 4.302653 * np.std([0.8, 0.3, 0.6], ddof=1) / math.sqrt(3)
+    assert (line["mean"], line.low, line.high) == pytest.approx((1.7 / 3, 1.7 / 3 - half, 1.7 / 3 + half), abs=1e-6)
+    assert (line.outcome, line.n, line.seeds, line.paired) == ("leaning", 3, "0–9", "paired")
+    assert set(table.question) == {"E1", "E5"} and set(table.seeds) == {"0–9", "0–4"}         # no seed of 5 to 9, no other arm
+    rows = retention.seed_rows(read)
+    later = rows.assign(seed=rows.seed + 5)
+    for result in read.values():
+        result.run["files"] |= {f"position1.seed{seed + 5}.safetensors": f"{seed}" for seed in range(3)}
+    unseen = questions.question_table(pd.concat([rows, later]), read).query("seeds == '5–9' and measure == 'old'")
+    assert unseen.set_index(["arm", "against"]).loc[("nbsp", "mask-only"), ["n", "mean"]].tolist() == pytest.approx(
+        [3, 1.7 / 3], abs=1e-6
+    )
+
+
+def test_an_arm_that_does_not_learn_the_new_task_answers_nothing(tmp_path):
+    read = made_up(tmp_path)
+    rows = retention.seed_rows(read)
+    rows.loc[rows.arm == "mask-only", "new"] = 0.3                                          # below half of 0.8
+    table = questions.question_table(rows, read).query("measure == 'old' and question == 'E1'").set_index(["arm", "against"])
+    assert table.outcome["nbsp", "mask-only"] == "void" and table.outcome["mask-only", "fine-tuning"] == "no"
+
+
+def test_questions_are_about_planned_arms():
+    planned = set(load_profile("profiles/retention/params.yaml").grid.train)
+    assert {arm for question in questions.QUESTIONS for pair in question.pairs for arm in pair} <= planned
+
+
 def test_sentences_say_what_the_interval_says():
     row = {"arm": "a", "against": "b", "n": 5, "more": 5, "fewer": 0, "mean": 0.5, "low": 0.1, "high": 0.9, "p": 0.0625}
     say = lambda **other: retention.sentence(pd.Series(row | other), "x")
@@ -100,7 +127,9 @@ def test_the_shipped_runs_start_alike_and_are_whole():
 def test_the_page_says_what_its_tables_say(tmp_path):
     said = run("results/retention", out=str(tmp_path)).data
     pairs = pd.read_csv(tmp_path / "retention_pairs.csv")
-    assert {path.name for path in tmp_path.iterdir()} == {f"retention{end}" for end in (".csv", "_pairs.csv", ".png", ".svg")}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"retention{end}" for end in (".csv", "_pairs.csv", "_questions.csv", ".png", ".svg")
+    }
     assert len(said.splitlines()) == len(pairs) == 12 and (pairs.same == pairs.n).all()
     R = pd.concat(pd.read_csv(path).assign(arm=path.parent.name) for path in Path(SHIPPED).glob("*/R.csv"))
     old = R.query("position == 2 and task == 'window-open'").pivot(index="seed", columns="arm", values="success")
