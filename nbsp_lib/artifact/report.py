@@ -1,151 +1,228 @@
-"""Executed notebooks as a small HTML site: `python -m nbsp_lib.artifact.report out_dir notebook.ipynb ...`.
+"""The site of the results: `python -m nbsp_lib.artifact.report out_dir results_dir`.
 
-One page a notebook in the order given, index.html with titles and first sentences, one style sheet. Pages are
-byte-stable and need neither network nor script: formulas become MathML, which browsers draw themselves.
+Lays out its sources in a temporary folder (executed notebooks and tables of results_dir, documents and library of the
+repository) and calls Sphinx in this process. What stands where is said in site/contents.yaml; settings, templates and styles lie
+beside it. Pages are byte-stable and need no network. What is missing, as in a small profile, is left out.
 """
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import re
+import shutil
 import sys
-from html import escape
+import tempfile
+from collections import Counter
 from pathlib import Path
 
-CSS = """
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222; }
-nav { display: flex; justify-content: space-between; margin: 1rem 0; border: solid #ddd; border-width: 1px 0; }
-a { color: #0b5394; }
-.anchor-link { visibility: hidden; text-decoration: none; }
-:hover > .anchor-link { visibility: visible; }
-pre, code { font: 13px/1.45 monospace; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-math[display="block"] { margin: .8rem 0; overflow-x: auto; }
-.input_area pre { margin: .4rem 0; padding: .6rem; background: #f6f7f9; }
-.output { margin: .2rem 0 .8rem .8rem; overflow-x: auto; }
-.prompt { display: none; }
-img, svg { max-width: 100%; height: auto; }
-details { border-left: 3px solid #ddd; padding-left: .8rem; }
-table { border-collapse: collapse; font-size: 13px; }
-td, th { border: 0; padding: .2rem .7rem; }
-thead { border-bottom: 1px solid #888; }
-tr:nth-child(even) { background: #f6f7f9; }
-dt { font-weight: bold; margin-top: .8rem; }
-dd { margin-left: 0; }
-small { color: #777; font-weight: normal; }
-"""
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="stylesheet" href="style.css">
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-ORDER = ("0", "main_table", "learning_curves", "r_matrix", "claims", "score_report", "score_distribution", "activation_split",
-         "silencing", "overlap", "clock", "graft", "awakening", "filters", "plasticity", "retention", "training_gate", "evaluate",
-         "neurons", "train-")
+import jinja2
+import nbformat
+import pandas as pd
+
+from nbsp_lib.artifact.report_api import module_page, modules
+from nbsp_lib.artifact.report_pages import Sources, summary
+from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.strict import read_yaml
+
+UNUSED = ("**/*.map", "_static/locales", "_static/*webpack-macros.html", ".buildinfo")
+VERDICTS = ("reproduced", "partly", "not", "not run")
+
+FILMED = ("learned", "forgotten", "nbsp")
+EXPLORED = "03_which_neurons_carry_a_skill"             # the notebook whose widget is also a page
 
 
-def summary(nb, stem) -> tuple[str, str]:
-    """Title and first sentence of a notebook, as plain text: its first heading (else stem) and what follows it."""
-    prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^#+\s+(.+?)\s*$", prose, re.M)
-    title = heading[1] if heading else stem
-    after = prose[heading.end() if heading else 0:]
-    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", after)]
-    text = next((block for block in blocks if block and block[0] not in "#<|$"), "")
-    sentence = re.match(r".+?[.?!](?=\s|$)", text)
-    return _plain(title), _plain(sentence[0] if sentence else text)
+def found(folder) -> list[Path]:
+    """The executed notebooks of a folder, without what a failed run left."""
+    return [path for path in sorted(Path(folder).glob("*.ipynb")) if not path.name.endswith(".failed.ipynb")]
 
 
-def _plain(markdown) -> str:
-    return re.sub(r"\*\*|`|(?<!\w)[*_]|[*_](?!\w)", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown))
+class Site:
+    """The sources of the site of one folder of results."""
+
+    def __init__(self, results, folder, root="."):
+        self.results, self.root = Path(results), Path(root)
+        self.contents = read_yaml(self.root / "site/contents.yaml")
+        self.sources = Sources(root, folder)
+        loader = jinja2.FileSystemLoader(self.root / "site/templates")
+        self.templates = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+        self.notebooks = {path.stem: path for path in found(self.results / "notebooks")}
+        self.subjects = {name: title for group in self.contents["subjects"].values() for name, title in group.items()}
+        self.toctrees = {}
+
+    def render(self, template, page, **values):
+        self.sources.write(page, self.templates.get_template(template).render(**values))
+
+    def lay_out(self):
+        self.name_pages()
+        self.learn()
+        self.results_pages()
+        for group, documents in self.documents.items():
+            self.toctrees[group] = [(title, self.sources.pages[path].removesuffix(".md")) for path, title in documents.items()]
+            for path in documents:
+                self.sources.document(path, self.sources.pages[path])
+        self.api()
+        self.first_page()
+
+    def name_pages(self):
+        """Which page is which file of the repository, before any of them is written, so that all can link to all."""
+        named, pages = self.contents["documents"], self.sources.pages
+        self.documents = {group: {path: title for path, title in documents.items() if (self.root / path).exists()}
+                          for group, documents in named.items()}
+        known = {path for documents in named.values() for path in documents}
+        for path in sorted((self.root / "docs").glob("*.md")):
+            path = path.relative_to(self.root).as_posix()
+            if path not in known:
+                heading = re.match(r"# (.+)", (self.root / path).read_text(encoding="utf-8"))
+                self.documents[self.contents["others"]][path] = re.split(r"[:,]", heading[1])[0] if heading else path
+        pages |= {path: path for documents in self.documents.values() for path in documents}
+        self.teaching = [stem for stem in self.notebooks if re.match(r"\d\d_", stem)]
+        for stem in self.notebooks:
+            if stem in self.teaching:
+                page, sources = f"learn/{stem}.ipynb", [f"notebooks/learn/{stem}"]
+            else:
+                subject, _ = self.split(stem)
+                page = f"results/{stem}.ipynb"
+                sources = [f"notebooks/results/{stem}", f"notebooks/results/{subject}", f"notebooks/pipeline/{subject}"]
+            for source in sources:
+                for suffix in (".ipynb", ".py"):
+                    pages.setdefault(source + suffix, page)
+        for members in modules(self.root / "nbsp_lib").values():
+            pages |= {path.relative_to(self.root).as_posix(): f"api/{module}.md" for module, path in members}
+        pages |= {"nbsp_lib": "api/index.md", "results/report/index.html": "index.md"}
+
+    def split(self, stem) -> tuple[str, str]:
+        """Subject and sequence of a notebook; the sequence is empty if it is one of a kind."""
+        for subject in (*self.subjects, "train"):
+            if stem.startswith(f"{subject}-"):
+                return subject, stem.removeprefix(f"{subject}-")
+        return stem, ""
+
+    def learn(self):
+        if not self.teaching:
+            return
+        entries = []
+        for stem in self.teaching:
+            self.sources.notebook(self.notebooks[stem], f"notebooks/learn/{stem}.ipynb", f"learn/{stem}.ipynb")
+            title, sentence = summary(nbformat.read(self.notebooks[stem], as_version=4), stem)
+            entries.append((f"{int(stem[:2])} · {title}", f"learn/{stem}", sentence))
+        if EXPLORED in self.teaching:
+            from nbsp_lib.artifact.report_explorer import films
+            data = json.dumps(films(), separators=(",", ":"))
+            self.render("explorer.md", "learn/explorer.md", data=data)
+            entries.append(("Any neuron beside its film", "learn/explorer", "An explorer without a kernel."))
+        text = "Each asks one question, runs in minutes on a laptop with real agents, and has exercises with folded answers."
+        self.render("list.md", "learn/index.md", title="Learn by looking", text=text, groups={"": entries}, below=False)
+        self.toctrees["Learn"] = [("All notebooks", "learn/index"), *((title, doc) for title, doc, _ in entries)]
+
+    def results_pages(self):
+        """A page for each notebook, a list for each sequence, one for training, and a table over all."""
+        pages, single, named = {}, [], self.contents["sequences"]
+        for stem in [*(s for s in self.contents["single"] if s in self.notebooks), *self.notebooks]:
+            if stem in self.teaching or any(doc == f"results/{stem}" for _, doc, _ in [*pages.values(), *single]):
+                continue
+            subject, sequence = self.split(stem)
+            nb = nbformat.read(self.notebooks[stem], as_version=4)
+            question, sentence = summary(nb, stem)
+            other = "Training" if sequence else question
+            short = self.contents["single"].get(stem) or self.subjects.get(subject) or other
+            source = f"notebooks/{'pipeline' if subject in ('train', 'evaluate', 'neurons') else 'results'}/{subject}.ipynb"
+            title = f"{short}: {sequence}" if sequence else short
+            self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title)
+            if sequence:
+                entry = (sequence, f"results/{stem}", "") if subject == "train" else (short, f"results/{stem}", question)
+                pages[subject, sequence] = entry
+            else:
+                single.append((short, f"results/{stem}", f"{question} {sentence}"))
+        present = {sequence for subject, sequence in pages if subject != "train"}
+        sequences = {s: named.get(s, s) for s in [*(s for s in named if s in present), *sorted(present - set(named))]}
+        lists = []
+        for sequence, title in sequences.items():
+            groups = {group: [pages[subject, sequence] for subject in subjects if (subject, sequence) in pages]
+                      for group, subjects in self.contents["subjects"].items()}
+            text = f"What was measured on the sequence `{sequence}`, a page for each question."
+            self.render("list.md", f"results/{sequence}.md", title=title, text=text, below=True,
+                        groups={group: entries for group, entries in groups.items() if entries})
+            lists.append((title, f"results/{sequence}"))
+        if trained := [page for (subject, _), page in pages.items() if subject == "train"]:
+            self.render("list.md", "results/training.md", title="Training runs", groups={"": trained}, below=True,
+                        text="The notebook of every run that was trained under this profile.")
+            lists.append(("Training runs", "results/training"))
+        matrix = {title: [pages.get((subject, sequence), ("", None))[1] for sequence in sequences]
+                  for subject, title in self.subjects.items()}
+        self.render("results.md", "results/index.md", single=single, sequences=sequences,
+                    matrix={title: docs for title, docs in matrix.items() if any(docs)})
+        self.toctrees["Results"] = [("Overview", "results/index"), *((title, doc) for title, doc, _ in single), *lists]
+
+    def api(self):
+        """A page for each module, a list for each folder, and a list of these."""
+        folders = []
+        for folder, members in modules(self.root / "nbsp_lib").items():
+            name, listed, entries = folder or "nbsp_lib", f"api/folder-{folder.replace('/', '-') or 'nbsp_lib'}", []
+            for module, path in members:
+                source = path.relative_to(self.root).as_posix()
+                page, copy = self.sources.pages[source], self.sources.copy(source, f"files/{source}")
+                text, sentence = module_page(path, module, f"/{copy}", (name, f"/{listed}"))
+                self.sources.write(page, text)
+                entries.append((module.removeprefix("nbsp_lib."), page.removesuffix(".md"), sentence))
+            self.render("list.md", f"{listed}.md", title=name, text="What each module is for; its page has its source.",
+                        groups={"": entries}, below=False)
+            folders.append((name, listed, f"{len(entries)} modules"))
+        self.render("list.md", "api/index.md", title="The library", groups={"": folders}, below=True,
+                    text="Every module of `nbsp_lib`: what it offers, and its source.")
+        self.toctrees["Use it"].append(("The library", "api/index"))
+
+    def first_page(self):
+        """The question, the main figure, the verdicts, where to go next: from tables, never typed."""
+        films = []
+        for path in sorted((self.root / "docs/films").glob("*.json"), key=lambda path: FILMED.index(path.stem.split("-")[-1])):
+            about, picture = json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png")
+            picture = path.with_suffix(".gif") if path.with_suffix(".gif").exists() else picture
+            films.append({"path": self.sources.copy(picture.relative_to(self.root)), "caption": about["caption"],
+                          "alt": f"A robot arm and a window, {about['caption']}"})
+        kept, claims = None, []
+        if (table := self.results / "retention/retention.csv").exists():
+            arms = pd.read_csv(table).groupby("arm", sort=False)
+            kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
+            (self.sources.folder / "results/figures").mkdir(parents=True)
+            shutil.copyfile(self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg")
+        if (table := self.results / "claims/claims.csv").exists():
+            columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]
+            claims = pd.read_csv(table)[columns].drop_duplicates().to_dict("records")
+        counted = Counter(claim["verdict"].split(" (")[0] for claim in claims)
+        groups = ("Learn", "Results", "Methods", "Use it")
+        self.render("index.md", "index.md", films=films, kept=kept, claims=claims,
+                    verdicts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}, learn=len(self.teaching),
+                    toctrees={group: self.toctrees[group] for group in groups if group in self.toctrees})
 
 
-def _navigation(stems, i) -> str:
-    before = f'<a href="{stems[i - 1]}.html">&larr; {stems[i - 1]}</a>' if i > 0 else "<span></span>"
-    after = f'<a href="{stems[i + 1]}.html">{stems[i + 1]} &rarr;</a>' if i + 1 < len(stems) else "<span></span>"
-    return f'<nav>{before}<a href="index.html">index</a>{after}</nav>'
-
-
-def _local_links(html, stems) -> str:
-    """Links to a notebook of the report lead to its page."""
-    def page(match):
-        return f'href="{match[1]}.html"' if match[1] in stems else match[0]
-    return re.sub(r'href="(?:[^":]*/)?([^"/:]+)\.(?:ipynb|py)"', page, html)
-
-
-def _exporter():
-    """nbconvert's own, but for the formulas."""
-    from jinja2 import pass_context
-    from latex2mathml.converter import convert
-    from nbconvert import HTMLExporter
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-    class Renderer(IPythonRenderer):
-        def inline_math(self, body):
-            return convert(body)
-
-        def block_math(self, body):
-            return convert(body, display="block")
-
-    class Exporter(HTMLExporter):
-        @pass_context
-        def markdown2html(self, context, source):
-            return MarkdownWithMath(renderer=Renderer(escape=False, anchor_link_text=self.anchor_link_text)).render(source)
-
-    return Exporter(template_name="basic")
-
-
-def report(out, notebooks, title="Executed notebooks"):
-    """Writes the site into the folder out; notebooks = paths of executed files, no two of one name. ValueError."""
-    import nbformat
-    from pygments.formatters import HtmlFormatter
-    stems = [Path(path).stem for path in notebooks]
-    if len(set(stems)) < len(stems):
-        raise ValueError(f"two notebooks of one name: {sorted(stem for stem in set(stems) if stems.count(stem) > 1)}")
-    exporter = _exporter()
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for i, (path, stem) in enumerate(zip(notebooks, stems, strict=True)):
-        nb = nbformat.read(path, as_version=4)
-        name, sentence = summary(nb, stem)
-        body = _local_links(exporter.from_notebook_node(nb)[0], stems)
-        body = "\n".join([_navigation(stems, i), body, _navigation(stems, i)])
-        _write(out / f"{stem}.html", PAGE.format(title=escape(name), body=body))
-        entries.append(f'<dt><a href="{stem}.html">{escape(name)}</a> <small>{stem}</small></dt><dd>{escape(sentence)}</dd>')
-    index = "\n".join([f"<h1>{escape(title)}</h1>", "<dl>", *entries, "</dl>"])
-    _write(out / "index.html", PAGE.format(title=escape(title), body=index))
-    _write(out / "style.css", CSS.lstrip() + HtmlFormatter().get_style_defs(".highlight") + "\n")
-
-
-def found(paths) -> list[Path]:
-    """The notebooks among paths; a folder stands for its notebooks, results first, without what a failed run left."""
-    notebooks = []
-    for path in map(Path, paths):
-        inside = sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
-        rank = lambda one: next((i for i, name in enumerate(ORDER) if one.stem.startswith(name)), len(ORDER))
-        notebooks += sorted((one for one in inside if not one.name.endswith(".failed.ipynb")), key=rank)
-    return notebooks
-
-
-def _write(path, text):
-    path.write_text(text, encoding="utf-8", newline="\n")
+def build(out, results, root=".") -> str:
+    """Writes the site into the folder out, instead of what was there; returns what Sphinx warns of."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+    out, warnings, settings = Path(out), io.StringIO(), str(Path(root, "site").resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder) / "source", Path(folder) / "site"
+        Site(results, source, root).lay_out()
+        with patch_docutils(settings), docutils_namespace():
+            app = Sphinx(source, settings, made, Path(folder) / "doctrees", "html", status=None, warning=warnings, freshenv=True)
+            app.build(force_all=True)
+        for pattern in UNUSED:
+            for path in sorted(made.glob(pattern)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(made, out)
+        return re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).replace(f"{source}/", "")
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.report", description="Executed notebooks as HTML pages.")
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.report", description="The site of a folder of results.")
     parser.add_argument("out_dir")
-    parser.add_argument("notebooks", nargs="+", help="executed notebooks, or folders of them")
+    parser.add_argument("results_dir", help="folder with notebooks/ and the tables beside it, as the pipeline makes it")
     args = parser.parse_args(argv)
+    enter_repository()
     try:
-        report(args.out_dir, found(args.notebooks))
+        print(build(args.out_dir, args.results_dir), end="", file=sys.stderr)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

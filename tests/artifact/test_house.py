@@ -114,8 +114,8 @@ def test_a_method_is_short():
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
 
 
-FLOORS = {"errors": 0, "core": 1, "methods": 2, "envs": 2, "training": 3, "runs": 4, "results": 5, "artifact": 5, "campaign": 6,
-          "teaching": 6, "usage": 7, "cli": 8}
+FLOORS = {"errors": 0, "core": 1, "methods": 2, "envs": 2, "training": 3, "runs": 4, "results": 5, "teaching": 6, "artifact": 7, "campaign": 8,
+          "usage": 8, "cli": 9}
 LIBRARY = sorted((ROOT / "nbsp_lib").rglob("*.py"))
 
 
@@ -132,7 +132,7 @@ def rooms(path):
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down_only(path):
-    """errors <- core <- methods, envs <- training <- runs <- results, artifact <- campaign, teaching <- cli: what may change a
+    """errors <- core <- methods, envs <- training <- runs <- results <- teaching <- artifact <- campaign <- cli: what may change a
     number of training knows nothing of what starts, reads or shows it."""
     mine, theirs = rooms(path)
     if mine != "__init__":

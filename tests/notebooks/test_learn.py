@@ -13,6 +13,11 @@ import jupytext
 import numpy as np
 import pytest
 import torch
+from browser import browser, needs_browser
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.teaching import explorer, live
@@ -111,10 +116,9 @@ def test_the_shipped_profile_runs_all_of_them():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@needs_browser
 def test_in_a_real_browser(tmp_path):
     """JupyterLab in headless Chromium, by keyboard only: run all cells of 03, move the explorer's slider, see another neuron."""
-    from browser import CTRL, Browser
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     for name in ("docs", "data", "params.yaml", "benchmarks", "nbsp_lib", "dvc.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -131,28 +135,32 @@ def test_in_a_real_browser(tmp_path):
                 break
             except OSError:
                 time.sleep(0.5)
-        with Browser() as browser:
-            browser.open(f"{url}/lab/tree/notebooks/learn/03_which_neurons_carry_a_skill.ipynb")
-            browser.until("document.querySelectorAll('.jp-Notebook .jp-Cell').length > 10", 90)
-            browser.until("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'", 90)
-            browser.picture(tmp_path / "1-opened.png")
-            browser.evaluate("document.querySelector('.jp-Notebook .jp-Cell').click()")
-            browser.press("Escape")
-            browser.press("a", CTRL)
-            browser.press("Enter", CTRL)
-            shown = "document.querySelectorAll('.jp-Notebook .noUi-handle').length"
-            browser.until(f"{shown} >= 3", 180)
-            browser.until("document.querySelectorAll('.jp-Notebook .jp-OutputArea img').length >= 2", 90)
-            browser.evaluate("document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})")
+        with browser() as driver:
+            def until(script, seconds):
+                WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
+
+            def keys(*pressed):
+                ActionChains(driver).send_keys(*pressed).perform()
+
+            driver.get(f"{url}/lab/tree/notebooks/learn/03_which_neurons_carry_a_skill.ipynb")
+            until("document.querySelectorAll('.jp-Notebook .jp-Cell').length > 10", 90)
+            until("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'", 90)
+            driver.save_screenshot(str(tmp_path / "1-opened.png"))
+            driver.execute_script("document.querySelector('.jp-Notebook .jp-Cell').click()")
+            keys(Keys.ESCAPE)
+            ActionChains(driver).key_down(Keys.CONTROL).send_keys("a", Keys.ENTER).key_up(Keys.CONTROL).perform()
+            until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 180)
+            until("document.querySelectorAll('.jp-Notebook .jp-OutputArea img').length >= 2", 90)
+            driver.execute_script("document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})")
             time.sleep(1)
-            browser.picture(tmp_path / "2-run.png")
+            driver.save_screenshot(str(tmp_path / "2-run.png"))
             image = "document.querySelector('.jp-OutputArea .jupyter-widgets img').src.slice(-3000)"
-            before = browser.evaluate(image)
-            browser.evaluate("document.querySelectorAll('.jp-Notebook .noUi-handle')[1].focus()")
-            browser.press("ArrowRight")
-            browser.until(f"{image} !== {json.dumps(before)}", 60)
-            browser.picture(tmp_path / "3-moved.png")
-            assert not browser.evaluate("document.querySelectorAll('[data-mime-type=\"application/vnd.jupyter.error\"]').length")
+            before = driver.execute_script(f"return {image}")
+            driver.execute_script("document.querySelectorAll('.jp-Notebook .noUi-handle')[1].focus()")
+            keys(Keys.ARROW_RIGHT)
+            until(f"{image} !== {json.dumps(before)}", 60)
+            driver.save_screenshot(str(tmp_path / "3-moved.png"))
+            assert not driver.find_elements(By.CSS_SELECTOR, '[data-mime-type="application/vnd.jupyter.error"]')
     finally:
         lab.terminate()
         lab.wait(20)
