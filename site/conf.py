@@ -1,4 +1,4 @@
-"""Settings of the site; nbsp_lib/artifact/report.py lays out the sources and calls Sphinx. Nothing here depends on a date or a network."""
+"""Settings of Sphinx. `nbsp_lib/artifact/report.py` lays out the sources and calls it. Nothing depends on a date or a network."""
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
