@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from nbsp_lib.core.budgets import longest
+from nbsp_lib.core.frames import FRAME_SKIP
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
 from nbsp_lib.envs.sequences import tasks_of
@@ -72,7 +73,7 @@ def replay_bytes(train, tasks, method, agent):
 def evaluation(train, player, task, agent, method):
     """A function that plays a short evaluation, and how many steps of a seed that takes, over all seeds."""
     if player.kind.whole_games:
-        short, size = replace(train, frames=train.noops + 4 * PLAYED), len(player.seeds)
+        short, size = replace(train, frames=train.noops + FRAME_SKIP * PLAYED), len(player.seeds)
         return (lambda: play(agent, task, player.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
     episodes = min(WAVE, train.episodes)
     run = lambda: rollout(agent, task, player.seeds, episodes, train.episode, method=method, goals=[0], make=player.make)

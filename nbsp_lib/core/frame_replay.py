@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from nbsp_lib.core.frames import FRAME_STACK, SCREEN
 from nbsp_lib.core.replay import drawn_rows
 
 
@@ -22,7 +23,7 @@ class Frames:
     ValueError if `capacity` is no multiple of `envs`.
     """
 
-    def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=(84, 84), stack=4):
+    def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=SCREEN, stack=FRAME_STACK):
         if capacity % envs:
             raise ValueError(f"capacity {capacity} is no multiple of {envs} environments")
         self.capacity, self.part, self.envs, self.stack = capacity, part, envs, stack

@@ -28,6 +28,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from nbsp_lib.core.frames import SCREEN
+from nbsp_lib.envs.batched import Batched, integers
 from nbsp_lib.envs.emulator import Emulator, Protocol
 
 SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
@@ -62,7 +64,7 @@ class Step(NamedTuple):
     last: np.ndarray                # observation that the action led to: `observation` itself except where `began`
 
 
-class Atari:
+class Atari(Batched):
     """P x E environments of one game; a trajectory depends on (task, protocol, seed, start, actions since the reset) only:
     not on P, E, the other environments or what was played before.
 
@@ -75,18 +77,16 @@ class Atari:
     goals = 2 ** 31     # how many different starts there are: the counterpart of Meta-World's goals
 
     def __init__(self, task, seeds, envs, protocol=None):
+        super().__init__(task, seeds, envs)
         self.protocol = protocol or Protocol()
-        if not len(seeds) or envs < 1 or min(seeds) < 0:
-            raise ValueError(f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}")
         cv2.setNumThreads(1)                                        # one thread per training process
-        self.task, self.seeds, self.shape = task, tuple(int(seed) for seed in seeds), (len(seeds), envs)
         self.games = [Emulator(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
         self.running = False
         ale = self.games[0].ale
         self.actions = [action.value for action in (ale.getLegalActionSet() if self.protocol.full_actions else
                                                     ale.getMinimalActionSet())]
         self.act_dim = len(self.actions)
-        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else ((84, 84), np.uint8)
+        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else (SCREEN, np.uint8)
 
     def stacked(self, observations):
         return np.array(observations, self.obs_dtype).reshape(*self.shape, *self.obs_shape)
@@ -96,11 +96,7 @@ class Atari:
 
         starts [P, E] int in 0..goals-1: the chance that environment [p, e] meets, with seeds[p] -> [P, E, *obs_shape].
         """
-        starts = np.asarray(starts)
-        if starts.shape != self.shape or starts.dtype.kind not in "iu":
-            raise ValueError(f"starts must be integers of shape {self.shape}, got {starts.dtype} {starts.shape}")
-        if starts.min() < 0 or starts.max() >= self.goals:
-            raise ValueError(f"starts must lie in 0..{self.goals - 1}, got {starts.min()}..{starts.max()}")
+        starts = integers("starts", starts, self.shape, self.goals)
         self.running = True
         seeds = np.repeat(self.seeds, self.shape[1]).tolist()
         return self.stacked([game.begin(seed, start, 0) for game, seed, start in zip(self.games, seeds, starts.ravel().tolist())])
@@ -108,12 +104,7 @@ class Atari:
     def checked(self, action):
         """action as a flat list of ALE's actions. Here, because ALE takes any number: 18 and more are a second player's
         joystick and the console's switches."""
-        action = np.asarray(action)
-        if action.shape != self.shape or action.dtype.kind not in "iu":
-            raise ValueError(f"action must be integers of shape {self.shape}, got {action.dtype} {action.shape}")
-        if action.min() < 0 or action.max() >= self.act_dim:
-            raise ValueError(f"actions of {self.task} lie in 0..{self.act_dim - 1}, got {action.min()}..{action.max()}")
-        return [self.actions[a] for a in action.flat]
+        return [self.actions[a] for a in integers(f"actions of {self.task}", action, self.shape, self.act_dim).flat]
 
     @property
     def fresh(self):
@@ -140,13 +131,6 @@ class Atari:
             observation = self.stacked([game.observation for game in self.games])
         reward = np.sign(score) if self.protocol.clip_reward else score.copy()
         return Step(observation, reward, score, over | lost if self.protocol.life_loss else over, cut, began, last)
-
-    def step_async(self, action):
-        """Ask for a step; `step_wait` takes and returns it. In one process nothing happens in between."""
-        self.asked = action
-
-    def step_wait(self):
-        return self.step(self.asked)
 
     def state(self):
         """What is needed to go on exactly: P bytes objects, one for each seed, so that seeds can be regrouped. No pickle.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nbsp_lib.core.frames import FRAME_STACK, SCREEN
 from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.envs.sequences import benchmark_of
 
@@ -54,6 +55,6 @@ def _benchmark(name, task, train):
     from nbsp_lib.core.categorical import Categorical
     from nbsp_lib.envs.emulator import Protocol
     protocol = Protocol(**{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")})
-    obs = 128 if protocol.observation == "ram" else (4, 84, 84)
+    obs = 128 if protocol.observation == "ram" else (FRAME_STACK, *SCREEN)
     return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), AtariFactory(protocol),
                      whole_games=True)

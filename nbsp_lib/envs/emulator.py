@@ -17,6 +17,7 @@ import ale_py
 import cv2
 import numpy as np
 
+from nbsp_lib.core.frames import FRAME_SKIP, SCREEN
 from nbsp_lib.envs.sequences import TWO_PLAYERS
 
 # Games that begin with a saved state, because it is exact however they were played before: tests/test_atari_games.py.
@@ -30,7 +31,7 @@ class Protocol:
     observation: str = "pixels"     # 84×84 grey uint8; or "ram": 128 bytes as float32 in [-1, 1], ours, not the paper's
     sticky: float = 0.25            # chance in each frame that the action before is held instead of the new one
     noops: int = 30                 # a game starts after 1..noops frames without action; 0: at once
-    skip: int = 4                   # frames an action lasts; pixels are the maximum of the last two
+    skip: int = FRAME_SKIP          # frames an action lasts; pixels are the maximum of the last two
     clip_reward: bool = True        # `Step.reward` is the sign of the points; `Step.score` never is clipped
     life_loss: bool = False         # a lost life is `terminated` for the learner; the game goes on all the same
     frames: int = 108_000           # limit on the frames of a game, no-ops included: 30 minutes; its end is `truncated`
@@ -100,7 +101,7 @@ class Emulator:
             return self.ale.getRAM().astype(np.float32) / np.float32(127.5) - np.float32(1)
         self.ale.getScreenGrayscale(self.screens[0])
         screen = np.maximum(*self.screens) if screens == 2 else self.screens[0]
-        return cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA)
+        return cv2.resize(screen, SCREEN[::-1], interpolation=cv2.INTER_AREA)
 
     def step(self, action):
         """Points, whether a life was lost, the game is over, it was cut; `observation` is brought up to date."""

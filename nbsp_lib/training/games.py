@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nbsp_lib.core.frames import FRAME_STACK
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import activation
 from nbsp_lib.core.rng import generators
@@ -67,7 +68,7 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     gens = [generators(seed)["evaluation"] for seed in seeds]
     move = lambda array: torch.from_numpy(array).to(device)
-    show = FrameStack(4) if len(env.obs_shape) == 2 else lambda now, began: now
+    show = FrameStack(FRAME_STACK) if len(env.obs_shape) == 2 else lambda now, began: now
     alive, points, steps = torch.ones(P, episodes, dtype=torch.bool), torch.zeros(P, episodes), torch.zeros(P, episodes)
     longest = -(-train.frames // env.protocol.skip)
     every, kept, times = max(1, longest * episodes // (4 * train.moments)), [], []
