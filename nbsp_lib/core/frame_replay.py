@@ -164,3 +164,18 @@ class Frames:
     def clear(self):
         """Forget the recent rows; the stored parts stay."""
         self.seen = 0
+
+
+class FrameStack:
+    """Frame stacks [P, E, K, H, W] for callers without a replay, equal to those of Frames.see."""
+
+    def __init__(self, stack=FRAME_STACK):
+        self.stack, self.seen = stack, None
+
+    def __call__(self, frame, began):
+        if self.seen is None:
+            self.seen = frame[:, :, None].repeat(1, 1, self.stack, 1, 1)
+        else:
+            moved = torch.cat([self.seen[:, :, 1:], frame[:, :, None]], 2)
+            self.seen = torch.where(began[..., None, None, None], frame[:, :, None].expand_as(moved), moved)
+        return self.seen

@@ -18,7 +18,7 @@ def integers(name, values, shape, count):
 
 
 class Batched:
-    """P x E environments of one task. Subclasses have `goals`, the number of starts of a seed, reset(goals [P, E]) and step.
+    """P x E environments of one task. Subclasses have `goals`, the number of different starts of a seed.
 
     ValueError for an empty population, no environment or a negative seed.
     """
@@ -40,12 +40,10 @@ class Batched:
 class Episodes(Batched):
     """Environments with continuous actions whose episodes begin together and are truncated together after `episode` steps.
 
-    Subclasses have obs_dim, act_dim, begin(i, seed, goal) -> observation [O], and advance(i, action [A]) -> (observation [O],
-    reward, success), with i the row-major index of an environment [p, e].
+    Subclasses have goals, obs_dim, act_dim, begin(i, seed, goal) -> observation [O], and advance(i, action [A]) ->
+    (observation [O], reward, success). i is the row-major index of an environment [p, e].
     ValueError for an episode outside 1..horizon steps.
     """
-
-    goals = 50      # the number in Meta-World's table of one seed
 
     def __init__(self, task, seeds, envs, episode, horizon):
         if not 1 <= episode <= horizon:

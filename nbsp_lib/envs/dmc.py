@@ -58,6 +58,8 @@ class DMC(Episodes):
     suite has no success: NaN. ValueError for an unknown task, an empty population or too long an episode.
     """
 
+    goals = 50      # as many starts of a seed as Meta-World has goals
+
     def __init__(self, task, seeds, envs, episode):
         self.obs_dim, self.act_dim, repeat = domain(task)
         super().__init__(task, seeds, envs, episode, STEPS // repeat)

@@ -19,6 +19,7 @@ import numpy as np
 
 from nbsp_lib.envs.batched import Episodes
 
+GOALS = 50  # goals in the table of one seed, fixed by Meta-World
 HORIZON = 500  # Meta-World's own limit on the steps of an episode
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value  # all that MuJoCo's next step depends on, its warm start included
 
@@ -144,6 +145,7 @@ class MetaWorld(Episodes):
 
     obs_dim = 39  # hand and object now (18), the same one step ago (18), goal (3)
     act_dim = 4  # offsets of the hand in x, y, z and force of the gripper, each in [-1, 1]
+    goals = GOALS
 
     def __init__(self, task, seeds, envs, episode):
         super().__init__(task, seeds, envs, episode, HORIZON)

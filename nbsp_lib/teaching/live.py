@@ -42,7 +42,7 @@ def arm_settings(arm, sequence, profile="params.yaml", **settings):
 def rounds(trainer, label):
     """Train the position that the cycle stands at, evaluating on the way; a bar on the terminal or in the notebook's log."""
     due, task = schedule(trainer.train, trainer.position), trainer.positions[trainer.position]
-    env = trainer.make(task, trainer.seeds, trainer.train.envs, trainer.train.episode)
+    env = trainer.environments()
     trainer.method.before_task(trainer.agent, trainer.task, "train")
     trainer.evaluate(0)
     quiet = bool(os.environ.get("TQDM_DISABLE")) or None
@@ -99,12 +99,9 @@ def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **s
 
 def play_only(trainer):
     """Fill the ring with experience of the agent as it is, without learning."""
-    env = trainer.make(trainer.positions[trainer.position], trainer.seeds, trainer.train.envs, trainer.train.episode)
-    update, train = trainer.update, trainer.train
-    trainer.update, trainer.train = lambda draws: None, replace(train, random_steps=0)
+    env = trainer.environments()
     while trainer.replay.filled < trainer.replay.capacity:
-        trainer.play_round(env)
-    trainer.update, trainer.train = update, train
+        trainer.play_round(env, updates=False)
 
 
 def end_of(trained, task):

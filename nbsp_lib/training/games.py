@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from nbsp_lib.core.frames import FRAME_STACK
+from nbsp_lib.core.frame_replay import FrameStack
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import activation
 from nbsp_lib.core.rng import generators
-from nbsp_lib.training.rollout import environments, silenced, tell_task
+from nbsp_lib.training.playing import environments, silenced, tell_task
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,6 @@ class GameRollout:
         return int((self.episode[0] < self.points.shape[1] // 2).sum())
 
 
-class FrameStack:
-    """Stacks of the newest frames [P, E, K, H, W], as frame_replay.Frames.see shows them, for who keeps no replay."""
-
-    def __init__(self, stack):
-        self.stack, self.seen = stack, None
-
-    def __call__(self, frame, began):
-        if self.seen is None:
-            self.seen = frame[:, :, None].repeat(1, 1, self.stack, 1, 1)
-        else:
-            moved = torch.cat([self.seen[:, :, 1:], frame[:, :, None]], 2)
-            self.seen = torch.where(began[..., None, None, None], frame[:, :, None].expand_as(moved), moved)
-        return self.seen
-
-
 @torch.no_grad()
 def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, method=None, goals=None, make=None):
     """Play `episodes` games at once, numbers `goals` (by default 0 …) of each seed -> Games. The counterpart of evaluate.rollout.
@@ -68,7 +53,7 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     gens = [generators(seed)["evaluation"] for seed in seeds]
     move = lambda array: torch.from_numpy(array).to(device)
-    show = FrameStack(FRAME_STACK) if len(env.obs_shape) == 2 else lambda now, began: now
+    show = FrameStack() if len(env.obs_shape) == 2 else lambda now, began: now
     alive, points, steps = torch.ones(P, episodes, dtype=torch.bool), torch.zeros(P, episodes), torch.zeros(P, episodes)
     longest = -(-train.frames // env.protocol.skip)
     every, kept, times = max(1, longest * episodes // (4 * train.moments)), [], []

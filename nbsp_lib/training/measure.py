@@ -6,7 +6,8 @@ import torch
 
 from nbsp_lib.core.plasticity import network_health
 from nbsp_lib.core.rng import generators
-from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
+from nbsp_lib.training.networks import snapshot
+from nbsp_lib.training.rollout import ROUND, episodes_of, play
 
 COLUMNS = {                   # of the csv files; their rows come from here, of scores.csv from Method.after_task
     "curves": ["seed", "position", "training_task", "step", "total_step", "updates", "task", "success", "success_last",

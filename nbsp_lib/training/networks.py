@@ -1,6 +1,9 @@
 """The networks as they ship: fp16, one file for each seed."""
 from __future__ import annotations
 
+import copy
+
+import torch
 from safetensors.torch import load, save
 
 
@@ -14,3 +17,20 @@ def network_bytes(agent, method, p):
 def actor_bytes(data):
     """The file of `network_bytes` without the critics."""
     return save({k: t for k, t in load(data).items() if not k.startswith(("critic.", "method.critic"))})
+
+
+def snapshot(agent):
+    """The agent as it ships: parameters rounded to fp16 and back. All that is measured is measured on this copy."""
+    rounded = copy.copy(agent)
+    for name in ("actor", "critic"):
+        net = copy.copy(getattr(agent, name))
+        net.params = {k: p.half().float() for k, p in net.params.items()}
+        setattr(rounded, name, net)
+    return rounded
+
+
+def ships_finite(agent, method):
+    """Which seeds [P] have only finite numbers, rounded to fp16, in what they ship: networks, and state the method acts from."""
+    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
+    # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
+    return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))

@@ -4,8 +4,6 @@ P population (seed), C parallel networks, E episodes, T steps of an episode, W w
 """
 from __future__ import annotations
 
-import copy
-import functools
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -15,6 +13,8 @@ from nbsp_lib.core.budgets import at_position, longest
 from nbsp_lib.core.method import Method
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.training import games
+from nbsp_lib.training.playing import environments, silenced, tell_task
 
 WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
 ROUND = 3           # evaluations in a row that play every episode once between them
@@ -81,46 +81,6 @@ class EpisodeRollout:
         return torch.arange(E).repeat_interleave(T).repeat(P, 1)
 
 
-@functools.lru_cache(maxsize=8)
-def environments(make, task, seeds, envs, episode):
-    """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
-    return make(task, seeds, envs, episode)
-
-
-def snapshot(agent):
-    """The agent as it ships: parameters rounded to fp16 and back. All that is measured is measured on this copy."""
-    rounded = copy.copy(agent)
-    for name in ("actor", "critic"):
-        net = copy.copy(getattr(agent, name))
-        net.params = {k: p.half().float() for k, p in net.params.items()}
-        setattr(rounded, name, net)
-    return rounded
-
-
-def ships_finite(agent, method):
-    """Which seeds [P] have only finite numbers, rounded to fp16, in what they ship: networks, and state the method acts from."""
-    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
-    # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
-    return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))
-
-
-def silenced(net, silence):
-    """Parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
-
-    A neuron whose outgoing weights are zero is a neuron whose activation is zero.
-    """
-    params = dict(net.params)
-    for i, off in enumerate(silence):
-        params[f"w{i + 1}"] = params[f"w{i + 1}"].masked_fill(off.mT, 0.0)
-    return params
-
-
-def tell_task(method, agent, task):
-    """Tell a method which task is going to be played, if the agent was made for it."""
-    if task in agent.tasks:
-        method.before_task(agent, agent.tasks.index(task), "evaluate")
-
-
 @torch.no_grad()
 def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None, make=MetaWorld):
     """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
@@ -163,7 +123,6 @@ def play(agent, task, seeds, episodes, train, make=None, **options):
 
     train: TrainSettings, or the dict in run.json; options: hidden, silence, method; make: environments, by default those of the
     benchmark."""
-    from nbsp_lib.training import games  # here, because it takes from this module
     train = SimpleNamespace(**train) if isinstance(train, dict) else train
     kind = benchmark((task,), train)
     make = make or kind.make

@@ -19,7 +19,8 @@ from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.errors import Diverged
 from nbsp_lib.training import collect, measure, switch
-from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
+from nbsp_lib.training.networks import ships_finite, snapshot
+from nbsp_lib.training.rollout import play, schedule
 from nbsp_lib.training.saving import save
 
 
@@ -91,13 +92,18 @@ class Trainer:
         which = self.draw(torch.rand, "stored", updates, 1, axis=1)
         return u, self.replay.stored(which, self.draw(torch.rand, "stored", updates, B, axis=1)), noise
 
-    def play_round(self, env):
-        """`episode` steps of every environment, with their updates.
+    def environments(self):
+        """Makes the environments of this position."""
+        return self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode)
 
-        The updates of a step are made while the environments take it, from what was stored before.
+    def play_round(self, env, updates=True):
+        """Plays `episode` steps in every environment and makes their updates.
+
+        The updates of a step are made while the environments take it, from what was stored before. updates=False: the policy
+        acts from the first step on and nothing is learned; the streams of chance advance as with updates.
         """
         train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
-        exploring = self.replay.seen < train.random_steps
+        exploring = updates and self.replay.seen < train.random_steps
         starts = lambda: torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]).numpy()
         obs = self.collector.first(env, starts)                                             # [P, E, obs]
         shape = (T, E, self.head.act_dim)
@@ -109,7 +115,7 @@ class Trainer:
             action = actions[t] if exploring else self.act(obs, noise[t])
             more = self.method.collected(self.agent, obs)
             self.collector.ask(env, action)
-            if not exploring:
+            if updates and not exploring:
                 self.update([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
             obs = self.collector.keep(obs, action, env.step_wait(), more)
         self.round += 1
@@ -191,8 +197,9 @@ class Trainer:
             save(self, states)
         due, env = schedule(self.train, self.position), None
         while not all(map(self.over, range(len(states)))):
-            env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
-                          time.monotonic())
+            if env is None:
+                env = self.environments()
+            began = time.monotonic()
             self.play_round(env)
             if bad := [seed for seed in self.diverged() if self.seeds.index(seed) in self.here]:
                 raise Diverged(bad)
