@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 
 from nbsp_lib.core.frames import FRAME_STACK, SCREEN
-from nbsp_lib.core.replay import drawn_rows
+from nbsp_lib.core.replay import Ring
 
 
-class Frames:
+class Frames(Ring):
     """Rows of two kinds: the last `capacity` transitions, and M parts of at most `part` rows each of stored tasks.
 
     A row of environment e stands E behind the one before it, and its next frame is the frame of the row E further. The ring
@@ -26,20 +26,12 @@ class Frames:
     def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=SCREEN, stack=FRAME_STACK):
         if capacity % envs:
             raise ValueError(f"capacity {capacity} is no multiple of {envs} environments")
-        self.capacity, self.part, self.envs, self.stack = capacity, part, envs, stack
-        self.ring = capacity + (stack + 1) * envs
         widths = {"action": 1, "reward": 1, "done": 1, "age": 1, "cut": 1} | (more or {})
-        edges = [0]
-        for width in widths.values():
-            edges.append(edges[-1] + width)
-        self.columns = {k: slice(a, b) for k, a, b in zip(widths, edges[:-1], edges[1:])}
-        self.data = torch.zeros(P, self.ring + tasks * part, edges[-1], device=device)                 # [P, N, D]
+        super().__init__(P, capacity, tasks, part, widths, device, spare=(stack + 1) * envs)
+        self.envs, self.stack = envs, stack
         slots = self.ring + tasks * part * (stack + 1)
         self.frames = torch.zeros(P, slots, *side, dtype=torch.uint8, device=device)
         self.first = torch.arange(P, device=device)[:, None]
-        self.seen = 0            # rows ever added in this position, per seed
-        self.tasks = []          # distinct tasks with a stored part, in order of storing
-        self.counts = torch.zeros(P, tasks, dtype=torch.long, device=device)             # rows in each part
 
     def tensors(self):
         """What must be saved besides `log`, by name, with a leading P: stored parts, and the frames the newest step led to."""
@@ -60,10 +52,6 @@ class Frames:
         rows = torch.from_numpy(rows)
         self.frames[p, :n] = rows[:, :pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
         self.data[p, :n, :rows.shape[1] - pixels // 4] = rows[:, pixels // 4:]
-
-    @property
-    def filled(self):
-        return min(self.seen, self.capacity)
 
     def step(self, back):
         """Where the rows stand that were (back > 0) or will be (back <= 0) added so many steps ago, a slice of E of the ring."""
@@ -98,13 +86,7 @@ class Frames:
 
     def recent(self, u):
         """Row numbers, shaped like u, uniform over the recent rows if u is uniform in [0, 1)."""
-        age = (u * self.filled).long().clamp_(max=self.filled - 1)        # a float32 product may round up to `filled`
-        return (age + (self.seen - self.filled)) % self.ring
-
-    def stored(self, which, u):
-        """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
-        part, rows = drawn_rows(self.tasks, self.counts, which, u)
-        return self.ring + part * self.part + rows
+        return (super().recent(u) + (self.seen - self.filled)) % self.ring
 
     def of(self, rows, column):
         """The one number in `column` of `rows` [P, B], as an integer."""
@@ -140,11 +122,9 @@ class Frames:
         alive = [recent[self.data[p, recent, self.columns["cut"].start] == 0] for p in range(len(gens))]
         drawn = [rows[torch.randperm(len(rows), generator=g)[:self.part].to(rows.device)] for rows, g in zip(alive, gens)]
         for p, rows in enumerate(drawn):
-            place = self.ring + task * self.part
-            self.data[p, place:place + len(rows)] = self.data[p, rows]
             slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [n, K + 1]
             self.parts(task)[p, :len(rows)].copy_(self.frames[p][slots])
-            self.counts[p, task] = len(rows)
+            self.fill_part(p, task, rows)
         if task not in self.tasks:
             self.tasks.append(task)
 
@@ -156,14 +136,10 @@ class Frames:
     def kept(self, task):
         """The stored rows of `task`, a dict of views [P, n, width], obs and next_obs as in `gather`: what is written into them
         stays."""
-        place, n = self.ring + task * self.part, int(self.counts[:, task].max())
+        place, n = self.place(task), int(self.counts[:, task].max())
         frames = self.parts(task)[:, :n]
         views = {k: self.data[:, place:place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")}
         return views | {"obs": frames[:, :, :-1], "next_obs": frames[:, :, 1:]}
-
-    def clear(self):
-        """Forget the recent rows; the stored parts stay."""
-        self.seen = 0
 
 
 class FrameStack:

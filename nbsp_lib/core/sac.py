@@ -6,12 +6,11 @@ What depends on the kind of actions is the agent's head: gaussian.Gaussian or ca
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from nbsp_lib.core import cpu_kernels
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.core.conv import map_sizes
 from nbsp_lib.core.method import overrides
 from nbsp_lib.core.nets import Net
@@ -67,29 +66,6 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
                   tuple(positions), head)
     method.start(agent, settings)
     return agent
-
-
-def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
-    """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place.
-
-    first: gradients that only the first moment sees, in place of `grads`, or None."""
-    steps = {}
-    for clock, names in net.clocks:
-        clock.add_(1)
-        if clock.numel() == len(clock) and not net.row_clocks and cpu_kernels.usable(clock):
-            steps |= cpu_kernels.adam_steps(net, names, clock, grads, lr, b1, b2, eps, first)
-            continue
-        # 1 − b^count; of powers the last bit depends on the place in memory, and so on the seeds around
-        corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
-        for k in names:
-            rate, root = corrections(clock)
-            if k in net.row_clocks:                             # the younger end has the larger corrections
-                of_rows = corrections(net.row_clocks[k].mT)                                         # [P, C, in, 1]
-                rate, root = torch.minimum(rate, of_rows[0]), torch.maximum(root, of_rows[1])
-            m = net.m[k].lerp_(grads[k] if first is None else first[k], 1 - b1)
-            v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
-            steps[k] = (m * rate).div_(v.sqrt().mul_(root).add_(eps))
-    return steps
 
 
 def gradients(net, loss_fn, probe=(), addition=0.0):

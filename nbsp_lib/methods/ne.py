@@ -9,7 +9,7 @@ from nbsp_lib.core.budgets import longest
 from nbsp_lib.core.method import Method
 
 ROWS = 256                  # of recent experience on which a unit must be silent to lose connections
-BETAS = (0.9, 0.999)        # Adam's, see sac.adam_steps
+BETAS = (0.9, 0.999)        # Adam's, see core/adam.py
 
 
 def largest(score, count):
