@@ -116,14 +116,12 @@ def held_shares(units, weights, ends="incoming", output=None):
 
 
 def choice(scores, chosen, base):
-    """What a choice of neurons is worth, for scores.csv, beside a silent neuron's score `base` and beside chance, of one seed.
+    """Compares the chosen neurons' scores of one seed with chance and with `base`, the score of a silent neuron, for scores.csv.
 
-    scores, chosen: [1 + D, N], of the same choice with the true labels first and with D exchanges of the labels; or None if the
-    seed could not be scored. null_score: the mean score of what is chosen with exchanged labels, over the D; a chosen_score
-    that is no higher says nothing about the goal.
+    scores, chosen: [1 + D, N], of the same choice with the true labels first, then with D exchanges of the labels.
+    null_score: the mean score of the neurons chosen with exchanged labels, over the D. A chosen_score that is no higher says
+    nothing about the goal.
     """
-    if scores is None:
-        return {"status": "unscored"}
     row = {"status": "scored", "base_rate": base, "all_score": scores[0].mean().item(), "chosen": int(chosen[0].sum())}
     if chosen[0].any():
         best = scores[0][chosen[0]]

@@ -1,17 +1,31 @@
 """NBSP: hold back the updates of the neurons that carry a skill, and replay a little of the earlier tasks."""
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from nbsp_lib.core import neurons
 from nbsp_lib.core.method import Method
+from nbsp_lib.core.nets import Net
 from nbsp_lib.methods import selection
 
 NEVER = 2 ** 62             # a replay period that no run reaches
 Score = Literal["paper", "balanced", "accuracy", "random", "activation", "active", "weight", "importance", "dormant", "time",
                 "shuffled"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The N hidden neurons of one network, scored with the true labels and with D exchanges of them in P' of the P seeds."""
+    net: Net
+    c: int                              # of two critics, 0 or 1
+    rows: torch.Tensor                  # [P'] seeds whose goal metric varies
+    scores: torch.Tensor                # [P', 1 + D, N], the true labels first
+    chosen: torch.Tensor                # [P', 1 or 1 + D, N] bool
+    base: torch.Tensor                  # [P] score of a silent neuron
+    silent: torch.Tensor                # [P] share of silent neurons
 
 
 class NBSP(Method):
@@ -72,43 +86,52 @@ class NBSP(Method):
         return self.hold(net, steps, "step")
 
     def after_task(self, agent, task, context):
-        """Score every hidden neuron on a rollout of what was just learned, renew this task's mask, start to replay."""
+        """Scores every hidden neuron on a rollout of what was just learned, renews this task's masks, begins to replay."""
         self.state["period"].fill_(self.replay_every or NEVER)
         if self.output == "held":
             self.state["output"].fill_(self.alpha)
         hidden, goal, episode = context.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
-        scored = (~neurons.constant_goal(goal)).nonzero().flatten()                         # [P'] seeds
-        ranks = selection.ranks(self.score, agent, hidden, context, goal, episode, scored)
+        report = []
+        for one in self.scored(agent, hidden, goal, episode, context):
+            self.renew(one, task)
+            report += self.report(one, goal, context.seeds)
+        return report
+
+    def scored(self, agent, hidden, goal, episode, context):
+        """Returns a Scored of the actor and of each critic."""
+        rows = (~neurons.constant_goal(goal)).nonzero().flatten()
+        ranks = selection.ranks(self.score, agent, hidden, goal, episode, context)
         formula = self.score if self.score in neurons.SCORES else "paper"
         labels = [goal, *(selection.exchanges(goal, episode, context.draw) if self.share else ())]      # the true ones first
         parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
-        scores, by, silent = [], [], []                          # of each part: [P', 1 + D, N], [P', 1 or 1 + D, N], [P]
+        scores, by, silent = [], [], []                                                     # of each part
         for net, c in parts:
             activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)           # [P, T, N]
             silent.append(neurons.silent(activity).float().mean(1))
-            activity = activity[scored]
-            scores.append(torch.stack([neurons.skill_scores(activity, q[scored], formula) for q in labels], 1))
-            by.append(scores[-1] if ranks[net.name] is None else ranks[net.name][scored, c][:, None])
-        joined = [torch.cat(by, -1)] if self.pooled else by
-        chosen = torch.cat([selection.chosen(self.score, one, self.share) for one in joined], -1)
-        base, report = neurons.base_rate(goal, formula), []
-        for (net, c), score, picked, still in zip(parts, scores, chosen.split([one.shape[-1] for one in by], -1), silent):
-            held = self.renew(net, c, task, score[:, 0], picked[:, 0], scored) * self.masked[net.name]
-            found = {int(p): (score[i], picked[i].expand_as(score[i])) for i, p in enumerate(scored)}
-            about = {"network": net.name if net.name == "actor" else f"{net.name}{c}", "neurons": score.shape[-1]}
-            for p, seed in enumerate(context.seeds):
-                row = {"seed": seed, "goal_mean": goal[p].mean().item(), "silent": still[p].item(), "masked": held[p].item()}
-                report.append(about | row | neurons.choice(*found.get(p, (None, None)), base[p].item()))
+            activity = activity[rows]
+            scores.append(torch.stack([neurons.skill_scores(activity, q[rows], formula) for q in labels], 1))
+            by.append(ranks[net.name][rows, c][:, None] if ranks else scores[-1])
+        groups = [torch.cat(by, -1)] if self.pooled else by                                 # one ranking each
+        chosen = torch.cat([selection.chosen(self.score, group, self.share) for group in groups], -1)
+        base, chosen = neurons.base_rate(goal, formula), chosen.split([one.shape[-1] for one in by], -1)
+        return [Scored(net, c, rows, *of, base, still) for (net, c), *of, still in zip(parts, scores, chosen, silent)]
+
+    def renew(self, one, task):
+        """Writes the masks of `task` of one network; the union over tasks takes the smallest."""
+        widths = [one.net.params[f"b{i}"].shape[-1] for i in range(one.net.depth - 1)]
+        for i, part in enumerate(neurons.neuron_mask(one.scores[:, 0], one.chosen[:, 0], self.alpha).split(widths, 1)):
+            masks = self.state[f"{one.net.name}.masks{i}"]
+            masks[one.rows, task, one.c, 0] = part
+            self.state[f"{one.net.name}.union{i}"].copy_(masks.amin(1))
+
+    def report(self, one, goal, seeds):
+        """Returns the rows of one network for scores.csv, one a seed."""
+        name = one.net.name
+        union = torch.cat([self.state[f"{name}.union{i}"][:, one.c, 0] for i in range(one.net.depth - 1)], -1)      # [P, N]
+        held = (union < 1).float().mean(1) * self.masked[name]
+        report = [{"network": name if name == "actor" else f"{name}{one.c}", "neurons": one.scores.shape[-1], "seed": seed,
+                   "goal_mean": goal[p].mean().item(), "silent": one.silent[p].item(), "masked": held[p].item(),
+                   "status": "unscored"} for p, seed in enumerate(seeds)]
+        for p, scores, chosen in zip(one.rows.tolist(), one.scores, one.chosen):
+            report[p] |= neurons.choice(scores, chosen.expand_as(scores), one.base[p].item())
         return report
-
-    def renew(self, net, c, task, scores, chosen, rows):
-        """New masks of one network for `task` in the seeds `rows`, from [P', N] -> share of its neurons that are held, [P].
-
-        The union over tasks takes the smallest."""
-        widths = [net.params[f"b{i}"].shape[-1] for i in range(net.depth - 1)]
-        for i, part in enumerate(neurons.neuron_mask(scores, chosen, self.alpha).split(widths, 1)):
-            masks = self.state[f"{net.name}.masks{i}"]
-            masks[rows, task, c, 0] = part
-            self.state[f"{net.name}.union{i}"].copy_(masks.amin(1))
-        union = [self.state[f"{net.name}.union{i}"][:, c, 0] for i in range(net.depth - 1)]
-        return (torch.cat(union, -1) < 1).float().mean(1)

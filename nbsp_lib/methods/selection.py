@@ -8,43 +8,63 @@ from __future__ import annotations
 
 import torch
 
-from nbsp_lib.core.neurons import importance, incoming_norm, skill_scores, top_neurons, unit_activity
+from nbsp_lib.core.neurons import SCORES, constant_goal, importance, incoming_norm, skill_scores, top_neurons, unit_activity
 
 ROWS = 1024         # of recent experience, for importance
 DRAWS = 10          # exchanges of the labels that a null is the mean of
-STATISTICS = {      # of layer i of a net, [P, C, W]; h: its activations in the scoring rollout; blamed: see World.blame
-    "random": lambda net, i, h, blamed, draw: draw(torch.rand, *net.params[f"b{i}"].shape[1::2]),
-    "activation": lambda net, i, h, blamed, draw: h.abs().mean(2),
-    "active": lambda net, i, h, blamed, draw: h.abs().mean(2),
-    "weight": lambda net, i, h, blamed, draw: incoming_norm(net.params[f"w{i}"], net.params[f"b{i}"]),
-    "importance": lambda net, i, h, blamed, draw: importance(*(layers[net.name][i] for layers in blamed)),
-    "dormant": lambda net, i, h, blamed, draw: unit_activity(h),
-}
-LABELS = {          # other labels of the moments, [P, T], that neurons are scored with by Eq. 1–4
-    "time": lambda goal, episode, draw: late(goal, episode),
-    "shuffled": lambda goal, episode, draw: exchanged(goal, episode, draw(torch.rand, episode.shape[1])),
-}
 
 
-def ranks(name, agent, hidden, context, goal, episode, rows):
-    """{network: [P, C, N]}, what its neurons are chosen by, the highest first, or None where that is their own score.
+def random(agent, hidden, context):
+    """Returns uniform numbers, {network: [P, C, W] of each layer} like all statistics below."""
+    biases = lambda net: [net.params[f"b{i}"] for i in range(net.depth - 1)]
+    return {net.name: [context.draw(torch.rand, *b.shape[1::2]) for b in biases(net)] for net in agent.networks}
 
-    name: a key of STATISTICS, of LABELS, or of neurons.SCORES; hidden {network: [P, C, T, W] for each layer} of a rollout with
-    the goal metric `goal` [P, T]; rows: seeds whose goal metric varies. Of other seeds LABELS say nothing: zeros.
+
+def activation(agent, hidden, context):
+    """Returns the mean |h| over the rollout."""
+    return {name: [h.abs().mean(2) for h in layers] for name, layers in hidden.items()}
+
+
+def weight(agent, hidden, context):
+    """Returns the norm of the incoming weights and the bias."""
+    norm = lambda net, i: incoming_norm(net.params[f"w{i}"], net.params[f"b{i}"])
+    return {net.name: [norm(net, i) for i in range(net.depth - 1)] for net in agent.networks}
+
+
+def loss_importance(agent, hidden, context):
+    """Returns neurons.importance on recent rows."""
+    recent, blame = context.blame(ROWS)
+    return {name: [importance(*layer) for layer in zip(recent[name], blame[name])] for name in hidden}
+
+
+def dormant(agent, hidden, context):
+    """Returns neurons.unit_activity over the rollout."""
+    return {name: [unit_activity(h) for h in layers] for name, layers in hidden.items()}
+
+
+STATISTICS = {"random": random, "activation": activation, "active": activation, "weight": weight,
+              "importance": loss_importance, "dormant": dormant}
+
+
+def ranks(name, agent, hidden, goal, episode, context):
+    """Returns what neurons are chosen by, the highest first, {network: [P, C, N]}, or None if that is their own score.
+
+    name: one of nbsp.Score. hidden {network: [P, C, T, W] of each layer} and the goal metric goal [P, T] are those of a rollout.
+    A seed with a constant goal metric gets zeros for labels other than the goal metric.
     """
-    if name in LABELS:
-        labels = LABELS[name](goal, episode, context.draw)
-        layer = lambda net, i: by_label(labels, hidden[net.name][i], rows)
-    elif name in STATISTICS:
-        blamed = context.blame(ROWS) if name == "importance" else ()
-        layer = lambda net, i: STATISTICS[name](net, i, hidden[net.name][i], blamed, context.draw)
+    if name in SCORES:
+        return None
+    if name in STATISTICS:
+        found = STATISTICS[name](agent, hidden, context)
     else:
-        return dict.fromkeys(hidden)
-    return {net.name: torch.cat([layer(net, i) for i in range(net.depth - 1)], -1) for net in agent.networks}
+        labels = late(goal, episode) if name == "time" else exchanged(goal, episode, context.draw(torch.rand, episode.shape[1]))
+        rows = (~constant_goal(goal)).nonzero().flatten()
+        found = {network: [by_label(labels, h, rows) for h in layers] for network, layers in hidden.items()}
+    return {network: torch.cat(layers, -1) for network, layers in found.items()}
 
 
 def chosen(name, by, share):
-    """The best `share` of the neurons by [P', D, N], bool like it, see neurons.top_neurons; of "active" only those that fired."""
+    """Returns the best `share` of the neurons by [P', D, N], bool like it; "active" chooses only neurons that fired."""
     best = top_neurons(by.flatten(0, 1), share).view_as(by)
     return best & (by > 0) if name == "active" else best
 
