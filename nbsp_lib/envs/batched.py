@@ -18,7 +18,7 @@ def integers(name, values, shape, count):
 
 
 class Batched:
-    """P x E environments of one task. Subclasses have `goals`, the number of different starts of a seed.
+    """Holds P x E environments of one task. Subclasses have `goals`, the number of different starts of a seed.
 
     ValueError for an empty population, no environment or a negative seed.
     """
@@ -38,7 +38,8 @@ class Batched:
 
 
 class Episodes(Batched):
-    """Environments with continuous actions whose episodes begin together and are truncated together after `episode` steps.
+    """Steps environments with continuous actions whose episodes begin together and are truncated together after `episode`
+    steps.
 
     Subclasses have goals, obs_dim, act_dim, begin(i, seed, goal) -> observation [O], and advance(i, action [A]) ->
     (observation [O], reward, success). i is the row-major index of an environment [p, e].

@@ -25,12 +25,12 @@ STEPS = 1000        # of the suite in an episode
 
 
 def sizes(task):
-    """(obs_dim, act_dim) of a task. ValueError with the nearest name if there is none."""
+    """Returns (obs_dim, act_dim) of a task. ValueError with the nearest name if there is none."""
     return domain(task)[:2]
 
 
 def domain(task):
-    """The entry of DOMAINS of a task."""
+    """Returns the entry of DOMAINS of a task."""
     if task not in TASKS:
         near = difflib.get_close_matches(str(task), TASKS, n=1, cutoff=0.0)[0]
         raise ValueError(f"unknown task of the DeepMind Control Suite {task!r}: did you mean {near!r}?")
@@ -38,7 +38,7 @@ def domain(task):
 
 
 def build(task):
-    """The suite's own environment, with actions that last longer."""
+    """Makes the suite's own environment with a longer time between actions."""
     os.environ.setdefault("MUJOCO_GL", "disable")      # or it looks for a display, and complains that there is none
     from dm_control import suite  # here, because importing it takes a second
     from dm_control.rl.control import Environment
@@ -47,12 +47,12 @@ def build(task):
 
 
 def flat(observation):
-    """The suite's dictionary of arrays in its order, as one vector."""
+    """Flattens the suite's dictionary of arrays in its order into one vector."""
     return np.concatenate([np.ravel(value) for value in observation.values()]).astype(np.float32)
 
 
 class DMC(Episodes):
-    """P x E environments of one task; a trajectory depends on (task, seed, goal, actions) only: not on P, E, or earlier episodes.
+    """Steps P x E environments of one task. A trajectory depends on (task, seed, goal, actions) only.
 
     A "goal" is the start of an episode: what the suite draws from a generator of (seed, goal). The reward lies in [0, 1]; the
     suite has no success: NaN. ValueError for an unknown task, an empty population or too long an episode.

@@ -25,7 +25,7 @@ STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value  # all that MuJoCo's next step
 
 
 def environment_name(task):
-    """Meta-World's name of a task given without its version: "window-open" -> "window-open-v3".
+    """Returns Meta-World's name of a task given without its version: "window-open" -> "window-open-v3".
 
     ValueError with the nearest valid name if there is no such task.
     """
@@ -39,15 +39,15 @@ def environment_name(task):
 
 @functools.cache
 def goal_table(task, seed):
-    """The 50 goals of a seed, as a tuple of Meta-World `Task` objects that leave the goal visible. Cached.
+    """Returns the 50 goals of a seed, a tuple of Meta-World `Task` objects that leave the goal visible. Cached.
 
-    MT1 draws them from numpy's global generator, which it seeds first and puts back afterwards.
+    MT1 draws them from numpy's global generator; it seeds the generator first and restores it afterwards.
     """
     return tuple(metaworld.MT1(environment_name(task), seed=seed).train_tasks)
 
 
 def lean(base):
-    """Subclass of a Meta-World class with the same observation for 30 us less."""
+    """Returns a subclass of a Meta-World class with the same observation for 30 us less."""
 
     class Lean(base):
         @functools.cached_property
@@ -72,8 +72,9 @@ def lean(base):
 
 
 class Simulator:
-    """One Meta-World environment of a task, and what has to be exchanged to let it play many episodes in turn:
-    MuJoCo's state, the positions of bodies and sites in the model (all that a task moves there) and the attributes.
+    """Lets one Meta-World environment of a task play many episodes in turn by exchanging their states.
+
+    A state: MuJoCo's state, the positions of bodies and sites in the model (all that a task moves there) and the attributes.
     """
 
     def __init__(self, task):
@@ -87,7 +88,7 @@ class Simulator:
             positions[:] = value
 
     def start(self, goal):
-        """Start of an episode with Meta-World's own reset: (state, placement, attributes, observation [39])."""
+        """Begins an episode with Meta-World's own reset -> (state, placement, attributes, observation [39])."""
         placement, attributes = self.untouched
         self.place(placement)
         self.env.__dict__ = dict(attributes)
@@ -99,7 +100,7 @@ class Simulator:
         return state, [positions.copy() for positions in self.positions], dict(vars(self.env)), observation
 
     def step(self, state, placement, attributes, action):
-        """(observation [39], reward, success) of one step; state and attributes are brought up to date in place."""
+        """Takes one step -> (observation [39], reward, success); changes state and attributes in place."""
         self.place(placement)
         mujoco.mj_setState(self.model, self.data, state, STATE)
         self.env.__dict__ = attributes
@@ -113,7 +114,7 @@ simulator = functools.cache(Simulator)  # one for each task
 
 @functools.cache
 def start(task, seed, goal):
-    """Start of an episode, see `Simulator.start`: a function of the task and the goal only. Cached."""
+    """Returns the start of an episode, see `Simulator.start`: a function of the task and the goal only. Cached."""
     return simulator(task).start(goal_table(task, seed)[goal])
 
 
@@ -128,19 +129,19 @@ for first in (0, 4, 11, 18, 22, 29, 36):
 
 
 def scaled(observation):
-    """Observations [..., 39] with positions in decimetres from the centre of the workspace instead of metres from the base.
+    """Returns observations [..., 39] with positions in decimetres from the workspace's centre instead of metres from the base.
 
-    In metres a step of the hand moves an input by less than 0.01, which a fresh network hardly sees.
+    In metres a step of the hand moves an input by less than 0.01, which hardly affects a fresh network.
     """
     return (observation - CENTRE) / UNIT
 
 
 class MetaWorld(Episodes):
-    """P x E environments of one task; environment [p, e] plays a goal from the table of seeds[p].
+    """Steps P x E environments of one task; environment [p, e] plays a goal from the table of seeds[p].
 
-    Nothing is random after the choice of goals: a trajectory depends on (task, seed, goal, actions) only, not on
-    P, E or on earlier episodes. The reward is the raw v2 reward, 0..10, and success is 0 or 1.
-    ValueError for an unknown task, an empty population or an episode outside 1..500 steps.
+    Nothing is random after the choice of goals: a trajectory depends on (task, seed, goal, actions) only. The reward is the
+    raw v2 reward, 0..10; success is 0 or 1. ValueError for an unknown task, an empty population or an episode outside 1..500
+    steps.
     """
 
     obs_dim = 39  # hand and object now (18), the same one step ago (18), goal (3)
