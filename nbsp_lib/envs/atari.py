@@ -9,12 +9,12 @@ callers make the stacks.
 Pairs of games (a departure: the paper's choice is not at hand, only that two pairs are related and two are not). The first two
 are given; of the others, one is related and one is not:
   (bowling, pong)
-  (bank-heist, alien): mazes: collect things, avoid pursuers, all 18 actions
-  (space-invaders, demon-attack), related: a cannon at the bottom, moved left and right, fires at what comes from above; both
-have the same six actions, so a skill can carry over and be overwritten
-  (boxing, road-runner), unrelated: a duel on one screen with frequent points of both signs, and a flight along a scrolling
-road, with food, pits and a pursuer. Both are learned within 60,000 steps from memory bytes, which most games are not
-(docs/protocol.md), so this pair is the laptop's
+  (bank-heist, alien)             mazes: collect things, avoid pursuers, all 18 actions
+  (space-invaders, demon-attack)  related: a cannon at the bottom, moved left and right, fires at what comes from above. Both
+                                  have the same six actions, so a skill can carry over and be overwritten.
+  (boxing, road-runner)           unrelated: a duel on one screen with frequent points of both signs, and a flight along a
+                                  scrolling road, with food, pits and a pursuer. Both are learned within 60,000 steps from
+                                  memory bytes, which most games are not (docs/protocol.md), so the laptop trains this pair.
 """
 from __future__ import annotations
 

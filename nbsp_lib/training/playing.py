@@ -1,4 +1,4 @@
-"""What rollouts of episodes and of games share: the environments, the task the method is told, silenced neurons."""
+"""What rollouts of episodes and of games share: the environments, silenced neurons, the task that the method is told."""
 from __future__ import annotations
 
 import functools
@@ -6,14 +6,14 @@ import functools
 
 @functools.lru_cache(maxsize=8)
 def environments(make, task, seeds, envs, episode):
-    """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
+    """Makes environments and keeps them for the next evaluation: a trajectory does not depend on earlier ones."""
     return make(task, seeds, envs, episode)
 
 
 def silenced(net, silence):
-    """Parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
+    """Returns the parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
 
-    A neuron whose outgoing weights are zero is a neuron whose activation is zero.
+    A neuron whose outgoing weights are zero acts like a neuron whose activation is zero.
     """
     params = dict(net.params)
     for i, off in enumerate(silence):
@@ -22,6 +22,6 @@ def silenced(net, silence):
 
 
 def tell_task(method, agent, task):
-    """Tell a method which task is going to be played, if the agent was made for it."""
+    """Tells a method which task is played next, if the agent was made for it."""
     if task in agent.tasks:
         method.before_task(agent, agent.tasks.index(task), "evaluate")
