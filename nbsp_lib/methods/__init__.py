@@ -1,4 +1,4 @@
-"""Every method of the comparison by name: the only place where a name becomes a method."""
+"""Every method of the comparison by name; only this file turns a name into a method."""
 from __future__ import annotations
 
 import functools
@@ -32,7 +32,7 @@ METHODS = {"sac": Method, "nbsp": NBSP,
 
 @functools.cache
 def find(name):
-    """The class called `name`: a key of METHODS, or an import path, "folder/file.py:Class" or "package.module:Class".
+    """Returns the class called `name`: a key of METHODS, or an import path, "folder/file.py:Class" or "package.module:Class".
 
     ValueError says in one line what is wrong.
     """
@@ -54,7 +54,7 @@ def find(name):
 
 
 def load_file(path):
-    """The module in a file that need not be installed."""
+    """Imports a file that need not be installed -> its module."""
     spec = importlib.util.spec_from_file_location(f"nbsp_method_{Path(path).stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

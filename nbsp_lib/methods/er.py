@@ -1,4 +1,4 @@
-"""Experience replay: every minibatch is partly of the current position, partly of what was kept of the tasks."""
+"""Experience replay: a part of every minibatch is stored rows of the tasks, the rest is of the current position."""
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,4 @@
-"""NBSP: hold back the updates of the neurons that carry a skill, and replay a little of the earlier tasks."""
+"""NBSP: scales down the updates of skill neurons, and replays some experience of earlier tasks."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -69,7 +69,8 @@ class NBSP(Method):
         return torch.where(step % self.state["period"] == 0, stored, recent)
 
     def hold(self, net, changes, mask):
-        """Eq. 5–6 if this network's mask acts at `mask`: changes times the share that is kept of each; else as they are."""
+        """Multiplies changes by the share that is kept of each (Eq. 5–6) if this network's mask acts at `mask`; else returns
+        them as they are."""
         if mask != self.mask or not self.masked[net.name]:
             return changes
         units = [self.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)]

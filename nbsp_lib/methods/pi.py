@@ -1,4 +1,5 @@
-"""PI: at every task end a fresh head is added to the network and its frozen copy subtracted, so that nothing changes yet."""
+"""PI: at every task end adds a fresh head to the network and subtracts its frozen copy, so that the output stays the same at
+first."""
 from __future__ import annotations
 
 import math
@@ -34,15 +35,18 @@ class PI(Method):
         self.heads = 1 + 2 * injections                 # H
 
     def build(self, name, C, sizes, gens):
-        """"w0", "b0" as ever; "w1", "b1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
+        """Makes "w0", "b0" as usual; "w1", "b1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
         net = nets.mlp(name, C, sizes, gens)
         room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(1, 2)
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
 
     def forward(self, net, params, x, probe=None):
-        """hidden: [P, C, B, W] of the encoder, then of the layers of the head that learns. A probe is shaped as sac.make_probes
-        makes it: [P, C·H, B, W] for the heads. Eager code on a CPU leaves out heads not in use; a graph must serve every
-        position and a GPU is not waited for, so there they are computed for nothing."""
+        """Returns the output and the hidden activations [P, C, B, W] of the encoder, then of the layers of the head that
+        learns.
+
+        A probe has the shape of sac.make_probes: [P, C·H, B, W] for the heads. Eager code on a CPU skips unused heads. A graph
+        must serve every position, and reading their number would wait for the GPU, so there all heads are computed.
+        """
         sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
         H = self.heads if torch.compiler.is_compiling() or sign.device.type != "cpu" else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
@@ -72,7 +76,7 @@ class PI(Method):
         return {k: step if k.endswith("0") else step * learns for k, step in steps.items()}
 
     def after_task(self, agent, task, context):
-        """Inject into every network, if there is room."""
+        """Injects into every network, if there is room."""
         used = int((self.state["actor.sign"][0] != 0).sum())
         if used == self.heads:
             return

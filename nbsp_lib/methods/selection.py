@@ -1,5 +1,4 @@
-"""Ways to choose neurons other than by their score: statistics that NBSP ranks hidden neurons by, and labels that are not the
-goal metric.
+"""Ways for NBSP to choose neurons other than by their score: other statistics, and labels other than the goal metric.
 
 P population, C parallel networks, W width of a layer, N all hidden neurons of a network, T moments of the scoring rollout.
 episode [P, T]: the episode or game of each moment, never falling.
@@ -70,7 +69,7 @@ def chosen(name, by, share):
 
 
 def by_label(labels, h, rows):
-    """Eq. 4 of the neurons of a layer, h [P, C, T, W], with `labels` [P, T] in the place of the goal metric, [P, C, W]."""
+    """Scores the neurons of a layer, h [P, C, T, W], by Eq. 4 with `labels` [P, T] in place of the goal metric, [P, C, W]."""
     scores = h.new_zeros(*h.shape[:2], h.shape[3])
     for c in range(h.shape[1]):
         scores[rows, c] = skill_scores(h[rows, c], labels[rows])
@@ -78,15 +77,15 @@ def by_label(labels, h, rows):
 
 
 def time_of(episode):
-    """How many moments of its own episode come before each moment, [P, T]."""
+    """Returns the number of moments of the same episode before each moment, [P, T]."""
     return torch.arange(episode.shape[1], device=episode.device) - torch.searchsorted(episode.contiguous(), episode.contiguous())
 
 
 def late(goal, episode):
-    """A label that knows nothing but the clock, 0 or 1, [P, T]: whether t >= τ, t the moments of the episode before this one.
+    """Returns a label computed from time only, 0 or 1, [P, T]: whether t >= τ, with t the time in the episode.
 
     τ: the median over episodes (the lower of two) of the first moment with a goal metric above its mean: of the first success.
-    Where that is 0, as in games, whose goal metric does not change within one, the median of t; never below 1.
+    Where that is 0, as in games, whose goal metric is constant within a game, the median of t; never below 1.
     """
     time, labels = time_of(episode), torch.zeros_like(goal)
     for p in range(len(goal)):
@@ -98,10 +97,11 @@ def late(goal, episode):
 
 
 def exchanged(goal, episode, u):
-    """The goal metric [P, T] with whole episodes exchanged: each gets the labels of another one, drawn without replacement.
+    """Returns the goal metric [P, T] with whole episodes exchanged: each gets the labels of another, drawn without
+    replacement.
 
-    u [P, T] uniform: the first as many as there are episodes decide, each seed's own. The moment t of an episode gets the label
-    of the moment t of that other one, of a shorter one its last.
+    u [P, T] uniform: its first entries, one for each episode of a seed, decide. Moment t of an episode gets the label of
+    moment t of the other episode, or its last label if it is shorter.
     """
     time, labels = time_of(episode), torch.empty_like(goal)
     for p in range(len(goal)):
@@ -112,5 +112,5 @@ def exchanged(goal, episode, u):
 
 
 def exchanges(goal, episode, draw):
-    """DRAWS exchanges of the labels, a list of [P, T]; draw: World.draw."""
+    """Returns DRAWS exchanges of the labels, a list of [P, T]; draw: Context.draw."""
     return [exchanged(goal, episode, u) for u in draw(torch.rand, DRAWS, episode.shape[1]).unbind(1)]

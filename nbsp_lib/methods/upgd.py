@@ -1,4 +1,4 @@
-"""UPGD: what the network does not need is perturbed, what it needs is kept."""
+"""UPGD: perturbs weights of low utility and protects weights of high utility."""
 from __future__ import annotations
 
 import torch
