@@ -25,7 +25,7 @@ def compiled(function, state, examples):
     if not cpp_compiler():
         return print("not compiled: there is no C++ compiler (g++, clang++, or what CXX names)", flush=True)
     kept = {k: t.clone() for k, t in state.items()}
-    # torch keeps what it compiled with a code object, and without guards another Cycle would be given it: so one of its own
+    # torch keeps compiled code with the code object; without guards another Trainer would get it, so this is a copy
     own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
     options = {"guard_filter_fn": lambda guards: [False for _ in guards], "cpp_wrapper": True, "cpp.threads": 1}
     call = torch.compile(own, fullgraph=True, dynamic=False, options=options)

@@ -11,22 +11,22 @@ from nbsp_lib.core import conv, nets
 
 
 class Method:
-    # May position 1 be trained once and shared? True if nothing differs from plain SAC before the first task end.
+    # Identical to plain SAC until the first task ends, so position 1 can be shared between arms.
     forkable = True
-    # Does after_update read `blame`? It costs a little, so it is computed only then.
+    # after_update reads `blame`, which is computed only then because it costs a little.
     needs_blame = False
-    # Does after_task play a scoring rollout? Plans count its steps.
+    # after_task plays a scoring rollout; plans count its steps.
     needs_rollout = False
-    # Does it ask which task is played when it is only evaluated? Tables say so: most methods do not know.
+    # Evaluation needs the task identity, which most methods do not know; tables say so.
     needs_task = False
-    # Does after_task change what the networks answer? The network of before is then not the one that is kept: tables say so.
+    # after_task changes the outputs of the networks, so the network that ships is another one than before; tables say so.
     edits_at_end = False
-    # Has it a form for convolutional networks? If not, it is refused where observations are images.
+    # There is a form for convolutional networks; without it the method is refused where observations are images.
     images = True
-    # What of SAC's own state starts anew at a switch of tasks: the temperature, with its optimiser; Adam's moments and counts
-    # of actor and critics (together: moments alone would overshoot).
+    # Parts of SAC's own state that are reset at a switch of tasks: the temperature with its optimiser; Adam's moments and
+    # counts of actor and critics (together: moments alone would overshoot).
     reset_temperature, reset_adam = True, False
-    # Names of the state that `forward` and before_task(…, "evaluate") read: it ships with the networks, as fp16.
+    # Names of the state that `forward` and before_task(…, "evaluate") read; it ships with the networks, as fp16.
     acts_from = ()
 
     def __init__(self):

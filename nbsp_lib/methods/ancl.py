@@ -69,7 +69,7 @@ class ANCL(Method):
     def periodic(self, agent, context):
         """Renews F_aux if it is due; before the first task end it stays 0, and no row is drawn for it."""
         due = (agent.updates - self.state["refreshed"] >= self.refresh) & (self.state["finished"] > 0)
-        if not due.any():                                     # seeds stand at the same update: all of them or none
+        if not due.any():                                     # all seeds are at the same update: all are due or none
             return
         self.state["refreshed"].copy_(agent.updates)
         for name, k, new in self.fishers(self.aux, context):

@@ -71,7 +71,7 @@ class CBP(Method):
         utility.lerp_(reach[:, :, None], 1 - self.eta)
         eligible = age > self.maturity
         owed.add_(eligible.sum(-1, keepdim=True), alpha=self.rho)
-        corrected = utility / -torch.expm1(age * math.log(self.eta))    # a power would differ in the last bit beside other seeds
+        corrected = utility / -torch.expm1(age * math.log(self.eta))    # the last bit of a power depends on the other seeds
         lowest = torch.where(eligible, corrected, math.inf).argmin(-1, keepdim=True)
         due = (owed >= 1) & eligible.any(-1, keepdim=True)
         owed.sub_(due.float())

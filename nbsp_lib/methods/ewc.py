@@ -83,7 +83,7 @@ def diagonal_fisher(net, forward, x, weigh):
     for k, output in enumerate(sums):
         for square, h, blame in zip(squares, inputs[1:], torch.autograd.grad(output, probe, retain_graph=True)):
             square += (blame * (h > 0)) ** 2 * c[..., k:k + 1]
-    # one column is summed: such a product is not the same in the last bit whatever P is
+    # a single column is summed by hand: the last bit of such a product depends on P
     product = lambda h, s: (h ** 2).mT @ s if s.shape[-1] > 1 else (h ** 2 * s).sum(2)[..., None]
     return ({f"w{i}": product(h, s) / x.shape[2] for i, (h, s) in enumerate(zip(inputs, squares))}
             | {f"b{i}": s.mean(2, keepdim=True) for i, s in enumerate(squares)})

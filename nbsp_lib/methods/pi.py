@@ -20,7 +20,7 @@ class PI(Method):
     In general f = Σ_h s_h · head_h(φ), s = +1, 0, −1. Head 0 is the first, heads 2j − 1 (+) and 2j (−) are those of
     injection j; s = 0 until then. The actor's heads end before tanh: means and log standard deviations.
     injections: how many there is room for; later task ends inject nothing. On a GPU every head is always computed, so each
-    of them makes every update dearer by two heads from the start. 0: an ordinary network.
+    of them adds the cost of two heads to every update from the start. 0: an ordinary network.
     Target network: gets the same fresh pair, so that Q̄ stays as it is; its earlier heads go on following the critics'.
     Adam: a new head begins with zero moments and its own count; the encoder keeps both. Ours: the port to SAC (the source
     injects once, in DQN), the encoder of one layer, an injection at each task end.

@@ -32,7 +32,7 @@ def save(trainer, states):
 def load(trainer, states):
     """Puts a trainer where its seeds were when `states` were saved."""
     loaded, trainer.left = [state.load() for state in states], set()
-    trainer.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
+    trainer.replay.seen = len(loaded[0][2])                                       # the place of the newest frames depends on it
     named = tensors(trainer)
     trainer.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
     for p, (mine, info, rows) in enumerate(loaded):

@@ -41,7 +41,7 @@ class Trainer:
         self.collector = (collect.GameCollector if kind.whole_games else collect.EpisodeCollector)(self.replay, device)
         self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
-        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
+        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update ever was
         self.position = self.round = 0
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
@@ -145,7 +145,7 @@ class Trainer:
         torch.set_float32_matmul_precision(self.train.matmul_precision)
         for one in zip(recent, recent if stored is None else stored, *drawn.values()):
             self.prepared("update", from_rows, *one)
-        torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
+        torch.set_float32_matmul_precision("highest")           # measurements use full precision
 
     def prepared(self, name, function, *tensors):
         """Calls `function` on tensors; the first call captures it on a GPU, or compiles it on a CPU if that is asked for."""

@@ -279,10 +279,10 @@ def test_evaluations_are_spread_evenly_and_the_last_stands_at_the_end(rounds, ev
 
 def test_only_updates_multiply_in_low_precision(tmp_path, monkeypatch):
     """matmul_precision holds for updates; evaluations, scores and whatever runs afterwards multiply in full."""
-    seen = {"update": set(), "rollout": set()}
-    for name, module in (("update", nbsp_lib.training.trainer), ("rollout", nbsp_lib.training.rollout)):
+    seen = {"update_from_rows": set(), "rollout": set()}
+    for name, module in (("update_from_rows", nbsp_lib.training.trainer), ("rollout", nbsp_lib.training.rollout)):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *args, _name=name, _real=real, **kwargs: (
             seen[_name].add(torch.get_float32_matmul_precision()), _real(*args, **kwargs))[1])
     tiny_run.train(tmp_path, positions=1, made=tiny_run.profile(matmul_precision="medium"))
-    assert seen == {"update": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
+    assert seen == {"update_from_rows": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
