@@ -134,16 +134,15 @@ def lasso(e, D, weight):
 
 
 def gate(code, correlation):
-    """Returns φ [P, n]: 1 for positive codes, and for the most correlated of the others if fewer than LEAST of the n are
-    positive."""
+    """Returns φ [P, n]: 1 for positive codes, and for the most correlated others if fewer than LEAST of the n are positive."""
     on = code > 0                                       # and |correlation| <= 1
     rank = torch.where(on, 2 + code, correlation).argsort(dim=1, descending=True, stable=True).argsort(1)
     return (rank < on.sum(1, keepdim=True).clamp_min(math.ceil(LEAST * code.shape[1]))).float()
 
 
 def renewed(D, A, B):
-    """Returns D [P, n, E] after one pass of block-coordinate descent (Mairal et al. 2009), A [P, n, n], B [P, E, n], in
-    float64."""
+    """Returns D [P, n, E] after one pass of block-coordinate descent (Mairal et al. 2009), in float64; A [P, n, n], B [P, E,
+    n]."""
     D, A, B = D.double(), A.double(), B.double()
     for j in range(D.shape[1]):
         size = A[:, j, j, None]                                                             # [P, 1]

@@ -1,31 +1,17 @@
 """NBSP: scales down the updates of skill neurons, and replays some experience of earlier tasks."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from nbsp_lib.core import neurons
 from nbsp_lib.core.method import Method
-from nbsp_lib.core.nets import Net
 from nbsp_lib.methods import selection
 
 NEVER = 2 ** 62             # a replay period that no run reaches
 Score = Literal["paper", "balanced", "accuracy", "random", "activation", "active", "weight", "importance", "dormant", "time",
                 "shuffled"]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The N hidden neurons of one network, scored with the true labels and with D exchanges of them in P' of the P seeds."""
-    net: Net
-    c: int                              # of two critics, 0 or 1
-    rows: torch.Tensor                  # [P'] seeds whose goal metric varies
-    scores: torch.Tensor                # [P', 1 + D, N], the true labels first
-    chosen: torch.Tensor                # [P', 1 or 1 + D, N] bool
-    base: torch.Tensor                  # [P] score of a silent neuron
-    silent: torch.Tensor                # [P] share of silent neurons
 
 
 class NBSP(Method):
@@ -93,29 +79,10 @@ class NBSP(Method):
             self.state["output"].fill_(self.alpha)
         hidden, goal, episode = context.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
         report = []
-        for one in self.scored(agent, hidden, goal, episode, context):
+        for one in selection.scored(self, agent, hidden, goal, episode, context):
             self.renew(one, task)
             report += self.report(one, goal, context.seeds)
         return report
-
-    def scored(self, agent, hidden, goal, episode, context):
-        """Returns a Scored of the actor and of each critic."""
-        rows = (~neurons.constant_goal(goal)).nonzero().flatten()
-        ranks = selection.ranks(self.score, agent, hidden, goal, episode, context)
-        formula = self.score if self.score in neurons.SCORES else "paper"
-        labels = [goal, *(selection.exchanges(goal, episode, context.draw) if self.share else ())]      # the true ones first
-        parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
-        scores, by, silent = [], [], []                                                     # of each part
-        for net, c in parts:
-            activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)           # [P, T, N]
-            silent.append(neurons.silent(activity).float().mean(1))
-            activity = activity[rows]
-            scores.append(torch.stack([neurons.skill_scores(activity, q[rows], formula) for q in labels], 1))
-            by.append(ranks[net.name][rows, c][:, None] if ranks else scores[-1])
-        groups = [torch.cat(by, -1)] if self.pooled else by                                 # one ranking each
-        chosen = torch.cat([selection.chosen(self.score, group, self.share) for group in groups], -1)
-        base, chosen = neurons.base_rate(goal, formula), chosen.split([one.shape[-1] for one in by], -1)
-        return [Scored(net, c, rows, *of, base, still) for (net, c), *of, still in zip(parts, scores, chosen, silent)]
 
     def renew(self, one, task):
         """Writes the masks of `task` of one network; the union over tasks takes the smallest."""

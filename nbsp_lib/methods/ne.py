@@ -96,10 +96,8 @@ class NE(Method):
         return grads
 
     def shape_step(self, net, steps, noise):
-        """Keeps absent weights; present ones take the step of an Adam with a count of their own.
-
-        A power of the age of each weight would cost more than the rest of Adam, so the corrections are carried along.
-        """
+        """Keeps absent weights; present ones take the step of an Adam of their own. Corrections are carried along: powers are
+        slow."""
         count, shaped = net.clocks[0][0], {}                                                # [P, 1, 1, 1]
         whole = [-torch.expm1(count * math.log(beta)) for beta in BETAS]
         for k in self.inner(net):

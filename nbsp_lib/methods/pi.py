@@ -1,5 +1,4 @@
-"""PI: at every task end adds a fresh head to the network and subtracts its frozen copy, so that the output stays the same at
-first."""
+"""PI: every task end adds a fresh head and subtracts its frozen copy, so that the output stays the same at first."""
 from __future__ import annotations
 
 import math
@@ -35,18 +34,15 @@ class PI(Method):
         self.heads = 1 + 2 * injections                 # H
 
     def build(self, name, C, sizes, gens):
-        """Makes "w0", "b0" as usual; "w1", "b1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
+        """Makes "w0", "b0" as usual; "w1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
         net = nets.mlp(name, C, sizes, gens)
         room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(1, 2)
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
 
     def forward(self, net, params, x, probe=None):
         """Returns the output and the hidden activations [P, C, B, W] of the encoder, then of the layers of the head that
-        learns.
-
-        A probe has the shape of sac.make_probes: [P, C·H, B, W] for the heads. Eager code on a CPU skips unused heads. A graph
-        must serve every position, and reading their number would wait for the GPU, so there all heads are computed.
-        """
+        learns. A probe has the shape of sac.make_probes: [P, C·H, B, W] for the heads. Eager code on a CPU skips unused heads.
+        A graph serves all positions, and reading their number would wait for a GPU, so there all heads are computed."""
         sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
         H = self.heads if torch.compiler.is_compiling() or sign.device.type != "cpu" else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)

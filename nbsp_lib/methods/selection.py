@@ -1,13 +1,26 @@
-"""Ways for NBSP to choose neurons other than by their score: other statistics, and labels other than the goal metric.
+"""Scores the neurons of a network and chooses among them, by their score, by other statistics, or by other labels.
 
 P population, C parallel networks, W width of a layer, N all hidden neurons of a network, T moments of the scoring rollout.
 episode [P, T]: the episode or game of each moment, never falling.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from nbsp_lib.core.neurons import SCORES, constant_goal, importance, incoming_norm, skill_scores, top_neurons, unit_activity
+from nbsp_lib.core.nets import Net
+from nbsp_lib.core.neurons import (
+    SCORES,
+    base_rate,
+    constant_goal,
+    importance,
+    incoming_norm,
+    skill_scores,
+    top_neurons,
+    unit_activity,
+)
+from nbsp_lib.core.neurons import silent as silent_neurons
 
 ROWS = 1024         # of recent experience, for importance
 DRAWS = 10          # exchanges of the labels that a null is the mean of
@@ -66,6 +79,38 @@ def chosen(name, by, share):
     """Returns the best `share` of the neurons by [P', D, N], bool like it; "active" chooses only neurons that fired."""
     best = top_neurons(by.flatten(0, 1), share).view_as(by)
     return best & (by > 0) if name == "active" else best
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The N hidden neurons of one network, scored with the true labels and with D exchanges of them in P' of the P seeds."""
+    net: Net
+    c: int                              # of two critics, 0 or 1
+    rows: torch.Tensor                  # [P'] seeds whose goal metric varies
+    scores: torch.Tensor                # [P', 1 + D, N], the true labels first
+    chosen: torch.Tensor                # [P', 1 or 1 + D, N] bool
+    base: torch.Tensor                  # [P] score of a silent neuron
+    silent: torch.Tensor                # [P] share of silent neurons
+
+
+def scored(method, agent, hidden, goal, episode, context):
+    """Returns a Scored of the actor and of each critic. method: an NBSP; the rest: see `ranks`."""
+    rows = (~constant_goal(goal)).nonzero().flatten()
+    other = ranks(method.score, agent, hidden, goal, episode, context)
+    formula = method.score if method.score in SCORES else "paper"
+    labels = [goal, *(exchanges(goal, episode, context.draw) if method.share else ())]      # the true ones first
+    parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
+    scores, by, silent = [], [], []                                                       # of each part
+    for net, c in parts:
+        activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)           # [P, T, N]
+        silent.append(silent_neurons(activity).float().mean(1))
+        activity = activity[rows]
+        scores.append(torch.stack([skill_scores(activity, q[rows], formula) for q in labels], 1))
+        by.append(other[net.name][rows, c][:, None] if other else scores[-1])
+    groups = [torch.cat(by, -1)] if method.pooled else by                                 # one ranking each
+    picked = torch.cat([chosen(method.score, group, method.share) for group in groups], -1)
+    base, picked = base_rate(goal, formula), picked.split([one.shape[-1] for one in by], -1)
+    return [Scored(net, c, rows, *of, base, still) for (net, c), *of, still in zip(parts, scores, picked, silent)]
 
 
 def by_label(labels, h, rows):
