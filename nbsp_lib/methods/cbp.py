@@ -63,8 +63,7 @@ class CBP(Method):
                 self.replace(net, agent.target if net is agent.critic else None, i, lowest, due, fresh)
 
     def choose(self, net, i, h):
-        """Updates the utilities of layer i -> (eligible unit of lowest utility, whether it is replaced now), [P, C, 1, 1]
-        each."""
+        """Updates the utilities of layer i -> (eligible unit of lowest utility, whether it is replaced), both [P, C, 1, 1]."""
         utility, age, owed = (self.state[f"{net.name}.{what}{i}"] for what in ("utility", "age", "owed"))
         age.add_(1)
         reach = net.params[f"w{i + 1}"].abs().mean(3) * h.abs().mean(2)                     # [P, C, W]

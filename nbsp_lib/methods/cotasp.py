@@ -141,8 +141,7 @@ def gate(code, correlation):
 
 
 def renewed(D, A, B):
-    """Returns D [P, n, E] after one pass of block-coordinate descent (Mairal et al. 2009), in float64; A [P, n, n], B [P, E,
-    n]."""
+    """Returns D [P, n, E] after a pass of block-coordinate descent (Mairal et al. 2009), in float64; A [P, n, n], B [P, E, n]."""
     D, A, B = D.double(), A.double(), B.double()
     for j in range(D.shape[1]):
         size = A[:, j, j, None]                                                             # [P, 1]

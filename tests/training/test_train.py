@@ -20,7 +20,7 @@ from nbsp_lib.methods import find
 from nbsp_lib.runs import fingerprint, train_run
 from nbsp_lib.runs import state as checkpoint
 from nbsp_lib.runs.settings import cell
-from nbsp_lib.training import switch
+from nbsp_lib.training import networks, switch
 from nbsp_lib.training.provenance import machine
 from nbsp_lib.training.rollout import milestones
 from nbsp_lib.training.trainer import Trainer
@@ -139,7 +139,7 @@ def test_divergence_is_looked_for_in_what_ships(value, bad):
         before = tensor[1].clone()
         tensor[1].reshape(-1)[-1] = value
         assert trainer.diverged() == bad
-        data = checkpoint.network_bytes(trainer.agent, trainer.method, 1)
+        data = networks.network_bytes(trainer.agent, trainer.method, 1)
         assert all(t.isfinite().all() for t in safetensors.torch.load(data).values()) == (not bad)
         tensor[1].copy_(before)
     trainer.agent.target["w0"][1].fill_(7e4)
