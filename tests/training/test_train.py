@@ -18,10 +18,9 @@ import nbsp_lib.training.trainer
 from nbsp_lib.core.rng import generators, restore
 from nbsp_lib.methods import find
 from nbsp_lib.runs import fingerprint, train_run
-from nbsp_lib.runs import state as checkpoint
 from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import networks, switch
-from nbsp_lib.training.provenance import machine
+from nbsp_lib.training.provenance import machine, versions
 from nbsp_lib.training.rollout import milestones
 from nbsp_lib.training.trainer import Trainer
 
@@ -204,9 +203,9 @@ def test_a_state_says_where_it_was_trained_and_progress_waits_for_no_disk(tmp_pa
     out = tiny_run.train(tmp_path, seeds=(0, 1), positions=1, population=2, save_every=0)
     for state in states(tmp_path, (0, 1)).values():
         assert {k: state.manifest[k] for k in ("hardware", "population", "versions")} == {
-            "hardware": machine()["cpu"], "population": 2, "versions": checkpoint.versions()}
+            "hardware": machine()["cpu"], "population": 2, "versions": versions()}
         assert json.loads((state.folder / "progress.json").read_text())["done"] == 4
-    assert json.loads((out / "run.json").read_text())["versions"] == checkpoint.versions()
+    assert json.loads((out / "run.json").read_text())["versions"] == versions()
     assert {"state.json.part", "recent-0.bin", "run.json.part"} < set(synced) and "progress.json.part" not in synced
 
 
@@ -240,7 +239,7 @@ def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
     for now in ("sac", "nbsp", "ancl", "clear"):
         fingerprint.code_hash.__wrapped__(now)
     extra = {name: found - files["sac"] for name, found in files.items()}
-    assert extra == {"sac": set(), "nbsp": {"nbsp"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
+    assert extra == {"sac": set(), "nbsp": {"nbsp", "selection"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
 
 
 @pytest.mark.parametrize("arm", ["packnet", "cotasp"])
