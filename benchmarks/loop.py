@@ -17,7 +17,7 @@ from nbsp_lib.core.replay import Replay
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import METHODS
-from nbsp_lib.training import rollout, trainer
+from nbsp_lib.training import networks, rollout, trainer
 
 PROFILES = {"paper": "batch 256, an update every step", "laptop": "batch 128, an update every second step"}
 POPULATIONS = {"cpu": (1, 3), "cuda": (1, 5, 16)}         # seeds in a process of ours
@@ -104,7 +104,7 @@ def shares(name, seconds, rows, episode, goals, compile=False):
         parts = PARTS | {"update": [(ours.graphs, "update")]}
     playing = spent(ours, parts, seconds)
     trainer = common.filled(made, METHODS["sac"]())
-    agent = rollout.snapshot(trainer.agent)
+    agent = networks.snapshot(trainer.agent)
 
     def measure():
         rollout.rollout(agent, common.TASK, trainer.seeds, rollout.WAVE, episode, goals=[0])

@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from nbsp_lib.core.budgets import at_position
+from nbsp_lib.core.frames import FRAME_SKIP
 from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import benchmark_of, distinct, tasks_of
@@ -61,7 +62,7 @@ class Job:
 def steps_of(train, episodes):
     """Steps of a seed in a rollout of so many episodes, of which waves are filled up; games at most: up to their limit."""
     if hasattr(train, "frames"):
-        return episodes * (train.frames // 4)
+        return episodes * (train.frames // FRAME_SKIP)
     from nbsp_lib.training.rollout import waves  # here as below, because who asks what is finished needs no simulator
     count, size = waves(episodes)
     return count * size * train.episode

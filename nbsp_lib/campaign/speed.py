@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from nbsp_lib.core.budgets import longest
+from nbsp_lib.core.frames import FRAME_SKIP
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld, goal_table, simulator, start
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.runs.train_run import keep_memory
 from nbsp_lib.training.collect import make_replay
-from nbsp_lib.training.networks import network_bytes
-from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
+from nbsp_lib.training.networks import network_bytes, snapshot
+from nbsp_lib.training.rollout import WAVE, play, rollout
+from nbsp_lib.training.saving import tensors
 from nbsp_lib.training.trainer import Trainer
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
@@ -34,13 +36,6 @@ class Rates:
     state: int
     network: int
     start: float = 0.0
-
-
-class Player(Trainer):
-    """A Cycle that plays without learning, so that the two can be timed apart."""
-
-    def update(self, draws):
-        pass
 
 
 def timed(action, seconds):
@@ -69,14 +64,14 @@ def replay_bytes(train, tasks, method, agent):
     return sum(t.nbytes for name, t in vars(replay).items() if name in ("data", "frames"))
 
 
-def evaluation(train, player, task, agent, method):
+def evaluation(train, trainer, task, agent, method):
     """A function that plays a short evaluation, and how many steps of a seed that takes, over all seeds."""
-    if player.kind.whole_games:
-        short, size = replace(train, frames=train.noops + 4 * PLAYED), len(player.seeds)
-        return (lambda: play(agent, task, player.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
+    if trainer.kind.whole_games:
+        short, size = replace(train, frames=train.noops + FRAME_SKIP * PLAYED), len(trainer.seeds)
+        return (lambda: play(agent, task, trainer.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
     episodes = min(WAVE, train.episodes)
-    run = lambda: rollout(agent, task, player.seeds, episodes, train.episode, method=method, goals=[0], make=player.make)
-    return run, len(player.seeds) * episodes * train.episode
+    run = lambda: rollout(agent, task, trainer.seeds, episodes, train.episode, method=method, goals=[0], make=trainer.make)
+    return run, len(trainer.seeds) * episodes * train.episode
 
 
 def measure(train, sequence, method, size, seconds):
@@ -86,26 +81,26 @@ def measure(train, sequence, method, size, seconds):
     keep_memory()
     short = replace(train, steps=max(min(longest(train.steps), ROWS // size), train.batch), random_steps=0,
                     episode=min(train.episode, max(PLAYED // size, 5)))
-    player, task = Player(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
-    ready = readiness(task) if player.make is MetaWorld else 0.0
-    rows, agent = player.replay, snapshot(player.agent)
-    evaluated, count = evaluation(short, player, task, agent, method)
+    trainer, task = Trainer(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
+    ready = readiness(task) if trainer.make is MetaWorld else 0.0
+    rows, agent = trainer.replay, snapshot(trainer.agent)
+    evaluated, count = evaluation(short, trainer, task, agent, method)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     rows.seen, rows.tasks, rows.counts[:] = rows.capacity, [0] if rows.part else [], rows.part
-    env = player.make(task, player.seeds, short.envs, short.episode)
+    env = trainer.environments()
 
     def round_():
-        for generator in player.streams["goals"]:
+        for generator in trainer.streams["goals"]:
             generator.manual_seed(0)                         # always the same goals: their starts are computed once
-        player.play_round(env)
+        trainer.play_round(env, updates=False)
 
-    calls = {"update": (lambda: Trainer.update(player, player.draws(1)), 1, 0.5),          # action, what it counts, share
+    calls = {"update": (lambda: trainer.update(trainer.draws(1)), 1, 0.5),          # action, what it counts, share
              "play": (round_, size * short.envs * short.episode, 0.25),
              "evaluate": (evaluated, count, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
-    state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
+    state = sum(t[0].nbytes for name, t in tensors(trainer).items() if name != "stored")
     network = len(network_bytes(agent, method, 0))
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 replay=replay_bytes(train, player.tasks, method, player.agent),
+                 replay=replay_bytes(train, trainer.tasks, method, trainer.agent),
                  state=state, network=network, start=ready)

@@ -1,5 +1,4 @@
-"""On a GPU the update and the choice of actions are one compiled, captured graph each; on a CPU they are plain calls, or
-compiled ones."""
+"""Compiles the update and the choice of actions: on a GPU one captured graph each, on a CPU plain or compiled calls."""
 from __future__ import annotations
 
 import os
@@ -11,22 +10,22 @@ import torch
 
 
 def cpp_compiler():
-    """The path of the C++ compiler that torch.compile would call on this CPU, or None."""
+    """Returns the path of the C++ compiler that torch.compile would call on this CPU, or None."""
     return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
 
 
 def compiled(function, state, examples):
-    """`function` of the tensors `examples`, compiled for one core of this CPU -> a call with tensors of those shapes.
-    None, and one printed line that says why, if that is impossible here.
+    """Compiles `function` of the tensors `examples` for one core of this CPU -> a call with tensors of those shapes. Prints
+    one line with the reason and returns None if that is impossible here.
 
-    As in `captured`, all else keeps its address, and `state` is put back after the run that compiles. A call checks nothing:
-    what it did not get as a tensor is as it was at the first call. Nothing in the code is chosen by a clock, so every process
-    of a machine gets the same bits.
+    As in `captured`, all other tensors keep their addresses, and `state` is restored after the run that compiles. A call
+    checks nothing: whatever is no tensor argument is as it was at the first call. No code is chosen by timing, so every
+    process of a machine gets the same bits.
     """
     if not cpp_compiler():
         return print("not compiled: there is no C++ compiler (g++, clang++, or what CXX names)", flush=True)
     kept = {k: t.clone() for k, t in state.items()}
-    # torch keeps what it compiled with a code object, and without guards another Cycle would be given it: so one of its own
+    # torch keeps compiled code with the code object; without guards another Trainer would get it, so this is a copy
     own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
     options = {"guard_filter_fn": lambda guards: [False for _ in guards], "cpp_wrapper": True, "cpp.threads": 1}
     call = torch.compile(own, fullgraph=True, dynamic=False, options=options)
@@ -40,10 +39,10 @@ def compiled(function, state, examples):
 
 
 def captured(function, state, examples):
-    """`function` of the tensors `examples`, compiled and captured as one CUDA graph -> a call with tensors of those shapes.
+    """Compiles `function` of the tensors `examples` and captures it as one CUDA graph -> a call with tensors of those shapes.
 
-    All else that the function reads or writes must keep its address: it is `state`, name -> tensor, which is put back after
-    the runs that warm it up. What the call returns is overwritten by the next call. Nothing here waits for the GPU.
+    All else that the function reads or writes must keep its address: it is `state`, name -> tensor, which is restored after
+    the warm-up runs. The next call overwrites what a call returns. Nothing here waits for the GPU.
     """
     inputs = [t.clone() for t in examples]
     kept = {k: t.clone() for k, t in state.items()}

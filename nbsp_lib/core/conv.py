@@ -3,9 +3,9 @@
 P population, C parallel networks, B batch, W units of a layer: of a convolution its output channels.
 
 Weights of a convolution are [P, C, in·k·k, W], rows in the order (input channel, row, column), biases [P, C, 1, W]: one column
-is one filter. So whatever treats a unit as a column of "w{i}" and "b{i}" (masks, norms, Adam, checkpoints) serves filters
-too. The rows of "w{i+1}" that a unit j feeds are j·r … j·r + r − 1, with r rows a unit, of convolutions and of the first
-layer behind them.
+is one filter. Code that treats a unit as a column of "w{i}" and "b{i}" (masks, norms, Adam, checkpoints) therefore serves
+filters too. Unit j feeds the rows j·r … j·r + r − 1 of "w{i+1}", with r rows a unit, in convolutions and in the first dense
+layer.
 """
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))       # filters, their side, their
 
 
 def map_sizes(shape):
-    """((H, W), …) of the map of each convolution, for an observation of shape (channels, H, W); () for one of any other.
+    """Returns ((H, W), …) of the map of each convolution for an observation of shape (channels, H, W), or () for any other
+    shape.
 
-    ValueError for an image that the filters do not fit into; the smallest is 36×36.
+    ValueError for an image smaller than the filters; the smallest is 36×36.
     """
     if len(shape) != 3:
         return ()
@@ -34,7 +35,8 @@ def map_sizes(shape):
 
 
 def cnn(name, C, sizes, gens):
-    """A Net of C parallel networks for each of len(gens) seeds: LAYERS, then dense ones; sizes = [(channels, H, W), W, …, out].
+    """Makes a Net of C parallel networks for each of len(gens) seeds: LAYERS, then dense ones; sizes = [(channels, H, W), W,
+    …, out].
 
     Weights are drawn as nn.Conv2d's and nn.Linear's (CleanRL's SAC for Atari draws them by He et al. 2015).
     """
@@ -50,7 +52,8 @@ def cnn(name, C, sizes, gens):
 
 
 def convolve(x, weights, biases, probe):
-    """Maps of one network, a list of [B, W, H', W'] for each convolution; x [B, channels, H, W], weights [in·k·k, W] each."""
+    """Returns the maps of one network, a list of [B, W, H', W'] for each convolution; x [B, channels, H, W], weights [in·k·k,
+    W]."""
     maps, x = [], x.contiguous(memory_format=torch.channels_last)
     for (_, kernel, stride), w, b, add in zip(LAYERS, weights, biases, probe):
         filters = w.mT.unflatten(1, (-1, kernel, kernel)).contiguous(memory_format=torch.channels_last)
@@ -61,11 +64,11 @@ def convolve(x, weights, biases, probe):
 
 
 def cnn_forward(net, params, x, probe=None):
-    """Output [P, C, B, out] and hidden activations, a list: of a convolution its map [P, C, B, W, H', W'], of a dense layer
-    [P, C, B, W]. neurons.activation makes one number a unit of both.
+    """Returns the output [P, C, B, out] and the hidden activations, a list: of a convolution its map [P, C, B, W, H', W'], of
+    a dense layer [P, C, B, W]. neurons.activation makes one number a unit of both.
 
     x [P, 1 or C, B, channels, H, W], grey levels 0 … 255 of any type, divided by 255 here. probe: as in nets.mlp_forward.
-    Networks are convolved one after another: on a CPU faster than as groups of one convolution, and exactly alike alone.
+    Networks are convolved one after another: on a CPU this is faster than one grouped convolution, and independent of P.
     """
     P, C = params["w0"].shape[:2]
     x, last, hidden = (x.to(params["w0"].dtype) / 255).expand(P, C, *x.shape[2:]), net.depth - 1, []

@@ -1,23 +1,22 @@
-"""Two formulas of the learner in few passes over memory, for CPUs in eager mode. Tests hold them to the plain ones.
+"""The multi-layer perceptron as one autograd node, for CPUs in eager mode; tests compare it with the plain formula.
 
-On a CPU small networks are bound by memory and by the number of calls as much as by their products. `nets.mlp_forward` and
-`sac.adam_steps` come here when they can; on a GPU a compiler makes the same of the plain formulas.
+On a CPU, memory traffic and the number of calls cost small networks as much time as their products. `nets.mlp_forward` uses
+this kernel where it can; on a GPU a compiler makes the same of the plain formula. The fused Adam is in adam.py.
 """
 from __future__ import annotations
 
 import torch
-from torch.optim.adam import adam
 
 
 def usable(tensor):
-    """Whether what is computed from `tensor` runs eagerly on a CPU."""
+    """Returns whether operations on `tensor` run eagerly on a CPU."""
     return not (tensor.is_cuda or torch.compiler.is_compiling())
 
 
 def affine(x, w, b):
-    """x [N, B, in] @ w [N, in, out] + b [N, 1, out] -> [N, B, out], to the last bit the same for each n whatever N.
+    """Returns x [N, B, in] @ w [N, in, out] + b [N, 1, out], [N, B, out], bitwise identical for every n, independent of N.
 
-    One output is a product with a vector, for which MKL has other code alone than in a batch, and slow code in a batch.
+    With one output this is a product with a vector: MKL then uses other code in a batch than alone, and slow code in a batch.
     """
     if torch.compiler.is_compiling():                          # the sum joins what comes next; baddbmm would copy b first
         return torch.bmm(x, w) + b
@@ -27,7 +26,7 @@ def affine(x, w, b):
 
 
 class StackedMLP(torch.autograd.Function):
-    """nets.mlp_forward with ReLU: (depth, x, *weights, *biases, *probe) -> (out, *hidden), shapes as there.
+    """Computes nets.mlp_forward with ReLU: (depth, x, *weights, *biases, *probe) -> (out, *hidden), shapes as there.
 
     One node of the graph instead of about eight a layer; ReLU and its derivative work in place.
     """
@@ -72,21 +71,3 @@ class StackedMLP(torch.autograd.Function):
         g = g.unflatten(0, (P, C))
         grads[1] = g.sum(1, keepdim=True) if ctx.shared else g
         return tuple(grads)
-
-
-def adam_steps(net, names, clock, grads, lr, b1, b2, eps, first=None):
-    """{name: step} of sac.adam_steps for the parameters `names` under one clock of one count a seed, [P, 1, 1, 1].
-
-    torch's own fused Adam, let loose on zeros: what it makes of them is the step. Moments move in place, the clock does not.
-    It knows one gradient only: with `first` it gets that one, and v what the squares of `grads` have more, divided by what it
-    will multiply with. Where both are equal that is exactly 0, so nothing changes.
-    """
-    for k in names if first is not None else ():
-        net.v[k].add_(grads[k].square().sub_(first[k].square()), alpha=(1 - b2) / b2)
-    grads = grads if first is None else first
-    steps = {k: torch.zeros_like(net.params[k]) for k in names}
-    lists = [[t for k in names for t in tensors[k].unbind()] for tensors in (steps, grads, net.m, net.v)]
-    counts = clock.sub(1).repeat(len(names), 1, 1, 1).unbind()             # torch adds the 1, once for each tensor
-    adam(*lists, [], list(counts), fused=True, amsgrad=False, beta1=b1, beta2=b2, lr=lr, weight_decay=0.0, eps=eps,
-         maximize=False)
-    return steps

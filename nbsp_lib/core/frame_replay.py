@@ -1,58 +1,51 @@
-"""One ring of frames per seed on the training device, each kept once: replay.Replay for pictures.
+"""A ring of pictures per seed on the training device, each stored once: the counterpart of replay.Replay for images.
 
-P population, N rows, B batch, E environments of a seed, D floats in a row, M distinct tasks, K frames in a stack.
-A transition takes one frame and a few floats. Stacks are put together when they are sampled; before the first frame of a
-game stands that frame again, as in gymnasium's FrameStackObservation, so that no stack reaches into another game.
+P population, N rows, B batch, E environments of a seed, D floats in a row, M distinct tasks, K frames in a stack. A transition
+takes one frame and a few floats. Sampling assembles the stacks. Before the first frame of a game a stack repeats that frame,
+as gymnasium's FrameStackObservation does, so that no stack reaches into another game.
 """
 from __future__ import annotations
 
 import torch
 
-from nbsp_lib.core.replay import drawn_rows
+from nbsp_lib.core.frames import FRAME_STACK, SCREEN
+from nbsp_lib.core.replay import Ring
 
 
-class Frames:
-    """Rows of two kinds: the last `capacity` transitions, and M parts of at most `part` rows each of stored tasks.
+class Frames(Ring):
+    """Keeps the last `capacity` transitions, and M parts of at most `part` rows each of stored tasks.
 
-    A row of environment e stands E behind the one before it, and its next frame is the frame of the row E further. The ring
-    has room for K + 1 steps more than `capacity` rows: for the next frame of the newest row and the stacks of the oldest. A
-    stored row, torn out of its game, has its K + 1 frames beside it: a part of 10 % takes half as much memory as the ring.
-    The step at which a game was cut is no sample, because the frame it led to gives way to the first of the next game: where
-    it is drawn, the step before it is taken. A game that is cut needs two steps.
-    ValueError if `capacity` is no multiple of `envs`.
+    The next row of an environment is E rows further in the ring, and its frame is the next frame. The ring has room for K + 1
+    steps more than `capacity` rows: for the next frame of the newest row and the stacks of the oldest. Stored rows keep their
+    own K + 1 frames, because their neighbours are not stored: a part of 10 % takes half as much memory as the ring. The last
+    step before a truncation is never sampled, because its next frame is overwritten by the new game's first frame: the step
+    before it is taken instead, so a truncated game needs two steps. ValueError if `capacity` is no multiple of `envs`.
     """
 
-    def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=(84, 84), stack=4):
+    def __init__(self, P, capacity, tasks, part, envs, device="cpu", more=None, side=SCREEN, stack=FRAME_STACK):
         if capacity % envs:
             raise ValueError(f"capacity {capacity} is no multiple of {envs} environments")
-        self.capacity, self.part, self.envs, self.stack = capacity, part, envs, stack
-        self.ring = capacity + (stack + 1) * envs
         widths = {"action": 1, "reward": 1, "done": 1, "age": 1, "cut": 1} | (more or {})
-        edges = [0]
-        for width in widths.values():
-            edges.append(edges[-1] + width)
-        self.columns = {k: slice(a, b) for k, a, b in zip(widths, edges[:-1], edges[1:])}
-        self.data = torch.zeros(P, self.ring + tasks * part, edges[-1], device=device)                 # [P, N, D]
+        super().__init__(P, capacity, tasks, part, widths, device, spare=(stack + 1) * envs)
+        self.envs, self.stack = envs, stack
         slots = self.ring + tasks * part * (stack + 1)
         self.frames = torch.zeros(P, slots, *side, dtype=torch.uint8, device=device)
         self.first = torch.arange(P, device=device)[:, None]
-        self.seen = 0            # rows ever added in this position, per seed
-        self.tasks = []          # distinct tasks with a stored part, in order of storing
-        self.counts = torch.zeros(P, tasks, dtype=torch.long, device=device)             # rows in each part
 
     def tensors(self):
-        """What must be saved besides `log`, by name, with a leading P: stored parts, and the frames the newest step led to."""
+        """Returns what must be saved besides `rows_so_far`, name -> tensor with a leading P: stored parts, and the frames that
+        the newest step led to."""
         return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:], "stored.rows": self.counts,
                 "newest": self.frames[:, self.step(0)]}
 
     def rows_so_far(self, p, first=0):
-        """The rows of a seed in this position from row `first` on, float32 [seen − first, H·W/4 + D]: the bytes of the frame,
-        then the numbers."""
+        """Returns the rows of a seed in this position from row `first` on, float32 [seen − first, H·W/4 + D]: the bytes of the
+        frame, then the numbers."""
         frames = self.frames[p, first:self.seen].flatten(1).cpu().contiguous().view(torch.float32)
         return torch.cat([frames, self.data[p, first:self.seen].cpu()], 1).numpy()
 
     def restore_rows(self, p, rows):
-        """The inverse of `log`; rows of plain SAC have no columns of a method, which are the last ones."""
+        """Puts back what `rows_so_far` returned. Rows of plain SAC lack the columns of a method, which are the last ones."""
         n, pixels = len(rows), self.frames[0, 0].numel()
         if not n:
             return
@@ -60,19 +53,16 @@ class Frames:
         self.frames[p, :n] = rows[:, :pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
         self.data[p, :n, :rows.shape[1] - pixels // 4] = rows[:, pixels // 4:]
 
-    @property
-    def filled(self):
-        return min(self.seen, self.capacity)
-
     def step(self, back):
-        """Where the rows stand that were (back > 0) or will be (back <= 0) added so many steps ago, a slice of E of the ring."""
+        """Returns the slice of E ring rows that were added `back` steps ago (back > 0) or will be added in −back steps (back
+        <= 0)."""
         start = (self.seen - back * self.envs) % self.ring
         return slice(start, start + self.envs)
 
     def see(self, frame, began):
-        """The stacks [P, E, K, H, W] to act from: the frames now, [P, E, H, W] uint8, with those before them.
+        """Writes the newest frames [P, E, H, W] uint8 -> the stacks [P, E, K, H, W] to act from.
 
-        began [P, E]: whether it is the first of its game; all are where nothing has been added yet.
+        began [P, E]: whether a frame is the first of its game; all are if nothing has been added yet.
         """
         now, age = self.step(0), self.columns["age"]
         self.frames[:, now] = frame
@@ -82,10 +72,11 @@ class Frames:
         return self.pictures(self.slots(rows)[..., :-1])
 
     def add(self, action, reward, next_frame, done, cut, **more):
-        """Complete the E rows per seed whose frames were shown to `see`: action [P, E, 1], reward, done, cut [P, E], the frame
-        [P, E, H, W] that the action led to, other columns [P, E, width] by name; zeros where there are none.
+        """Completes the E rows per seed whose frames `see` wrote: action [P, E, 1], reward, done, cut [P, E], next_frame [P,
+        E, H, W].
 
-        done: the value of what follows is 0. cut: the next frame to be seen is another game's although this step is not done.
+        next_frame: what the action led to. more: other columns [P, E, width] by name, zeros if not named. done: the value of
+        what follows is 0. cut: the next frame to be seen belongs to another game although this step is not done.
         """
         now = self.step(0)
         given = {"action": action, "reward": reward[..., None], "done": done[..., None], "cut": cut[..., None]} | more
@@ -96,23 +87,17 @@ class Frames:
         self.seen += self.envs
 
     def recent(self, u):
-        """Row numbers, shaped like u, uniform over the recent rows if u is uniform in [0, 1)."""
-        age = (u * self.filled).long().clamp_(max=self.filled - 1)        # a float32 product may round up to `filled`
-        return (age + (self.seen - self.filled)) % self.ring
-
-    def stored(self, which, u):
-        """Row numbers, shaped like u: one stored task for every `which` (broadcastable to u), then its rows, uniformly."""
-        part, rows = drawn_rows(self.tasks, self.counts, which, u)
-        return self.ring + part * self.part + rows
+        """Returns row numbers, shaped like u, uniform over the recent rows if u is uniform in [0, 1)."""
+        return (super().recent(u) + (self.seen - self.filled)) % self.ring
 
     def of(self, rows, column):
-        """The one number in `column` of `rows` [P, B], as an integer."""
+        """Returns the one number in `column` of `rows` [P, B], as an integer."""
         return self.data[self.first, rows, self.columns[column].start].long()
 
     def slots(self, rows):
-        """Where the K frames of rows [P, B] stand, the oldest first, and their next one, [P, B, K + 1].
+        """Returns the slots of the K frames of rows [P, B], the oldest first, and of their next frame, [P, B, K + 1].
 
-        The next one of a done step, of which nothing is made, is its last one again.
+        The next frame of a done step, which no loss uses, is its last frame again.
         """
         K, back = self.stack, torch.arange(self.stack - 1, -2, -1, device=rows.device)                 # K − 1 … 0, −1
         age, done, rows = (t[..., None] for t in (self.of(rows, "age"), self.of(rows, "done"), rows))
@@ -121,45 +106,54 @@ class Frames:
         return torch.where(rows < self.ring, ring, kept)
 
     def pictures(self, slots):
-        """The frames at slots [P, B, n], [P, B, n, H, W]."""
+        """Returns the frames at slots [P, B, n] as [P, B, n, H, W]."""
         flat = (slots + self.first[..., None] * self.frames.shape[1]).flatten()
         return self.frames.flatten(0, 1).index_select(0, flat).unflatten(0, slots.shape)
 
     def gather(self, rows):
-        """The batch at `rows` [P, B]: a dict of [P, B, width], obs and next_obs [P, B, K, H, W] uint8."""
+        """Returns the batch at `rows` [P, B]: a dict of [P, B, width], obs and next_obs [P, B, K, H, W] uint8."""
         rows = torch.where(self.of(rows, "cut") > 0, (rows - self.envs) % self.ring, rows)
         numbers, pictures = self.data[self.first, rows], self.pictures(self.slots(rows))
         batch = {k: numbers[..., span] for k, span in self.columns.items() if k not in ("age", "cut")}
         return batch | {"obs": pictures[:, :, :-1], "next_obs": pictures[:, :, 1:]}
 
     def store(self, task, gens):
-        """Keep `part` of the recent rows for `task`, uniform without replacement, or all if there are fewer; a revisit replaces
-        what was kept."""
+        """Stores `part` of the recent rows for `task`, uniform without replacement, or all of them if there are fewer. A
+        revisit replaces what was stored."""
         recent = (torch.arange(self.filled, device=self.first.device) + self.seen - self.filled) % self.ring
         alive = [recent[self.data[p, recent, self.columns["cut"].start] == 0] for p in range(len(gens))]
         drawn = [rows[torch.randperm(len(rows), generator=g)[:self.part].to(rows.device)] for rows, g in zip(alive, gens)]
         for p, rows in enumerate(drawn):
-            place = self.ring + task * self.part
-            self.data[p, place:place + len(rows)] = self.data[p, rows]
             slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [n, K + 1]
             self.parts(task)[p, :len(rows)].copy_(self.frames[p][slots])
-            self.counts[p, task] = len(rows)
+            self.fill_part(p, task, rows)
         if task not in self.tasks:
             self.tasks.append(task)
 
     def parts(self, task):
-        """View of the frames of the stored rows of `task`, [P, part, K + 1, H, W]."""
+        """Returns a view of the frames of the stored rows of `task`, [P, part, K + 1, H, W]."""
         n = self.part * (self.stack + 1)
         return self.frames[:, self.ring + task * n:self.ring + (task + 1) * n].unflatten(1, (self.part, -1))
 
     def kept(self, task):
-        """The stored rows of `task`, a dict of views [P, n, width], obs and next_obs as in `gather`: what is written into them
-        stays."""
-        place, n = self.ring + task * self.part, int(self.counts[:, task].max())
+        """Returns the stored rows of `task` as views {column: [P, n, width]}, obs and next_obs as in `gather`: writing into
+        them changes the stored rows."""
+        place, n = self.place(task), int(self.counts[:, task].max())
         frames = self.parts(task)[:, :n]
         views = {k: self.data[:, place:place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")}
         return views | {"obs": frames[:, :, :-1], "next_obs": frames[:, :, 1:]}
 
-    def clear(self):
-        """Forget the recent rows; the stored parts stay."""
-        self.seen = 0
+
+class FrameStack:
+    """Frame stacks [P, E, K, H, W] for callers without a replay, equal to those of Frames.see."""
+
+    def __init__(self, stack=FRAME_STACK):
+        self.stack, self.seen = stack, None
+
+    def __call__(self, frame, began):
+        if self.seen is None:
+            self.seen = frame[:, :, None].repeat(1, 1, self.stack, 1, 1)
+        else:
+            moved = torch.cat([self.seen[:, :, 1:], frame[:, :, None]], 2)
+            self.seen = torch.where(began[..., None, None, None], frame[:, :, None].expand_as(moved), moved)
+        return self.seen

@@ -1,8 +1,8 @@
 """What a continual-learning method may change. The base class changes nothing: it is plain SAC, fine-tuned task by task.
 
-A method is a subclass that overrides what it needs. Its settings are the keyword arguments of its constructor. All it
-remembers is in `self.state`, tensors with a leading P made in `start` at their neutral value and changed in place, so that
-one graph serves every task, a run resumes exactly, and "before the first task end" needs no branch. docs/your-method.md
+A method is a subclass that overrides what it needs. Its settings are the keyword arguments of its constructor. It keeps
+everything it remembers in `self.state`: tensors with a leading P, made in `start` at their neutral value and changed in place.
+So one graph serves every task, a run resumes exactly, and "before the first task end" needs no branch. docs/your-method.md
 builds one step by step.
 """
 from __future__ import annotations
@@ -11,22 +11,22 @@ from nbsp_lib.core import conv, nets
 
 
 class Method:
-    # May position 1 be trained once and shared? True if nothing differs from plain SAC before the first task end.
+    # Identical to plain SAC until the first task ends, so position 1 can be shared between arms.
     forkable = True
-    # Does after_update read `blame`? It costs a little, so it is computed only then.
+    # after_update reads `blame`, which is computed only then because it costs a little.
     needs_blame = False
-    # Does after_task play a scoring rollout? Plans count its steps.
+    # after_task plays a scoring rollout; plans count its steps.
     needs_rollout = False
-    # Does it ask which task is played when it is only evaluated? Tables say so: most methods do not know.
+    # Evaluation needs the task identity, which most methods do not know; tables say so.
     needs_task = False
-    # Does after_task change what the networks answer? The network of before is then not the one that is kept: tables say so.
+    # after_task changes the outputs of the networks, so the network that ships is another one than before; tables say so.
     edits_at_end = False
-    # Has it a form for convolutional networks? If not, it is refused where observations are images.
+    # There is a form for convolutional networks; without it the method is refused where observations are images.
     images = True
-    # What of SAC's own state starts anew at a switch of tasks: the temperature, with its optimiser; Adam's moments and counts
-    # of actor and critics (together: moments alone would overshoot).
+    # Parts of SAC's own state that are reset at a switch of tasks: the temperature with its optimiser; Adam's moments and
+    # counts of actor and critics (together: moments alone would overshoot).
     reset_temperature, reset_adam = True, False
-    # Names of the state that `forward` and before_task(…, "evaluate") read: it ships with the networks, as fp16.
+    # Names of the state that `forward` and before_task(…, "evaluate") read; it ships with the networks, as fp16.
     acts_from = ()
 
     def __init__(self):
@@ -34,82 +34,82 @@ class Method:
 
     # network
     def build(self, name, C, sizes, gens):
-        """The Net called `name` (actor or critic), of C parallel networks; sizes = [in, W, …, out]; once, eager.
-
-        in: a number, or the (channels, H, W) of an image."""
+        """Makes the Net `name` (actor or critic) of C parallel networks; sizes = [in, W, …, out]; once, eager. in: a number,
+        or the (channels, H, W) of an image."""
         return (conv.cnn if isinstance(sizes[0], tuple) else nets.mlp)(name, C, sizes, gens)
 
     def forward(self, net, params, x, probe=None):
-        """Output and hidden activations, as nets.mlp_forward, or conv.cnn_forward of images [P, 1 or C, B, channels, H, W];
-        in graph."""
+        """Returns output and hidden activations, as nets.mlp_forward, or conv.cnn_forward of images [P, 1 or C, B, channels,
+        H, W]; in graph."""
         return (conv.cnn_forward if x.dim() == 6 else nets.mlp_forward)(net, params, x, probe)
 
     def start(self, agent, settings):
-        """Allocate `self.state` for this agent at the neutral value; once, eager. settings: settings.TrainSettings."""
+        """Allocates `self.state` for this agent at the neutral value; once, eager. settings: settings.TrainSettings."""
 
     def noise(self, agent):
-        """{name: shape} of standard normal numbers that each update of each seed needs, handed to the hooks as noise[name]."""
+        """Returns {name: shape} of standard normal numbers for each update of each seed; hooks get them as noise[name]."""
         return {}
 
     # data
     def columns(self, agent):
-        """{name: width} of columns that a row of the replay has besides obs, action, reward, next_obs, done; after `start`."""
+        """Returns {name: width} of replay columns besides obs, action, reward, next_obs, done; after `start`."""
         return {}
 
     def collected(self, agent, obs):
-        """{column: values [P, E, width]} of rows that are collected now, from their obs [P, E, obs_dim]; zeros if not named."""
+        """Returns {column: values [P, E, width]} of rows collected now, from their obs [P, E, obs_dim]; zeros if not named."""
         return {}
 
     def kept(self, agent, batch):
-        """{column: new values [P, n, width]} of rows that have just been stored, from all their columns; after the task end."""
+        """Returns {column: new values [P, n, width]} of rows that have just been stored, from all their columns; after the
+        task end."""
         return {}
 
     def rows(self, step, recent, stored):
-        """Which replay rows [P, B] this update learns from. step [P, 1] counts updates from 1; in graph.
+        """Returns the replay rows [P, B] that this update learns from. step [P, 1] counts updates from 1; in graph.
 
-        `recent` rows come from the current position, `stored` rows from what was kept of the tasks (before the first
-        task end they equal `recent`).
+        `recent` rows come from the current position, `stored` rows from what was kept of the tasks (before the first task end
+        they equal `recent`).
         """
         return recent
 
     # learning
     def penalty(self, net, params, old):
-        """An addition [P] to the loss of `net`; old: the batch of the `stored` rows; in graph."""
+        """Returns an addition [P] to the loss of `net`; old: the batch of the `stored` rows; in graph."""
         return 0.0
 
     def shape_grad(self, net, grads):
-        """Gradients as Adam shall see them; in graph."""
+        """Returns the gradients for Adam; in graph."""
         return grads
 
     def shape_moment(self, net, grads):
-        """What Adam's first moment shall see in place of `grads` (from shape_grad), or None for the same; in graph."""
+        """Returns the gradients for Adam's first moment in place of `grads` (from shape_grad), or None for the same; in graph."""
 
     def shape_step(self, net, steps, noise):
-        """Steps as they are added to the parameters, after Adam; in graph."""
+        """Returns the steps that are added to the parameters, after Adam; in graph."""
         return steps
 
     def after_update(self, agent, batch, noise, hidden, blame):
-        """After critic, actor and temperature moved; in graph.
+        """Acts after critic, actor and temperature moved; in graph.
 
-        hidden, blame: {network: [P, C, B, W] for each layer}, blame = dL/d(hidden), empty lists unless needs_blame.
-        noise["sac"] [2, P, B, A] is the update's own.
+        hidden, blame: {network: [P, C, B, W] for each layer}; blame = dL/d(hidden), empty lists unless needs_blame.
+        noise["sac"] [2, P, B, A] is the noise of this update.
         """
 
     def after_target(self, agent):
-        """After the target network moved; in graph."""
+        """Acts after the target network moved; in graph."""
 
     # boundaries, eager
     def periodic(self, agent, context):
-        """Between updates, once in every round of episodes. world: context.Context."""
+        """Acts between updates, once in every round. context: context.Context."""
 
     def before_task(self, agent, task, purpose):
-        """`task` (index of a distinct task) is what forward is asked about from now on. purpose: "train" when a position
-        begins, "evaluate" before a rollout, "resume" when training goes on after rollouts."""
+        """Learns which task `forward` is asked about from now on. task: index of a distinct task. purpose: "train" when a
+        position begins, "evaluate" before a rollout, "resume" when training goes on after rollouts."""
 
     def after_task(self, agent, task, context):
-        """At the end of a position, while its recent rows are still there -> rows for scores.csv, or None."""
+        """Acts at the end of a position, while its recent rows still exist -> rows for scores.csv, or None."""
 
 
 def overrides(method, hook):
-    """Whether `method` changes `hook`: what no method uses is not computed."""
+    """Returns whether `method` overrides `hook`: what no method uses is not computed."""
     return getattr(type(method), hook) is not getattr(Method, hook)

@@ -15,13 +15,14 @@ from nbsp_lib.core import cpu_kernels
 
 @dataclass(eq=False)
 class Net:
-    """One kind of network of every seed: parameters, Adam's moments, and Adam's clocks.
+    """Holds one kind of network of every seed: parameters, Adam's moments, and Adam's clocks.
 
     params: "w0" [P, C, in, W], "b0" [P, C, 1, W], "w1", … ; the last pair is the output layer, which is never scored.
     m, v: Adam's first and second moments, shaped like params.
-    clocks: [(count, names)]: how many updates the parameters `names` have seen, broadcastable to them. One clock
-    [P, 1, 1, 1] serves them all; a method that resets single units calls `time_units`.
-    row_clocks: {weights: count [P, C, 1, in]} of the units they come from: such a weight is as old as the younger of its ends.
+    clocks: [(count, names)]: how many updates the parameters `names` have seen, broadcastable to them. One clock [P, 1, 1, 1]
+    serves them all; a method that resets single units calls `time_units`.
+    row_clocks: {weights: count [P, C, 1, in]} of the units they come from: the Adam count of such a weight is the smaller of
+    its two units' counts.
     """
     name: str
     params: dict
@@ -42,7 +43,7 @@ class Net:
         return sum(k.startswith("w") for k in self.params)
 
     def time_units(self):
-        """A clock for every hidden unit, [P, C, 1, W], in place of one for all; once, before any update.
+        """Replaces the clock of all parameters by one for every hidden unit, [P, C, 1, W]; once, before any update.
 
         A unit that is reset takes its incoming weights, its bias and its outgoing weights with it.
         """
@@ -52,20 +53,20 @@ class Net:
         self.row_clocks = {f"w{i + 1}": unit for i, unit in enumerate(units)}
 
     def reset_adam(self):
-        """Forget moments and counts together: with moments alone the next steps would overshoot."""
+        """Sets moments and counts to zero together: with moments alone the next steps would overshoot."""
         for t in (*self.m.values(), *self.v.values(), *(clock for clock, _ in self.clocks)):
             t.zero_()
 
     def tensors(self):
-        """Name -> tensor, each with a leading P, of everything that must be saved to go on exactly."""
+        """Returns name -> tensor, each with a leading P, of everything that must be saved to resume exactly."""
         named = {f"{kind}.{k}": t for kind in ("params", "m", "v") for k, t in getattr(self, kind).items()}
         return named | {f"clock{i}": clock for i, (clock, _) in enumerate(self.clocks)}
 
 
 def uniform_linear(n_in, n_out, C, gens):
-    """Weights [P, C, n_in, n_out] and biases [P, C, 1, n_out], uniform in ±1/sqrt(n_in): PyTorch's nn.Linear default.
+    """Draws weights [P, C, n_in, n_out] and biases [P, C, 1, n_out], uniform in ±1/sqrt(n_in): PyTorch's nn.Linear default.
 
-    Every seed draws from its own generator of `gens`, so its weights do not depend on the population around it.
+    Every seed draws from its own generator of `gens`, so its weights are independent of the other seeds.
     """
     bound = 1 / math.sqrt(n_in)
     draw = lambda *shape: torch.stack([torch.rand(*shape, generator=g) for g in gens]).mul_(2).sub_(1).mul_(bound)
@@ -73,7 +74,7 @@ def uniform_linear(n_in, n_out, C, gens):
 
 
 def mlp(name, C, sizes, gens):
-    """A Net of C parallel multi-layer perceptrons for each of len(gens) seeds; sizes = [in, W, …, out]."""
+    """Makes a Net of C parallel multi-layer perceptrons for each of len(gens) seeds; sizes = [in, W, …, out]."""
     params = {}
     for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:])):
         params[f"w{i}"], params[f"b{i}"] = uniform_linear(n_in, n_out, C, gens)
@@ -81,17 +82,17 @@ def mlp(name, C, sizes, gens):
 
 
 def linear(x, w, b):
-    """x [P, 1 or C, B, in] @ w [P, C, in, out] + b [P, C, 1, out] -> [P, C, B, out], as one batched product."""
+    """Returns x [P, 1 or C, B, in] @ w [P, C, in, out] + b [P, C, 1, out], [P, C, B, out], as one batched product."""
     P, C = w.shape[:2]
     x = x.expand(P, C, -1, -1)
     return cpu_kernels.affine(x.flatten(0, 1), w.flatten(0, 1), b.flatten(0, 1)).unflatten(0, (P, C))
 
 
 def mlp_forward(net, params, x, probe=None, activation=F.relu):
-    """Output [P, C, B, out] and the activations of each hidden layer, a list of [P, C, B, W].
+    """Returns the output [P, C, B, out] and the activations of each hidden layer, a list of [P, C, B, W].
 
-    x [P, 1 or C, B, in]. `probe`, zeros shaped like the hidden activations, is added to them: the derivative of a loss
-    with respect to the probe is its derivative with respect to the activations, without any hook.
+    x [P, 1 or C, B, in]. `probe`, zeros shaped like the hidden activations, is added to them: the derivative of a loss with
+    respect to the probe is its derivative with respect to the activations, without any forward or backward hook.
     """
     if activation is F.relu and cpu_kernels.usable(x):
         tensors = [params[f"{kind}{i}"] for kind in "wb" for i in range(net.depth)]

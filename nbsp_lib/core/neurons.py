@@ -9,26 +9,26 @@ import torch
 
 
 def activation(hidden):
-    """One number a neuron, [P, C, B, W], of a layer's hidden activations: the spatial mean of a convolution's map
-    [P, C, B, W, H, W'], whose channels are its neurons (ours, see docs/protocol.md); of other layers, these as they are."""
+    """Returns one number a neuron, [P, C, B, W], from a layer's hidden activations: the spatial mean of a convolution's map
+    [P, C, B, W, H, W'], whose channels are its neurons (ours, see docs/protocol.md); dense layers are returned unchanged."""
     return hidden.flatten(4).mean(4) if hidden.dim() == 6 else hidden
 
 
 def constant_goal(goal):
-    """Whether the goal metric [P, T] never changes in a seed's rollout, or is not a finite number somewhere in it (a benchmark
-    without success has NaN), [P] bool: then no neuron can be scored."""
+    """Returns in which seeds no neuron can be scored, [P] bool: the goal metric [P, T] never changes in the rollout, or is not
+    finite somewhere (a benchmark without success has NaN)."""
     return ~torch.isfinite(goal).all(1) | (goal.amax(1) == goal.amin(1))
 
 
 def skill_scores(hidden, goal, score="paper"):
-    """How well "this neuron is unusually active" agrees with "the goal metric is unusually high", per neuron [P, W].
+    """Scores how well "this neuron is unusually active" agrees with "the goal metric is unusually high", per neuron [P, W].
 
     hidden [P, T, W] activations, goal [P, T] goal metric of the same moments.
     Eq. 1–2: thresholds are the means over the rollout. Eq. 3: Acc = share of the T moments on which the two agree.
     Eq. 4 (`score="paper"`): max(Acc, 1 − Acc), in [0.5, 1], so that an anti-correlated neuron counts too.
-    "balanced" (ours): Acc is the mean of the hit rates on goal moments and on the others, so that a neuron that never
-    fires gets 0.5 whatever the base rate. "accuracy": Acc alone, in [0, 1].
-    ValueError if a seed's goal metric is constant or not finite: Eq. 3 then says nothing about any neuron.
+    "balanced" (ours): Acc is the mean of the hit rates on goal moments and on the others, so that a neuron that never fires
+    gets 0.5, independent of the base rate. "accuracy": Acc alone, in [0, 1].
+    ValueError if a seed's goal metric is constant or not finite: Eq. 3 is then undefined.
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
@@ -50,10 +50,10 @@ SCORES = ("paper", "balanced", "accuracy")
 
 
 def base_rate(goal, score="paper"):
-    """What a neuron that never fires gets from `skill_scores`, [P]; q: share of the moments whose goal metric is above its mean.
+    """Returns the score of a neuron that never fires, [P]: "paper": max(q, 1 − q); "balanced": 0.5; "accuracy": 1 − q.
 
-    "paper": max(q, 1 − q); "balanced": 0.5; "accuracy": 1 − q. No refusal of a constant goal metric, where q is 0; NaN where
-    the goal metric [P, T] is not finite.
+    q: share of the moments whose goal metric is above its mean. A constant goal metric is allowed, with q = 0; NaN if the goal
+    metric [P, T] is not finite.
     """
     share = (goal > goal.mean(1, keepdim=True)).float().mean(1)
     rates = {"paper": torch.maximum(share, 1 - share), "balanced": torch.full_like(share, 0.5), "accuracy": 1 - share}
@@ -61,31 +61,32 @@ def base_rate(goal, score="paper"):
 
 
 def silent(hidden):
-    """Which neurons never fire in the rollout: hidden [P, T, W] -> bool [P, W]."""
+    """Returns which neurons never fire in the rollout: hidden [P, T, W] -> bool [P, W]."""
     return (hidden == 0).all(1)
 
 
 def unit_activity(hidden):
-    """Sokar et al. 2023, Eq. 1: mean |h| of each unit over the mean of its layer, s [P, C, W]. hidden [P, C, B, W]."""
+    """Returns each unit's mean |h| over the mean of its layer, [P, C, W]: s of Sokar et al. 2023, Eq. 1. hidden [P, C, B, W]."""
     size = hidden.abs().mean(2)                                              # [P, C, W]
     return size / (size.mean(2, keepdim=True) + 1e-9)
 
 
 def importance(hidden, blame):
-    """Taylor's estimate of how much the loss needs each unit: mean |h · dL/dh| over the batch, as a multiple of its layer's
-    root mean square (Paik et al. 2020), [P, C, W]. hidden, blame [P, C, B, W]; zeros for a layer that is all zero."""
+    """Returns Taylor's estimate of how much the loss needs each unit, [P, C, W]: mean |h · dL/dh| over the batch, as a
+    multiple of its layer's root mean square (Paik et al. 2020). hidden, blame [P, C, B, W]; zeros for a layer that is all
+    zero."""
     size = (hidden * blame).abs().mean(2)                                        # [P, C, W]
     size = size / size.amax(2, keepdim=True).clamp_min(1e-30)                    # or the squares of small losses underflow
     return size / size.pow(2).mean(2, keepdim=True).sqrt().clamp_min(1e-30)
 
 
 def incoming_norm(w, b):
-    """Euclidean norm of each unit's incoming weights and bias, [P, C, W]. w [P, C, in, W], b [P, C, 1, W]."""
+    """Returns the Euclidean norm of each unit's incoming weights and bias, [P, C, W]. w [P, C, in, W], b [P, C, 1, W]."""
     return (w.pow(2).sum(2) + b[:, :, 0].pow(2)).sqrt()
 
 
 def top_neurons(scores, share):
-    """The floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index, NaN comes last."""
+    """Chooses the floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index, NaN comes last."""
     count = int(share * scores.shape[1] + 1e-9)                                  # 0.29 · 100 is 28.999…
     known = torch.where(scores.isnan(), -torch.inf, scores)                      # a sort takes NaN for the largest number
     best = known.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
@@ -93,12 +94,14 @@ def top_neurons(scores, share):
 
 
 def neuron_mask(scores, chosen, alpha):
-    """Share of its free step that each neuron keeps, [P, W]: α (1 − score) if chosen, else 1. Eq. 7 (its form is ours)."""
+    """Returns the share of its free step that each neuron keeps, [P, W]: α (1 − score) if chosen, else 1. Eq. 7 (its form is
+    ours)."""
     return torch.where(chosen, alpha * (1 - scores), 1.0)
 
 
 def held_shares(units, weights, ends="incoming", output=None):
-    """{name: share of its free step that a parameter keeps}, broadcastable to it; a parameter that is not named is free.
+    """Returns {name: share of its free step that a parameter keeps}, broadcastable to it; a parameter that is not named is
+    free.
 
     units: mask [P, C, 1, W] of the neurons of each hidden layer; weights: "w0" [P, C, in, W], "w1", …, of the whole network.
     ends: "incoming", a neuron's column of weights and its bias; "outgoing", its rows of the next layer's weights, also those
@@ -116,14 +119,12 @@ def held_shares(units, weights, ends="incoming", output=None):
 
 
 def choice(scores, chosen, base):
-    """What a choice of neurons is worth, for scores.csv, beside a silent neuron's score `base` and beside chance, of one seed.
+    """Compares the chosen neurons' scores of one seed with chance and with `base`, the score of a silent neuron, for scores.csv.
 
-    scores, chosen: [1 + D, N], of the same choice with the true labels first and with D exchanges of the labels; or None if the
-    seed could not be scored. null_score: the mean score of what is chosen with exchanged labels, over the D; a chosen_score
-    that is no higher says nothing about the goal.
+    scores, chosen: [1 + D, N], of the same choice with the true labels first, then with D exchanges of the labels.
+    null_score: the mean score of the neurons chosen with exchanged labels, over the D. A chosen_score that is no higher says
+    nothing about the goal.
     """
-    if scores is None:
-        return {"status": "unscored"}
     row = {"status": "scored", "base_rate": base, "all_score": scores[0].mean().item(), "chosen": int(chosen[0].sum())}
     if chosen[0].any():
         best = scores[0][chosen[0]]

@@ -1,7 +1,8 @@
-"""How able to learn a network still is: dormant units, active units, ranks of its features, norms. Pure functions.
+"""Measures of plasticity, a network's ability to learn: dormant units, active units, ranks of its features, norms. Pure
+functions.
 
-P population (seed), C parallel networks, B batch, W units of a layer. What is known of such measures, and that none of them
-alone foretells whether a network learns, is in Lyle et al. 2023, "Understanding plasticity in neural networks".
+P population (seed), C parallel networks, B batch, W units of a layer. None of these measures alone predicts whether a network
+learns (Lyle et al. 2023, "Understanding plasticity in neural networks").
 """
 from __future__ import annotations
 
@@ -12,17 +13,17 @@ from nbsp_lib.core.sac import loss_gradients
 
 
 def dormant_share(layers, threshold):
-    """Share of all hidden units with s <= threshold, [P, C], layers pooled. layers: a list of [P, C, B, W]."""
+    """Returns the share of all hidden units with s <= threshold, [P, C], layers pooled. layers: a list of [P, C, B, W]."""
     return torch.cat([unit_activity(h) for h in layers], 2).le(threshold).float().mean(2)
 
 
 def active_fraction(layers):
-    """FAU, Ma et al. 2023: the share of units that fire, averaged over the batch, [P, C], layers pooled."""
+    """Returns FAU (Ma et al. 2023): the share of units that fire, averaged over the batch, [P, C], layers pooled."""
     return torch.cat([(h > 0).float().mean(2) for h in layers], 2).mean(2)
 
 
 def ranks(features):
-    """(srank, effective rank) of features [P, C, B, W], each [P, C].
+    """Returns (srank, effective rank) of features [P, C, B, W], each [P, C].
 
     srank (Kumar et al. 2021): the fewest singular values whose sum is at least 0.99 of them all. Effective rank (Roy &
     Vetterli 2007): exp of the entropy of the singular values as shares. Both 0 for features that are all zero.
@@ -41,20 +42,21 @@ def ranks(features):
 
 
 def norm(tensors, C):
-    """Euclidean norm of all weights of a network together, [P, C]; tensors: {name: [P, C, …]}, or more than C in a row.
+    """Returns the Euclidean norm of all weights of a network together, [P, C]; tensors: {name: [P, C, …]}, or more than C in a
+    row.
 
-    In float64: the order of a sum depends on the population, and what is written down must not.
+    In float64: the order of a sum depends on the population, and the written numbers must not.
     """
     return torch.stack([t.double().reshape(len(t), C, -1).pow(2).sum(2) for t in tensors.values()]).sum(0).sqrt()
 
 
 @torch.no_grad()
 def network_health(agent, batch, noise, method, settings):
-    """{network: {measure: [P]}} of the actor and of each critic on a batch of replay rows, for plasticity.csv.
+    """Measures the actor and each critic on a batch of replay rows, for plasticity.csv -> {network: {measure: [P]}}.
 
     dormant_0, dormant, dormant_10: share with s <= 0, 0.025, 0.1; fau; srank and effective_rank of the last hidden layer;
-    weight_norm; gradient_norm of that network's SAC loss on this batch. noise [2, P, B, A]; hidden activations of the actor
-    are those of the rows' obs, of the critics those of (obs, action).
+    weight_norm; gradient_norm of that network's SAC loss on this batch. noise [2, P, B, A]. The actor sees the rows' obs, the
+    critics (obs, action).
     """
     losses, found = loss_gradients(agent, batch, noise, method, settings), {}
     for net in agent.networks:

@@ -1,4 +1,5 @@
-"""Chance: every use has its own stream per seed, so that none shifts another, and none depends on the population."""
+"""Random streams: every use has its own stream per seed, so that none shifts another, and all are independent of the
+population."""
 from __future__ import annotations
 
 import hashlib
@@ -10,9 +11,9 @@ STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "worl
 
 
 def generators(seed, device="cpu"):
-    """One torch.Generator per stream of a seed, each at its beginning.
+    """Makes one torch.Generator per stream of a seed, each at its beginning.
 
-    That of "method" draws on `device`: a method may ask for as many numbers as there are weights, for every update.
+    The generator of "method" draws on `device`: a method may ask for as many numbers as there are weights, for every update.
     """
     words = {name: np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i, name in enumerate(STREAMS)}
     return {name: torch.Generator(device if name == "method" else "cpu").manual_seed(int(word) % 2 ** 63)
@@ -20,8 +21,8 @@ def generators(seed, device="cpu"):
 
 
 def restore(generator, state):
-    """Put a generator where it stood when `state` was saved. Generators of another kind of device have other states: there it
-    begins anew, from a seed that `state` decides."""
+    """Puts a generator where it was when `state` was saved. Generators of another kind of device have other states: there it
+    begins anew, from a seed computed from `state`."""
     if state.shape == generator.get_state().shape:
         generator.set_state(state)
     else:

@@ -1,17 +1,16 @@
-"""Soft actor-critic for a population of seeds as one tensor program: agent, Adam, one descent, one update.
+"""Soft actor-critic for a population of seeds as one tensor program: agent, gradients, one descent, one update.
 
 Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P population, C critics (2), B batch, A action
-dimensions, or number of actions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient.
-What depends on the kind of actions is the agent's head: gaussian.Gaussian or categorical.Categorical.
+dimensions, or number of actions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient. The agent's
+head holds what depends on the kind of actions: gaussian.Gaussian or categorical.Categorical.
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from nbsp_lib.core import cpu_kernels
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.core.conv import map_sizes
 from nbsp_lib.core.method import overrides
 from nbsp_lib.core.nets import Net
@@ -19,7 +18,7 @@ from nbsp_lib.core.nets import Net
 
 @dataclass(eq=False)
 class Agent:
-    """Everything SAC learns. target: the critics' slow copy; temperature: a Net of one number per seed, log α."""
+    """Holds everything SAC learns. target: the critics' slow copy; temperature: a Net of one number per seed, log α."""
     actor: Net
     critic: Net
     target: dict
@@ -43,17 +42,17 @@ class Agent:
         return self.temperature.params["log_alpha"].exp()[:, 0]
 
     def tensors(self):
-        """Name -> tensor with a leading P, of everything needed to go on exactly."""
+        """Returns name -> tensor with a leading P, of everything needed to resume exactly."""
         nets = {f"{net.name}.{k}": t for net in (self.actor, self.critic, self.temperature) for k, t in net.tensors().items()}
         return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
 
 
 def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
-    """A fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
+    """Makes a fresh agent for len(gens) seeds on `device`, and the method's state; one generator per seed.
 
     obs: numbers of an observation, or the (channels, H, W) of an image; head: see Agent; positions: the task of each position;
-    settings: layers, and whatever else a method asks for (settings.TrainSettings).
-    ValueError for images and a method that has no form for convolutions.
+    settings: settings.TrainSettings, of which `layers` is read here. ValueError for images and a method that has no form for
+    convolutions.
     """
     if isinstance(obs, tuple) and not method.images:
         raise ValueError(f"{type(method).__name__} is not defined here for convolutional networks, see docs/methods.md")
@@ -69,31 +68,8 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     return agent
 
 
-def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
-    """What Adam (Kingma & Ba 2015, algorithm 1) would add to the parameters; moments and clocks move in place.
-
-    first: gradients that only the first moment sees, in place of `grads`, or None."""
-    steps = {}
-    for clock, names in net.clocks:
-        clock.add_(1)
-        if clock.numel() == len(clock) and not net.row_clocks and cpu_kernels.usable(clock):
-            steps |= cpu_kernels.adam_steps(net, names, clock, grads, lr, b1, b2, eps, first)
-            continue
-        # 1 − b^count; of powers the last bit depends on the place in memory, and so on the seeds around
-        corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
-        for k in names:
-            rate, root = corrections(clock)
-            if k in net.row_clocks:                             # the younger end has the larger corrections
-                of_rows = corrections(net.row_clocks[k].mT)                                         # [P, C, in, 1]
-                rate, root = torch.minimum(rate, of_rows[0]), torch.maximum(root, of_rows[1])
-            m = net.m[k].lerp_(grads[k] if first is None else first[k], 1 - b1)
-            v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
-            steps[k] = (m * rate).div_(v.sqrt().mul_(root).add_(eps))
-    return steps
-
-
 def gradients(net, loss_fn, probe=(), addition=0.0):
-    """Gradients of a loss -> ({name: gradient}, blame, aux of the loss). Changes nothing.
+    """Computes the gradients of a loss -> ({name: gradient}, blame, aux of the loss). Changes nothing.
 
     loss_fn(params, probe) -> (loss [P], aux); addition(params) -> [P], added to the loss. blame = dL/d(hidden), a list like
     the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
@@ -114,7 +90,8 @@ def gradients(net, loss_fn, probe=(), addition=0.0):
 
 
 def descend(net, loss_fn, old, method, lr, noise, probe=()):
-    """One optimiser step on `net` for every seed -> (aux of the loss, blame). The only place where a method touches learning.
+    """Makes one optimiser step on `net` for every seed -> (aux of the loss, blame). The only place where a method touches
+    learning.
 
     `old` is a batch of stored experience, or None; noise: see `update`; the rest: see `gradients`.
     """
@@ -128,17 +105,18 @@ def descend(net, loss_fn, old, method, lr, noise, probe=()):
 
 @torch.no_grad()
 def update_from_rows(agent, replay, recent, stored, noise, method, settings):
-    """One SAC update of every seed, in place, from candidate rows recent and stored, [P, B], of the replay; see `update`."""
+    """Makes one SAC update of every seed, in place. recent, stored: candidate rows [P, B] of the replay; see `update`."""
     agent.updates.add_(1)
     batch = replay.gather(method.rows(agent.updates, recent, stored))
     update(agent, batch, replay.gather(stored) if overrides(method, "penalty") else None, noise, method, settings)
 
 
 def update(agent, batch, old, noise, method, settings):
-    """Critics, actor, temperature, target: one update from `batch`, a dict of [P, B, width]; old: stored experience or None.
+    """Makes one update of critics, actor, temperature and target from `batch`, a dict of [P, B, width]; old: stored experience
+    or None.
 
-    noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, which a head that draws
-    none does without, and what Method.noise asks for. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (TrainSettings).
+    noise: standard normal numbers by name: "sac" [2, P, B, A] for the next action and the new one, absent if the head draws
+    none, and the names of Method.noise. settings: gamma, tau, actor_lr, critic_lr, alpha_lr (TrainSettings).
     """
     actor, critic, head, normal = agent.actor, agent.critic, agent.head, noise.get("sac", (None, None))
     probes = make_probes(agent, *batch["obs"].shape[1:]) if method.needs_blame else {}
@@ -157,7 +135,8 @@ def update(agent, batch, old, noise, method, settings):
 
 
 def loss_gradients(agent, batch, noise, method, settings, probes=None):
-    """{network: (gradients, blame, hidden)} of both losses on a batch. Changes nothing. noise [2, P, B, A]; see make_probes."""
+    """Computes both losses' gradients on a batch, {network: (gradients, blame, hidden)}. Changes nothing. noise [2, P, B, A];
+    probes: see make_probes."""
     probes = probes or {}
     head = agent.head
     critic = gradients(agent.critic, head.critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ()))
@@ -166,12 +145,12 @@ def loss_gradients(agent, batch, noise, method, settings, probes=None):
 
 
 def make_probes(agent, B, *obs):
-    """{network: probes_of it} for a batch of B rows whose observations have the shape `obs`."""
+    """Returns {network: its probe} for a batch of B rows whose observations have the shape `obs`."""
     return {net.name: probes_of(net, B, *obs) for net in agent.networks}
 
 
 def probes_of(net, B, *obs):
-    """Zeros shaped like the hidden activations: a list of [P, C, B, W], or of maps where `obs` is that of an image
+    """Returns zeros shaped like the hidden activations: a list of [P, C, B, W], or of maps where `obs` is that of an image
     (channels, H, W); see nets.mlp_forward and conv.cnn_forward."""
     biases = [b for k, b in net.params.items() if k.startswith("b")][:-1]
     sides = map_sizes(obs) + ((),) * len(biases)

@@ -1,12 +1,13 @@
-"""What the end of a task does to replay and learner, the same for the pipeline, the learn notebooks and the checks of methods."""
+"""The end of a task for replay and learner, the same for the pipeline, the learn notebooks and the checks of methods."""
 from __future__ import annotations
 
 
 def end_task(agent, method, replay, task, gens):
-    """Stores a part of the recent rows, forgets the others, and starts anew what of SAC's own state does not cross a switch.
+    """Stores a part of the recent rows, forgets the others, and resets the part of SAC's own state that does not cross a
+    switch.
 
-    task: index of the distinct task that ends; gens: a generator of each seed, for the rows that are stored. Method.after_task
-    comes before it, Method.before_task of the next task after it.
+    task: index of the distinct task that ends; gens: a generator of each seed, for the rows that are stored. Call
+    Method.after_task before it, and Method.before_task of the next task after it.
     """
     replay.store(task, gens)
     part = replay.kept(task)
@@ -17,7 +18,7 @@ def end_task(agent, method, replay, task, gens):
 
 
 def renew(agent, method):
-    """Starts anew what of SAC's own state does not cross a switch of tasks; see Method.reset_temperature."""
+    """Resets the part of SAC's own state that does not cross a switch of tasks; see Method.reset_temperature."""
     if method.reset_temperature:
         agent.temperature.reset_adam()
         agent.temperature.params["log_alpha"].fill_(agent.head.log_alpha)

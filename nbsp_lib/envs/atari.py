@@ -3,18 +3,18 @@
 Axes: P population (seed), E environments of a seed. All environments run in this process, one after another, in one thread.
 
 Games end at different moments. An environment whose game has ended starts the next one within the same step ("same-step
-reset"): `Step.last` is what the action led to, `Step.observation` what the next action is chosen from. Both are one new
-frame; stacks of four are for whoever keeps the frames.
+reset"): `Step.last` is what the action led to, `Step.observation` what the next action is chosen from. Both are one new frame;
+callers make the stacks.
 
-Pairs of games (a departure: the paper's choice is not at hand, only that two pairs are related and two are not).
-The first two are given; of the others, one is related and one is not:
+Pairs of games (a departure: the paper's choice is not at hand, only that two pairs are related and two are not). The first two
+are given; of the others, one is related and one is not:
   (bowling, pong)
   (bank-heist, alien)             mazes: collect things, avoid pursuers, all 18 actions
-  (space-invaders, demon-attack)  related: a cannon at the bottom, moved left and right, fires at what comes from above; both
-                                  have the same six actions, so a skill can carry over and be overwritten
-  (boxing, road-runner)           unrelated: a duel on one screen with frequent points of both signs, against a flight along a
-                                  road that scrolls, with food, pits and a pursuer. Both are learned within 60,000 steps from
-                                  memory bytes, which most games are not (docs/protocol.md), so this one is the laptop's
+  (space-invaders, demon-attack)  related: a cannon at the bottom, moved left and right, fires at what comes from above. Both
+                                  have the same six actions, so a skill can carry over and be overwritten.
+  (boxing, road-runner)           unrelated: a duel on one screen with frequent points of both signs, and a flight along a
+                                  scrolling road, with food, pits and a pursuer. Both are learned within 60,000 steps from
+                                  memory bytes, which most games are not (docs/protocol.md), so the laptop trains this pair.
 """
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from nbsp_lib.core.frames import SCREEN
+from nbsp_lib.envs.batched import Batched, integers
 from nbsp_lib.envs.emulator import Emulator, Protocol
 
 SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
@@ -35,13 +37,14 @@ SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
 
 @functools.cache
 def reference_scores():
-    """{game: (random, human)} points of a game, from data/atari_scores.csv, which names their source."""
+    """Reads {game: (random, human)} points of a game from data/atari_scores.csv, which names their source."""
     with SCORES.open(encoding="utf-8", newline="") as file:
         return {row["game"]: (float(row["random"]), float(row["human"])) for row in csv.DictReader(file)}
 
 
 def normalised(game, raw):
-    """(raw − random) / (human − random): 0 is random play, 1 a professional human tester. raw: points, a number or an array.
+    """Returns (raw − random) / (human − random): 0 is random play, 1 a professional human tester. raw: points, a number or an
+    array.
 
     ValueError for a game without published scores in the table.
     """
@@ -52,7 +55,7 @@ def normalised(game, raw):
 
 
 class Step(NamedTuple):
-    """What a step gives: new arrays, [P, E] each, observations [P, E, *obs_shape]."""
+    """Holds what a step gives: new arrays, [P, E] each, observations [P, E, *obs_shape]."""
     observation: np.ndarray         # to choose the next action from; the first of a new game where `began`
     reward: np.ndarray              # float32, for the learner
     score: np.ndarray               # float32, points as the game counts them
@@ -62,12 +65,12 @@ class Step(NamedTuple):
     last: np.ndarray                # observation that the action led to: `observation` itself except where `began`
 
 
-class Atari:
-    """P x E environments of one game; a trajectory depends on (task, protocol, seed, start, actions since the reset) only:
-    not on P, E, the other environments or what was played before.
+class Atari(Batched):
+    """Steps P x E environments of one game. A trajectory depends on (task, protocol, seed, start, actions since the reset)
+    only.
 
     obs_shape, obs_dtype: of one observation. act_dim: number of actions, numbered as in ALE (0 no-op, 1 fire, 2 up …) unless
-    the protocol asks for the game's own. Of the 18, those a game does not have act like the one that is left without the
+    the protocol asks for the game's own. An action that a game does not have acts like the action that remains without the
     direction or the fire the game does not know (tests/test_atari.py); in "ram" a few bytes show which was pressed.
     ValueError for an unknown game, an empty population, a negative seed.
     """
@@ -75,45 +78,34 @@ class Atari:
     goals = 2 ** 31     # how many different starts there are: the counterpart of Meta-World's goals
 
     def __init__(self, task, seeds, envs, protocol=None):
+        super().__init__(task, seeds, envs)
         self.protocol = protocol or Protocol()
-        if not len(seeds) or envs < 1 or min(seeds) < 0:
-            raise ValueError(f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}")
         cv2.setNumThreads(1)                                        # one thread per training process
-        self.task, self.seeds, self.shape = task, tuple(int(seed) for seed in seeds), (len(seeds), envs)
         self.games = [Emulator(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
         self.running = False
         ale = self.games[0].ale
         self.actions = [action.value for action in (ale.getLegalActionSet() if self.protocol.full_actions else
                                                     ale.getMinimalActionSet())]
         self.act_dim = len(self.actions)
-        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else ((84, 84), np.uint8)
+        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else (SCREEN, np.uint8)
 
     def stacked(self, observations):
         return np.array(observations, self.obs_dtype).reshape(*self.shape, *self.obs_shape)
 
     def reset(self, starts):
-        """First observation of new games everywhere.
+        """Begins new games everywhere -> first observation [P, E, *obs_shape].
 
-        starts [P, E] int in 0..goals-1: the chance that environment [p, e] meets, with seeds[p] -> [P, E, *obs_shape].
+        starts [P, E] int in 0..goals-1: with seeds[p] they fix the random numbers of environment [p, e].
         """
-        starts = np.asarray(starts)
-        if starts.shape != self.shape or starts.dtype.kind not in "iu":
-            raise ValueError(f"starts must be integers of shape {self.shape}, got {starts.dtype} {starts.shape}")
-        if starts.min() < 0 or starts.max() >= self.goals:
-            raise ValueError(f"starts must lie in 0..{self.goals - 1}, got {starts.min()}..{starts.max()}")
+        starts = integers("starts", starts, self.shape, self.goals)
         self.running = True
         seeds = np.repeat(self.seeds, self.shape[1]).tolist()
         return self.stacked([game.begin(seed, start, 0) for game, seed, start in zip(self.games, seeds, starts.ravel().tolist())])
 
     def checked(self, action):
-        """action as a flat list of ALE's actions. Here, because ALE takes any number: 18 and more are a second player's
+        """Returns `action` as a flat list of ALE's actions. ALE itself takes any number: 18 and more are a second player's
         joystick and the console's switches."""
-        action = np.asarray(action)
-        if action.shape != self.shape or action.dtype.kind not in "iu":
-            raise ValueError(f"action must be integers of shape {self.shape}, got {action.dtype} {action.shape}")
-        if action.min() < 0 or action.max() >= self.act_dim:
-            raise ValueError(f"actions of {self.task} lie in 0..{self.act_dim - 1}, got {action.min()}..{action.max()}")
-        return [self.actions[a] for a in action.flat]
+        return [self.actions[a] for a in integers(f"actions of {self.task}", action, self.shape, self.act_dim).flat]
 
     @property
     def fresh(self):
@@ -121,7 +113,7 @@ class Atari:
         return np.array([not game.actions for game in self.games]).reshape(self.shape)
 
     def step(self, action, alive=None):
-        """`skip` frames everywhere, or where `alive`, a bool [P, E], is true. action [P, E] int in 0..act_dim-1 -> Step.
+        """Plays `skip` frames everywhere, or where `alive`, a bool [P, E], is true -> Step. action [P, E] int in 0..act_dim-1.
 
         ValueError before anything moves for an action that does not exist; RuntimeError before the first reset.
         """
@@ -141,15 +133,9 @@ class Atari:
         reward = np.sign(score) if self.protocol.clip_reward else score.copy()
         return Step(observation, reward, score, over | lost if self.protocol.life_loss else over, cut, began, last)
 
-    def step_async(self, action):
-        """Ask for a step; `step_wait` takes and returns it. In one process nothing happens in between."""
-        self.asked = action
-
-    def step_wait(self):
-        return self.step(self.asked)
-
     def state(self):
-        """What is needed to go on exactly: P bytes objects, one for each seed, so that seeds can be regrouped. No pickle.
+        """Returns what is needed to resume exactly: P bytes objects, one for each seed, so that seeds can be regrouped. No
+        pickle.
 
         A line of JSON, then the actions of each environment's game so far, a byte a step.
         """
@@ -164,9 +150,9 @@ class Atari:
         return states
 
     def restore(self, states):
-        """Go on where `state` was called, in this object or another, in this process or another -> observation there.
+        """Resumes where `state` was called, in this object or another, in this process or another -> observation there.
 
-        Every game is played again up to there (console.py says why), at about 15,000 frames a second.
+        Every game is replayed up to there (emulator.py says why), at about 15,000 frames a second.
         ValueError, before anything changes, if the states are of another game, protocol, seed or number of environments.
         """
         loads = []

@@ -1,22 +1,24 @@
-"""The benchmarks: which one a task belongs to, and what learner, loop and tables must know of it.
+"""The benchmarks: the one a task belongs to, and what learner, trainer and tables must know of it.
 
-Environments of all of them are made by make(task, seeds, envs, episode), P seeds × E environments of a seed, and have
-`goals` (how many different starts a seed has), reset(goals [P, E]), step, step_async, step_wait and close.
+Environments of all of them are made by make(task, seeds, envs, episode), P seeds × E environments of a seed, and have `goals`
+(the number of different starts of a seed), reset(goals [P, E]), step, step_async, step_wait and close.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nbsp_lib.core.frames import FRAME_STACK, SCREEN
 from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.envs.sequences import benchmark_of
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What is known before an environment exists. obs: numbers of an observation, or the (frames, H, W) of a stack of pictures.
+    """Holds what is known before an environment exists. obs: numbers of an observation, or the (frames, H, W) of a stack of
+    pictures.
 
-    head: gaussian.Gaussian or categorical.Categorical. make: see above. whole_games: whether an episode lasts until the
-    game is over, whenever that is, and goes on from round to round; otherwise all episodes begin and end together, in a round.
+    head: gaussian.Gaussian or categorical.Categorical. make: see above. whole_games: whether an episode lasts until the game
+    is over and goes on from round to round; otherwise all episodes begin and end together, in a round.
     """
     obs: int | tuple
     head: object
@@ -54,6 +56,6 @@ def _benchmark(name, task, train):
     from nbsp_lib.core.categorical import Categorical
     from nbsp_lib.envs.emulator import Protocol
     protocol = Protocol(**{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")})
-    obs = 128 if protocol.observation == "ram" else (4, 84, 84)
+    obs = 128 if protocol.observation == "ram" else (FRAME_STACK, *SCREEN)
     return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), AtariFactory(protocol),
                      whole_games=True)

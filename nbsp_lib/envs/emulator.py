@@ -1,11 +1,11 @@
-"""One Atari 2600 game of the Arcade Learning Environment (ALE), how it is played, and what must be kept to go on exactly.
+"""One Atari 2600 game of the Arcade Learning Environment (ALE): its protocol, and the state needed to resume it exactly.
 
 ALE's own saved states are not all of its memory. In Q*bert and Tetris a restored game plays differently, in Tetris it writes
-where it must not, and in others the first picture is partly that of the game before (data/atari_games.csv). So a game goes on
-elsewhere by being played again up to there, from the actions that were taken. Nor is ALE's reset a start: in Boxing and Demon
-Attack what it gives depends on the games played before. So every game begins with the cartridge put in anew (65 ms); those of
-the sequences, of which a saved state is exact, begin with that of the console just switched on (1 ms). Chance (the no-ops at a
-start, sticky actions) is drawn here, one stream for each game, and ALE's own is switched off: it does not belong to a game.
+out of bounds, and in others the first picture is partly that of the game before (data/atari_games.csv). So a game is resumed
+by replaying its actions. ALE's reset is no clean start either: in Boxing and Demon Attack its result depends on the games
+played before. So every game begins by loading the cartridge anew (65 ms); games whose saved state is exact, those of the
+sequences, begin with the saved state of the console just switched on (1 ms). Random numbers (no-ops at a start, sticky
+actions) are drawn here, one stream for each game. ALE's own generator is switched off, because it does not belong to a game.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import ale_py
 import cv2
 import numpy as np
 
+from nbsp_lib.core.frames import FRAME_SKIP, SCREEN
 from nbsp_lib.envs.sequences import TWO_PLAYERS
 
 # Games that begin with a saved state, because it is exact however they were played before: tests/test_atari_games.py.
@@ -25,12 +26,12 @@ EXACT = ("alien", "bank-heist", "bowling", "boxing", "demon-attack", "pong", "ro
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a game is played. Defaults: Machado et al. 2018 for the game (sticky actions, 18 actions, no end at a lost life)
-    with the no-ops and the clipped reward of Mnih et al. 2015. ValueError for a value outside its range."""
+    """Says how a game is played. Defaults: Machado et al. 2018 for the game (sticky actions, 18 actions, no end at a lost
+    life) with the no-ops and the clipped reward of Mnih et al. 2015. ValueError for a value outside its range."""
     observation: str = "pixels"     # 84×84 grey uint8; or "ram": 128 bytes as float32 in [-1, 1], ours, not the paper's
     sticky: float = 0.25            # chance in each frame that the action before is held instead of the new one
     noops: int = 30                 # a game starts after 1..noops frames without action; 0: at once
-    skip: int = 4                   # frames an action lasts; pixels are the maximum of the last two
+    skip: int = FRAME_SKIP          # frames an action lasts; pixels are the maximum of the last two
     clip_reward: bool = True        # `Step.reward` is the sign of the points; `Step.score` never is clipped
     life_loss: bool = False         # a lost life is `terminated` for the learner; the game goes on all the same
     frames: int = 108_000           # limit on the frames of a game, no-ops included: 30 minutes; its end is `truncated`
@@ -47,7 +48,8 @@ class Protocol:
 
 @functools.cache
 def rom(task):
-    """Path of the cartridge of a game: "bank-heist" -> …/bank_heist.bin. ValueError with the nearest name if unknown."""
+    """Returns the path of the cartridge of a game: "bank-heist" -> …/bank_heist.bin. ValueError with the nearest name if
+    unknown."""
     known = {name.replace("_", "-"): name for name in ale_py.roms.get_all_rom_ids()}
     known = {name: known[name] for name in known if name not in TWO_PLAYERS}
     if task not in known:
@@ -56,9 +58,9 @@ def rom(task):
 
 
 class Emulator:
-    """One ALE with a cartridge in it, playing game after game: 0, 1, 2 … of a (seed, start).
+    """Plays game after game on one ALE with a cartridge in it: 0, 1, 2 … of a (seed, start).
 
-    What happens depends on (task, protocol, seed, start, actions since then) only.
+    A game depends on (task, protocol, seed, start, actions since then) only.
     """
 
     def __init__(self, task, protocol):
@@ -77,13 +79,13 @@ class Emulator:
         self.ale.reset_game()
 
     def waiting(self):
-        """No-ops that this game starts with, drawn from its stream, from which each step draws `skip` numbers more."""
+        """Draws the number of no-ops at the start of this game from its stream; each step draws `skip` numbers more from it."""
         self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, self.start, self.game])))
         number = self.random.random()
         return 1 + int(number * self.protocol.noops) if self.protocol.noops else 0
 
     def begin(self, seed, start, game):
-        """First observation of game number `game` of a start."""
+        """Begins game number `game` of a start -> first observation."""
         self.seed, self.start, self.game, self.actions, self.held = seed, start, game, bytearray(), 0
         if self.untouched:
             self.ale.restoreState(self.untouched)
@@ -95,15 +97,15 @@ class Emulator:
         return self.observation
 
     def observed(self, screens):
-        """Observation now: memory, or the maximum of the `screens` (1 or 2) last ones, of which the newest is taken here."""
+        """Returns the observation now: memory, or the maximum of the `screens` (1 or 2) last ones; the newest is taken here."""
         if self.protocol.observation == "ram":
             return self.ale.getRAM().astype(np.float32) / np.float32(127.5) - np.float32(1)
         self.ale.getScreenGrayscale(self.screens[0])
         screen = np.maximum(*self.screens) if screens == 2 else self.screens[0]
-        return cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA)
+        return cv2.resize(screen, SCREEN[::-1], interpolation=cv2.INTER_AREA)
 
     def step(self, action):
-        """Points, whether a life was lost, the game is over, it was cut; `observation` is brought up to date."""
+        """Plays one action -> points, whether a life was lost, the game is over, it was truncated. Renews `observation`."""
         ale, skip, lives, score, screens = self.ale, self.protocol.skip, self.ale.lives(), 0, 1
         hold = self.random.random(skip) < self.protocol.sticky
         for t in range(skip):
@@ -121,11 +123,11 @@ class Emulator:
         return score, ale.lives() < lives, over, ale.game_truncated() and not over
 
     def save(self):
-        """(which game, as plain JSON; the actions since it began, a byte each)."""
+        """Returns (which game, as plain JSON; the actions since it began, a byte each)."""
         return {name: getattr(self, name) for name in ("seed", "start", "game")}, bytes(self.actions)
 
     def load(self, header, actions):
-        """The inverse of `save`, into any console of the same game and protocol: the game is played again up to there."""
+        """Resumes what `save` returned, in any emulator of the same game and protocol, by replaying the actions."""
         self.begin(**header)
         for action in actions:
             self.step(action)

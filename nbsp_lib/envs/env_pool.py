@@ -1,7 +1,7 @@
-"""Environments stepped by several processes: the same trajectories as in one, while the caller does something else.
+"""Environments stepped by several processes: the same trajectories as in one, while the caller computes.
 
-For a GPU, whose updates would otherwise wait for the environments. On a CPU a second training process is the better use of
-a core. Nothing here is random, so how the environments are dealt out changes nothing (tests/test_envs.py).
+For a GPU, whose updates would otherwise wait for the environments. On a CPU a second training process is the better use of a
+core. Nothing here is random, so the division of environments among processes changes nothing (tests/test_envs.py).
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbsp_lib.envs.metaworld import MetaWorld
 
 
 def serve(pipe):
-    """A worker: answers requests (what, key, …) until its pipe ends, which it also does when its parent dies."""
+    """Answers requests (what, key, …) of a parent process until the pipe ends, also when the parent dies."""
     mine = {}
     with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
@@ -30,7 +30,7 @@ def serve(pipe):
 
 
 class Pool:
-    """`processes` workers, each with its own simulators. Called like MetaWorld, it makes environments that live in them."""
+    """Starts `processes` workers with simulators of their own. Called like MetaWorld, it makes environments that live in them."""
 
     def __init__(self, processes):
         spawn = multiprocessing.get_context("spawn")            # a fork of a process that uses CUDA does not work
@@ -55,7 +55,7 @@ class Pool:
 
 
 class Remote:
-    """P x E environments of one task, dealt out to the workers of a Pool; methods and shapes as of MetaWorld."""
+    """Passes P x E environments of one task on to the workers of a Pool; methods and shapes as of MetaWorld."""
 
     obs_dim, act_dim, goals = MetaWorld.obs_dim, MetaWorld.act_dim, MetaWorld.goals
 
@@ -74,7 +74,7 @@ class Remote:
                 raise RuntimeError("a process that steps environments has died") from None
 
     def answers(self):
-        """What every worker answers; its error, if one failed, after all have been heard."""
+        """Returns every worker's answer, or raises the error of one that failed, after all have answered."""
         try:
             heard = [pipe.recv() for pipe in self.pipes]
         except (EOFError, OSError):
@@ -85,7 +85,7 @@ class Remote:
         return heard
 
     def split(self, values):
-        """values [P, E, …] -> one array [n, 1, …] for each worker."""
+        """Returns values [P, E, …] as one array [n, 1, …] for each worker."""
         flat = np.asarray(values).reshape(-1, 1, *np.shape(values)[2:])
         return [(flat[part],) for part in self.parts]
 

@@ -17,13 +17,15 @@ import metaworld
 import mujoco
 import numpy as np
 
+from nbsp_lib.envs.batched import Episodes
+
 GOALS = 50  # goals in the table of one seed, fixed by Meta-World
 HORIZON = 500  # Meta-World's own limit on the steps of an episode
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value  # all that MuJoCo's next step depends on, its warm start included
 
 
 def environment_name(task):
-    """Meta-World's name of a task given without its version: "window-open" -> "window-open-v3".
+    """Returns Meta-World's name of a task given without its version: "window-open" -> "window-open-v3".
 
     ValueError with the nearest valid name if there is no such task.
     """
@@ -37,15 +39,15 @@ def environment_name(task):
 
 @functools.cache
 def goal_table(task, seed):
-    """The 50 goals of a seed, as a tuple of Meta-World `Task` objects that leave the goal visible. Cached.
+    """Returns the 50 goals of a seed, a tuple of Meta-World `Task` objects that leave the goal visible. Cached.
 
-    MT1 draws them from numpy's global generator, which it seeds first and puts back afterwards.
+    MT1 draws them from numpy's global generator; it seeds the generator first and restores it afterwards.
     """
     return tuple(metaworld.MT1(environment_name(task), seed=seed).train_tasks)
 
 
 def lean(base):
-    """Subclass of a Meta-World class with the same observation for 30 us less."""
+    """Returns a subclass of a Meta-World class with the same observation for 30 us less."""
 
     class Lean(base):
         @functools.cached_property
@@ -70,8 +72,9 @@ def lean(base):
 
 
 class Simulator:
-    """One Meta-World environment of a task, and what has to be exchanged to let it play many episodes in turn:
-    MuJoCo's state, the positions of bodies and sites in the model (all that a task moves there) and the attributes.
+    """Lets one Meta-World environment of a task play many episodes in turn by exchanging their states.
+
+    A state: MuJoCo's state, the positions of bodies and sites in the model (all that a task moves there) and the attributes.
     """
 
     def __init__(self, task):
@@ -85,7 +88,7 @@ class Simulator:
             positions[:] = value
 
     def start(self, goal):
-        """Start of an episode with Meta-World's own reset: (state, placement, attributes, observation [39])."""
+        """Begins an episode with Meta-World's own reset -> (state, placement, attributes, observation [39])."""
         placement, attributes = self.untouched
         self.place(placement)
         self.env.__dict__ = dict(attributes)
@@ -97,7 +100,7 @@ class Simulator:
         return state, [positions.copy() for positions in self.positions], dict(vars(self.env)), observation
 
     def step(self, state, placement, attributes, action):
-        """(observation [39], reward, success) of one step; state and attributes are brought up to date in place."""
+        """Takes one step -> (observation [39], reward, success); changes state and attributes in place."""
         self.place(placement)
         mujoco.mj_setState(self.model, self.data, state, STATE)
         self.env.__dict__ = attributes
@@ -111,7 +114,7 @@ simulator = functools.cache(Simulator)  # one for each task
 
 @functools.cache
 def start(task, seed, goal):
-    """Start of an episode, see `Simulator.start`: a function of the task and the goal only. Cached."""
+    """Returns the start of an episode, see `Simulator.start`: a function of the task and the goal only. Cached."""
     return simulator(task).start(goal_table(task, seed)[goal])
 
 
@@ -126,19 +129,19 @@ for first in (0, 4, 11, 18, 22, 29, 36):
 
 
 def scaled(observation):
-    """Observations [..., 39] with positions in decimetres from the centre of the workspace instead of metres from the base.
+    """Returns observations [..., 39] with positions in decimetres from the workspace's centre instead of metres from the base.
 
-    In metres a step of the hand moves an input by less than 0.01, which a fresh network hardly sees.
+    In metres a step of the hand moves an input by less than 0.01, which hardly affects a fresh network.
     """
     return (observation - CENTRE) / UNIT
 
 
-class MetaWorld:
-    """P x E environments of one task; environment [p, e] plays a goal from the table of seeds[p].
+class MetaWorld(Episodes):
+    """Steps P x E environments of one task; environment [p, e] plays a goal from the table of seeds[p].
 
-    Nothing is random after the choice of goals: a trajectory depends on (task, seed, goal, actions) only, not on
-    P, E or on earlier episodes. Episodes are cut after `episode` steps: a truncation, never a termination.
-    ValueError for an unknown task, an empty population or an episode outside 1..500 steps.
+    Nothing is random after the choice of goals: a trajectory depends on (task, seed, goal, actions) only. The reward is the
+    raw v2 reward, 0..10; success is 0 or 1. ValueError for an unknown task, an empty population or an episode outside 1..500
+    steps.
     """
 
     obs_dim = 39  # hand and object now (18), the same one step ago (18), goal (3)
@@ -146,63 +149,17 @@ class MetaWorld:
     goals = GOALS
 
     def __init__(self, task, seeds, envs, episode):
-        if not 1 <= episode <= HORIZON:
-            raise ValueError(f"episode must lie in 1..{HORIZON} steps, got {episode}")
-        if not len(seeds) or envs < 1:
-            raise ValueError(f"at least one seed and one environment needed, got {len(seeds)} and {envs}")
-        self.task, self.seeds, self.episode = task, tuple(seeds), episode
-        self.shape = (len(seeds), envs)  # P, E
+        super().__init__(task, seeds, envs, episode, HORIZON)
         self.simulator = simulator(task)
         self.episodes = [None] * (len(seeds) * envs)  # row-major over [P, E]: state, placement, attributes
-        self.left = 0  # steps until the episode is cut
 
-    def reset(self, goals):
-        """First observation of new episodes in every environment.
+    def batch(self, observations):
+        return scaled(super().batch(observations))
 
-        goals [P, E] int, rows of the goal tables -> observation [P, E, 39] float32. ValueError outside 0..49.
-        """
-        goals = np.asarray(goals)
-        if goals.shape != self.shape or goals.dtype.kind not in "iu":
-            raise ValueError(f"goals must be integers of shape {self.shape}, got {goals.dtype} {goals.shape}")
-        if goals.min() < 0 or goals.max() >= GOALS:
-            raise ValueError(f"goals must lie in 0..{GOALS - 1}, got {goals.min()}..{goals.max()}")
-        observation = np.empty((len(self.episodes), self.obs_dim), np.float32)
-        for i, goal in enumerate(goals.flat):
-            seed = self.seeds[i // self.shape[1]]
-            state, placement, attributes, observation[i] = start(self.task, seed, int(goal))
-            self.episodes[i] = state.copy(), placement, attributes.copy()
-        self.left = self.episode
-        return scaled(observation).reshape(*self.shape, self.obs_dim)
+    def begin(self, i, seed, goal):
+        state, placement, attributes, observation = start(self.task, seed, goal)
+        self.episodes[i] = state.copy(), placement, attributes.copy()
+        return observation
 
-    def step(self, action):
-        """One environment step everywhere.
-
-        action [P, E, 4], clipped to [-1, 1] -> observation [P, E, 39], reward [P, E] (raw v2 reward, 0..10) and
-        success [P, E] (0 or 1), all float32 and new arrays.
-        ValueError for a wrong shape or a value that is not finite; RuntimeError past the end of the episode.
-        """
-        if not self.left:
-            raise RuntimeError(f"no episode is running or its {self.episode} steps are over: reset first")
-        action = np.asarray(action, np.float32)
-        if action.shape != (*self.shape, self.act_dim):
-            raise ValueError(f"action must have shape {(*self.shape, self.act_dim)}, got {action.shape}")
-        if not np.isfinite(action).all():
-            raise ValueError("action is not finite")
-        action = np.clip(action, -1, 1).reshape(-1, self.act_dim)
-        observation = np.empty((len(self.episodes), self.obs_dim), np.float32)
-        reward, success = np.empty((2, len(self.episodes)), np.float32)
-        for i, episode in enumerate(self.episodes):
-            observation[i], reward[i], success[i] = self.simulator.step(*episode, action[i])
-        self.left -= 1
-        return scaled(observation).reshape(*self.shape, self.obs_dim), reward.reshape(self.shape), success.reshape(self.shape)
-
-    def step_async(self, action):
-        """Ask for a step; `step_wait` takes and returns it. In one process nothing happens in between."""
-        self.asked = action
-
-    def step_wait(self):
-        return self.step(self.asked)
-
-    def close(self):
-        """Ends the episodes. The simulator stays for other objects of the same task."""
-        self.left = 0
+    def advance(self, i, action):
+        return self.simulator.step(*self.episodes[i], action)

@@ -1,4 +1,4 @@
-"""The one number that tables and figures call a task's performance, from what was recorded of it."""
+"""The one number that tables and figures call the performance of a task, computed from its recorded rows."""
 from __future__ import annotations
 
 from nbsp_lib.envs.sequences import benchmark_of
@@ -13,13 +13,13 @@ EDITED = ("the method changes its network at the end of a position. R averages t
 
 
 def unit(task):
-    """What the performance of a task is: SUCCESS, the share of episodes with success at any step; NORMALISED, see
+    """Returns the unit of a task's performance: SUCCESS, the share of episodes with success at any step; NORMALISED, see
     envs.atari.normalised; or SHARE."""
     return {"metaworld": SUCCESS, "atari": NORMALISED, "dmc": SHARE}[benchmark_of(task)]
 
 
 def performance(task, success, gained, episode):
-    """Performance from the success rate and the mean return of episodes (numbers, or arrays) of so many steps."""
+    """Returns the performance from the success rate and the mean return of episodes (numbers, or arrays) of so many steps."""
     if unit(task) == SUCCESS:
         return success
     if unit(task) == SHARE:
@@ -29,7 +29,7 @@ def performance(task, success, gained, episode):
 
 
 def performed(frame, episode):
-    """A recorded table with the performance in both columns of success, where there is no success but a return only."""
+    """Puts the performance into both columns of success of a recorded table whose benchmark has returns only."""
     if "return" not in frame or frame.empty or unit(frame.task.iloc[0]) == SUCCESS:
         return frame
     of = [float(performance(task, None, gained, episode)) for task, gained in zip(frame.task, frame["return"], strict=True)]

@@ -1,4 +1,4 @@
-"""Which tasks a sequence has, and which benchmark they belong to: known without importing a simulator."""
+"""The tasks of each sequence and their benchmark, known without importing a simulator."""
 from __future__ import annotations
 
 import functools
@@ -41,10 +41,11 @@ SEQUENCES = {name: tasks for sequences in _OF.values() for name, tasks in sequen
 
 
 def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
-    """Task at each position [K]; a single task is a sequence of one: of Meta-World v3 (without that suffix), an Atari game
-    ("bank-heist"), or of the DeepMind Control Suite ("cartpole-balance"). Everything that trains asks here.
+    """Returns the task at each position [K]. A single task is a sequence of one: of Meta-World v3 (without that suffix), an
+    Atari game ("bank-heist"), or of the DeepMind Control Suite ("cartpole-balance"). Everything that trains asks here.
 
-    ConfigError with the nearest name, also for a game without published scores: no table could show what was trained."""
+    ConfigError with the nearest name, also for a game without published scores: no table could show what was trained.
+    """
     if sequence in SEQUENCES:
         return SEQUENCES[sequence]
     if benchmark_of(sequence, key) == "atari":
@@ -57,7 +58,7 @@ def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
 
 @functools.cache
 def benchmark_of(task, key="task"):
-    """The benchmark that a task belongs to: "metaworld", "atari" or "dmc". ConfigError with the nearest name."""
+    """Returns the benchmark of a task: "metaworld", "atari" or "dmc". ConfigError with the nearest name."""
     for benchmark, sequences in _OF.items():                    # known without importing a simulator
         if any(task in tasks for tasks in sequences.values()):
             return benchmark
@@ -76,5 +77,5 @@ def benchmark_of(task, key="task"):
 
 
 def distinct(tasks) -> tuple[str, ...]:
-    """The distinct tasks [M], in order of first visit."""
+    """Returns the distinct tasks [M], in order of first visit."""
     return tuple(dict.fromkeys(tasks))

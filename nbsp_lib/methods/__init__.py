@@ -1,4 +1,4 @@
-"""Every method of the comparison by name: the only place where a name becomes a method."""
+"""Every method of the comparison by name; only this file turns a name into a method."""
 from __future__ import annotations
 
 import functools
@@ -33,7 +33,7 @@ METHODS = {"sac": Method, "nbsp": NBSP,
 
 @functools.cache
 def find(name):
-    """The class called `name`: a key of METHODS, or an import path, "folder/file.py:Class" or "package.module:Class".
+    """Returns the class called `name`: a key of METHODS, or an import path, "folder/file.py:Class" or "package.module:Class".
 
     ValueError says in one line what is wrong.
     """

@@ -1,4 +1,4 @@
-"""ANCL: between two pulls, to where the last task left the network and to a second agent that learns only the new one."""
+"""ANCL: a pull to the network at the last task end, and a second pull to an agent that learns only the new task."""
 from __future__ import annotations
 
 import copy
@@ -56,7 +56,7 @@ class ANCL(Method):
         update(self.aux, batch, None, noise, self.plain, self.settings)
 
     def before_task(self, agent, task, purpose):
-        """A position begins: the auxiliary agent starts from the main one, and its Fisher is due."""
+        """Restarts the auxiliary agent from the main one when a position begins; its Fisher is then due."""
         if purpose != "train":
             return
         for k, t in agent.tensors().items():
@@ -67,16 +67,16 @@ class ANCL(Method):
                 self.state[f"{name}.fisher_aux.{k}"].zero_()
 
     def periodic(self, agent, context):
-        """Renew F_aux if it is due; before the first task end it stays 0, and no row is drawn for it."""
+        """Renews F_aux if it is due; before the first task end it stays 0, and no row is drawn for it."""
         due = (agent.updates - self.state["refreshed"] >= self.refresh) & (self.state["finished"] > 0)
-        if not due.any():                                     # seeds stand at the same update: all of them or none
+        if not due.any():                                     # all seeds are at the same update: all are due or none
             return
         self.state["refreshed"].copy_(agent.updates)
         for name, k, new in self.fishers(self.aux, context):
             self.state[f"{name}.fisher_aux.{k}"].copy_(new)
 
     def after_task(self, agent, task, context):
-        """Take what was just learned into the pull to the old: half of its Fisher, all of its parameters."""
+        """Consolidates what was just learned into the pull to the old: half of its Fisher, all of its parameters."""
         share = torch.where(self.state["finished"] > 0, 0.5, 1.0)[..., None, None]          # [P, 1, 1, 1]
         for name, k, new in self.fishers(agent, context):
             self.state[f"{name}.fisher.{k}"].lerp_(new, share)
@@ -84,7 +84,7 @@ class ANCL(Method):
         self.state["finished"].fill_(1)
 
     def fishers(self, agent, context):
-        """(network, parameter, its Fisher) for every pulled parameter, on recent rows."""
+        """Returns (network, parameter, its Fisher) for every pulled parameter, on recent rows."""
         batch = context.sample(ROWS)
         of = lambda net: fisher(self, net, batch, agent.head).items()
         return [(name, k, new) for name in self.pulled for k, new in of(getattr(agent, name))]

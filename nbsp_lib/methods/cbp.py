@@ -1,4 +1,4 @@
-"""Continual backpropagation: again and again the least useful old unit of a layer is made new."""
+"""CBP: after every update, the least useful mature unit of a layer may be reinitialised."""
 from __future__ import annotations
 
 import math
@@ -9,7 +9,7 @@ from nbsp_lib.core.method import Method
 
 
 def put(tensor, dim, index, due, value):
-    """Write `value` into the one row or column `index` [P, C, 1, 1] of each network along `dim`, where `due`."""
+    """Writes `value` into the one row or column `index` [P, C, 1, 1] of each network along `dim`, where `due`."""
     index = index.expand([1 if d == dim else n for d, n in enumerate(tensor.shape)])
     tensor.scatter_(dim, index, torch.where(due, value, tensor.gather(dim, index)))
 
@@ -49,7 +49,7 @@ class CBP(Method):
                 self.state[f"{net.name}.owed{i}"] = torch.zeros_like(unit[..., :1])
 
     def noise(self, agent):
-        """Incoming weights of one unit of each layer."""
+        """Asks for the incoming weights of one unit of each layer."""
         shape = lambda net, i: (*net.params[f"w{i}"].shape[1:3], 1)                         # [C, in, 1]
         return {f"{net.name}.unit{i}": shape(net, i) for net in agent.networks for i in range(net.depth - 1)}
 
@@ -63,14 +63,14 @@ class CBP(Method):
                 self.replace(net, agent.target if net is agent.critic else None, i, lowest, due, fresh)
 
     def choose(self, net, i, h):
-        """Bring layer i up to date -> (its eligible unit of lowest utility, whether that is replaced now), [P, C, 1, 1] each."""
+        """Updates the utilities of layer i -> (eligible unit of lowest utility, whether it is replaced), both [P, C, 1, 1]."""
         utility, age, owed = (self.state[f"{net.name}.{what}{i}"] for what in ("utility", "age", "owed"))
         age.add_(1)
         reach = net.params[f"w{i + 1}"].abs().mean(3) * h.abs().mean(2)                     # [P, C, W]
         utility.lerp_(reach[:, :, None], 1 - self.eta)
         eligible = age > self.maturity
         owed.add_(eligible.sum(-1, keepdim=True), alpha=self.rho)
-        corrected = utility / -torch.expm1(age * math.log(self.eta))    # a power would differ in the last bit beside other seeds
+        corrected = utility / -torch.expm1(age * math.log(self.eta))    # the last bit of a power depends on the other seeds
         lowest = torch.where(eligible, corrected, math.inf).argmin(-1, keepdim=True)
         due = (owed >= 1) & eligible.any(-1, keepdim=True)
         owed.sub_(due.float())

@@ -1,4 +1,4 @@
-"""What every method must hold to, checked on small networks and made-up experience: `nbsp check-method my_method.py:Mine`.
+"""What every method must satisfy, checked on small networks and made-up experience: `nbsp check-method my_method.py:Mine`.
 
 A Trial is a run in miniature without an environment, with the hooks called in the order of trainer.Trainer. Every check is
 made with continuous actions and with discrete ones.
@@ -24,7 +24,7 @@ SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3
 
 
 class MadeUpContext(Context):
-    """A World whose rollout is recent experience, in episodes of ten moments, and whose goal metric is chance."""
+    """Makes rollouts out of recent experience, in episodes of ten moments, with a random goal metric."""
 
     def rollout(self, task):
         self.method.before_task(self.agent, task, "evaluate")
@@ -37,7 +37,8 @@ class MadeUpContext(Context):
 
 
 class Trial:
-    """A population of `seeds` under the method that make() returns. Whatever is drawn depends on the seed and the place only."""
+    """Runs a population of `seeds` under the method that make() returns. Random numbers depend on seed, purpose and position
+    only."""
 
     def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update_from_rows):
         self.method, self.seeds, self.head, self.position, self.update = make(), tuple(seeds), head, 0, update
@@ -46,12 +47,12 @@ class Trial:
         self.begin()
 
     def gens(self, purpose):
-        """A fresh generator of each seed for a purpose at this place."""
+        """Makes a fresh generator of each seed for a purpose at this position."""
         key = sum(map(ord, purpose)) + 1009 * self.position
         return [torch.Generator().manual_seed(1_000_003 * key + seed) for seed in self.seeds]
 
     def begin(self):
-        """The task is told, and the ring is full of experience of it."""
+        """Tells the task and fills the ring with experience of it."""
         self.method.before_task(self.agent, self.position % len(TASKS), "train")
         draw = lambda *shape: torch.stack([torch.randn(shape, generator=g) for g in self.gens(f"rows {len(shape)}{shape[-1]}")])
         obs, action, reward = draw(ROWS, OBS), self.head.explore(torch.special.ndtr(draw(ROWS, ACT))), draw(ROWS)
@@ -71,7 +72,7 @@ class Trial:
             self.update(self.agent, self.replay, recent, stored, noise, self.method, SETTINGS)
 
     def round(self):
-        """Between two rounds: what is periodic, and an evaluation of every task."""
+        """Runs what happens between two rounds: what is periodic, and an evaluation of every task."""
         self.method.periodic(self.agent, self.context)
         for task in range(len(TASKS)):
             self.method.before_task(self.agent, task, "evaluate")
@@ -79,7 +80,7 @@ class Trial:
         self.method.before_task(self.agent, self.position % len(TASKS), "resume")
 
     def finish(self):
-        """The switch, as switch.finish."""
+        """Runs the switch, as switch.finish."""
         task = self.position % len(TASKS)
         self.method.after_task(self.agent, task, self.context)
         self.round()
@@ -95,7 +96,7 @@ class Trial:
         return {k: t.clone() for k, t in self.tensors().items()}
 
     def live(self, positions=3):
-        """A whole life: positions with a round in the middle, and a bit of the next."""
+        """Runs positions with a round in the middle, and some updates of the next."""
         for _ in range(positions):
             self.learn()
             self.round()
@@ -111,7 +112,7 @@ def differing(a, b):
 
 
 def named(names):
-    """Some of the names, for a message."""
+    """Returns some of the names, for a message."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
@@ -124,7 +125,7 @@ def state_is_per_seed(make, head):
 
 
 def seeds_are_independent(make, head):
-    """A seed learns the same, to the last bit, whatever other seeds stand beside it."""
+    """A seed learns the same, bit for bit, independent of the other seeds."""
     together = Trial(make, (0, 1, 2), head).live().tensors()
     for p in range(3):
         if bad := differing({k: t[p:p + 1] for k, t in together.items()}, Trial(make, (p,), head).live().tensors()):
@@ -216,7 +217,7 @@ CHECKS = {
 
 
 def check_method(make, told=print):
-    """Run every check on the method that make() returns, saying each; True if all hold."""
+    """Runs every check on the method that make() returns and reports each; True if all hold."""
     torch.set_num_threads(1)
     passed = True
     for check, title in CHECKS.items():

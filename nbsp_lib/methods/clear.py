@@ -1,4 +1,4 @@
-"""CLEAR: replay half of every batch, and stay close to what policy and values were on replayed experience."""
+"""CLEAR: replays stored rows in half of every batch, and keeps policy and values close to those recorded with them."""
 from __future__ import annotations
 
 import torch

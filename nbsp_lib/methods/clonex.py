@@ -1,4 +1,4 @@
-"""ClonEx without its exploration: the policy is held, on stored states, to what it was when their task ended."""
+"""ClonEx without its exploration: holds the policy, on stored states, to the policy at the end of their task."""
 from __future__ import annotations
 
 import torch
@@ -9,13 +9,13 @@ PIECE = 4096            # rows cloned at once: the activations of a whole stored
 
 
 def policy_columns(method, agent, obs):
-    """{column: [P, n, A]} of the policy at obs [P, n, …] as it is now, see the `record` of a head, gaussian.Gaussian."""
+    """Returns {column: [P, n, A]} of the current policy at obs [P, n, …], see the `record` of a head, gaussian.Gaussian."""
     pieces = [agent.head.record(method, agent.actor.params, agent.actor, part) for part in obs.split(PIECE, 1)]
     return {k: torch.cat([piece[k] for piece in pieces], 1) for k in agent.head.recorded}
 
 
 def values(head, method, net, params, batch):
-    """Both critics' values of a batch's obs and action, [P, n, 2]."""
+    """Returns both critics' values of a batch's obs and action, [P, n, 2]."""
     q = head.q_values(method, net, params, batch["obs"], batch["action"])[0]                      # [P, 2, n, 1 or A]
     if q.shape[-1] > 1:
         q = q.gather(-1, batch["action"].long()[:, None].expand(-1, q.shape[1], -1, -1))
@@ -23,7 +23,7 @@ def values(head, method, net, params, batch):
 
 
 def value_columns(method, agent, batch):
-    """{"q": [P, n, 2]}: both critics' values of the rows' obs and action, as they are now."""
+    """Returns {"q": [P, n, 2]}: both critics' current values of the rows' obs and action."""
     pairs = zip(batch["obs"].split(PIECE, 1), batch["action"].split(PIECE, 1))
     pieces = [values(agent.head, method, agent.critic, agent.critic.params, {"obs": obs, "action": action})
               for obs, action in pairs]
@@ -31,12 +31,12 @@ def value_columns(method, agent, batch):
 
 
 def policy_distance(head, method, net, params, old):
-    """KL(recorded ‖ π) of a batch with policy_columns, averaged over it, [P]. net: the actor."""
+    """Returns KL(recorded ‖ π) of a batch with policy_columns, averaged over it, [P]. net: the actor."""
     return head.divergence(old, head.record(method, params, net, old["obs"])).mean(1)
 
 
 def value_distance(head, method, net, params, old):
-    """Σ_j (Q_j − recorded Q_j)² of a batch with value_columns, averaged over it, [P]. net: the critic."""
+    """Returns Σ_j (Q_j − recorded Q_j)² of a batch with value_columns, averaged over it, [P]. net: the critic."""
     return (values(head, method, net, params, old) - old["q"]).pow(2).sum(2).mean(1)
 
 

@@ -1,4 +1,4 @@
-"""CoTASP: every task switches on its own sparse set of the actor's units, found by sparse coding; what a task used freezes."""
+"""CoTASP: every task switches on its own sparse set of the actor's units, found by sparse coding; units used by a task freeze."""
 from __future__ import annotations
 
 import hashlib
@@ -75,7 +75,7 @@ class CoTASP(Method):
         return {k: t * self.state[f"actor.free.{k}"] for k, t in steps.items()} if net.name == "actor" else steps
 
     def prompt(self, agent, task):
-        """α and φ of a task from the dictionaries as they are."""
+        """Computes α and φ of a task from the current dictionaries."""
         e = embed(agent.tasks[task], self.embedding).to(agent.updates.device)
         for i in range(agent.actor.depth - 1):
             D = self.state[f"actor.dictionary{i}"]
@@ -94,7 +94,7 @@ class CoTASP(Method):
             self.state[f"actor.gate{i}"].copy_(self.state[f"actor.gates{i}"][:, task])
 
     def after_task(self, agent, task, context):
-        """Freeze what was used, learn the dictionary, draw the critics of the next position."""
+        """Freezes what was used, learns the dictionary, draws the critics of the next position."""
         actor, last = agent.actor, agent.actor.depth - 1
         free = {k: self.state[f"actor.free.{k}"] for k in actor.params}
         e = embed(agent.tasks[task], self.embedding).to(agent.updates.device)
@@ -110,14 +110,14 @@ class CoTASP(Method):
 
 
 def embed(name, size):
-    """A unit vector [size] that depends on the name of a task only."""
+    """Returns a unit vector [size] that depends on the name of a task only."""
     g = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7]))
     return F.normalize(torch.randn(size, generator=g), dim=0)
 
 
 def lasso(e, D, weight):
-    """argmin over α [n] of ½‖e − αD‖² + weight ‖α‖₁ for one seed, e [E], D [n, E], in float64 on the CPU: FISTA (Beck &
-    Teboulle 2009), its momentum restarted where it points uphill (O'Donoghue & Candès 2015)."""
+    """Returns argmin over α [n] of ½‖e − αD‖² + weight ‖α‖₁ for one seed, e [E], D [n, E], in float64 on the CPU: FISTA (Beck
+    & Teboulle 2009) with a restart of the momentum where it points uphill (O'Donoghue & Candès 2015)."""
     D, e = D.double().cpu(), e.double().cpu()
     gram, wanted = D @ D.T, D @ e
     rate = 1 / torch.linalg.matrix_norm(gram, 2).item()
@@ -134,14 +134,14 @@ def lasso(e, D, weight):
 
 
 def gate(code, correlation):
-    """φ [P, n]: 1 for positive codes, and for the most correlated of the others if fewer than LEAST of the n are positive."""
+    """Returns φ [P, n]: 1 for positive codes, and for the most correlated others if fewer than LEAST of the n are positive."""
     on = code > 0                                       # and |correlation| <= 1
     rank = torch.where(on, 2 + code, correlation).argsort(dim=1, descending=True, stable=True).argsort(1)
     return (rank < on.sum(1, keepdim=True).clamp_min(math.ceil(LEAST * code.shape[1]))).float()
 
 
 def renewed(D, A, B):
-    """D [P, n, E] after one pass of block-coordinate descent (Mairal et al. 2009), A [P, n, n], B [P, E, n], in float64."""
+    """Returns D [P, n, E] after a pass of block-coordinate descent (Mairal et al. 2009), in float64; A [P, n, n], B [P, E, n]."""
     D, A, B = D.double(), A.double(), B.double()
     for j in range(D.shape[1]):
         size = A[:, j, j, None]                                                             # [P, 1]

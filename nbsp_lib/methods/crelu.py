@@ -1,4 +1,4 @@
-"""CReLU: every unit shows both its positive and its negative part, so none can be silent on every input."""
+"""CReLU: every unit outputs both its positive and its negative part, so none is silent on every input."""
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,4 @@
-"""Experience replay: every minibatch is partly of the current position, partly of what was kept of the tasks."""
+"""Experience replay: a part of every minibatch is stored rows of the tasks, the rest is of the current position."""
 from __future__ import annotations
 
 import torch
@@ -13,7 +13,7 @@ class ER(Method):
     The stored rows are those NBSP replays too (train.store: a uniform part of each task's rows, replaced at a revisit), and
     those of one update come from one task, drawn uniformly. NBSP in contrast replays whole batches, every k-th update.
     Dose: floor(share · B) of the B rows of every batch, so a share of 0.1 is that of NBSP with k = 10.
-    Nothing is kept besides the rows; the target network follows the critics as ever. Ours: the size of the store, and that
+    Nothing is kept besides the rows; the target network follows the critics as usual. Ours: the size of the store, and that
     the part of the task trained now is replayed as well when it is revisited.
     """
 

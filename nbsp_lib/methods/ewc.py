@@ -1,4 +1,4 @@
-"""EWC: pull every weight back to where the last task left it, by how much the network's output depends on it."""
+"""EWC: pulls every weight to its value at the last task end, in proportion to the sensitivity of the output to it."""
 from __future__ import annotations
 
 import torch
@@ -40,7 +40,7 @@ class EWC(Method):
         return self.weight * pull(params, self.state, f"{net.name}.fisher", f"{net.name}.anchor")
 
     def after_task(self, agent, task, context):
-        """Add the Fisher of what was just learned and move the anchor here."""
+        """Adds the Fisher of what was just learned and moves the anchor here."""
         batch = context.sample(ROWS)
         for name in self.pulled:
             net = getattr(agent, name)
@@ -50,25 +50,29 @@ class EWC(Method):
 
 
 def pull(params, state, fisher, anchor):
-    """Σ F (θ − θ*)² over all parameters, [P]; `fisher` and `anchor`: how the names of F and θ* in `state` begin."""
+    """Returns Σ F (θ − θ*)² over all parameters, [P]; `fisher` and `anchor`: prefixes of the names of F and θ* in `state`."""
     return sum((state[f"{fisher}.{k}"] * (p - state[f"{anchor}.{k}"]) ** 2).flatten(1).sum(1) for k, p in params.items())
 
 
 def fisher(method, net, batch, head):
-    """Diagonal Fisher {parameter: like it} of an actor or of critics, mean over the rows of a batch, at least FLOOR.
+    """Returns the diagonal Fisher {parameter: like it} of an actor or of critics, mean over the rows of a batch, at least
+    FLOOR.
 
-    Of a policy's distribution (a Gaussian before tanh, which, the same whatever θ is, changes no Fisher; or all actions), and
-    of a Gaussian of width 1 around Q(s, a) for executed actions: see the `fisher` of a head, gaussian.Gaussian.
+    Actor: of its distribution over all actions, or of its Gaussian before tanh, since a fixed transformation changes no
+    Fisher. Critic: of a Gaussian of width 1 around Q(s, a) for executed actions. See the `fisher` of a head,
+    gaussian.Gaussian.
     """
     weigh = lambda out: head.fisher(net.name, out, batch)
     return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, head.inputs(batch)[net.name], weigh).items()}
 
 
 def diagonal_fisher(net, forward, x, weigh):
-    """Mean over the batch of Σ_k c_bk (∂outputs_bk/∂θ)², {parameter: like it}, for a multi-layer perceptron with ReLU.
+    """Returns the mean over the batch of Σ_k c_bk (∂outputs_bk/∂θ)², {parameter: like it}, for a multi-layer perceptron with
+    ReLU.
 
-    x [P, 1 or C, B, in]; forward as Method.forward; weigh(out [P, C, B, K]) -> (outputs, c, last), as a head's `fisher`.
-    A sample's ∂outputs_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians."""
+    x [P, 1 or C, B, in]; forward as Method.forward; weigh(out [P, C, B, K]) -> (outputs, c, last), as a head's `fisher`. A
+    sample's ∂outputs_k/∂W is h ⊗ δ_k, so the sum of squares is (h²)ᵀ (Σ_k c_k δ_k²): K backward passes, no Jacobians.
+    """
     probe = [zeros.requires_grad_() for zeros in probes_of(net, x.shape[2])]
     with torch.enable_grad():
         out, hidden = forward(net, net.params, x, probe)
@@ -79,7 +83,7 @@ def diagonal_fisher(net, forward, x, weigh):
     for k, output in enumerate(sums):
         for square, h, blame in zip(squares, inputs[1:], torch.autograd.grad(output, probe, retain_graph=True)):
             square += (blame * (h > 0)) ** 2 * c[..., k:k + 1]
-    # one column is summed: such a product is not the same in the last bit whatever P is
+    # a single column is summed by hand: the last bit of such a product depends on P
     product = lambda h, s: (h ** 2).mT @ s if s.shape[-1] > 1 else (h ** 2 * s).sum(2)[..., None]
     return ({f"w{i}": product(h, s) / x.shape[2] for i, (h, s) in enumerate(zip(inputs, squares))}
             | {f"b{i}": s.mean(2, keepdim=True) for i, s in enumerate(squares)})

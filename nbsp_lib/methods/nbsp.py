@@ -1,4 +1,4 @@
-"""NBSP: hold back the updates of the neurons that carry a skill, and replay a little of the earlier tasks."""
+"""NBSP: scales down the updates of skill neurons, and replays some experience of earlier tasks."""
 from __future__ import annotations
 
 from typing import Literal
@@ -55,7 +55,8 @@ class NBSP(Method):
         return torch.where(step % self.state["period"] == 0, stored, recent)
 
     def hold(self, net, changes, mask):
-        """Eq. 5–6 if this network's mask acts at `mask`: changes times the share that is kept of each; else as they are."""
+        """Multiplies changes by the share that is kept of each (Eq. 5–6) if this network's mask acts at `mask`; else returns
+        them as they are."""
         if mask != self.mask or not self.masked[net.name]:
             return changes
         units = [self.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)]
@@ -72,43 +73,33 @@ class NBSP(Method):
         return self.hold(net, steps, "step")
 
     def after_task(self, agent, task, context):
-        """Score every hidden neuron on a rollout of what was just learned, renew this task's mask, start to replay."""
+        """Scores every hidden neuron on a rollout of what was just learned, renews this task's masks, begins to replay."""
         self.state["period"].fill_(self.replay_every or NEVER)
         if self.output == "held":
             self.state["output"].fill_(self.alpha)
         hidden, goal, episode = context.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
-        scored = (~neurons.constant_goal(goal)).nonzero().flatten()                         # [P'] seeds
-        ranks = selection.ranks(self.score, agent, hidden, context, goal, episode, scored)
-        formula = self.score if self.score in neurons.SCORES else "paper"
-        labels = [goal, *(selection.exchanges(goal, episode, context.draw) if self.share else ())]      # the true ones first
-        parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
-        scores, by, silent = [], [], []                          # of each part: [P', 1 + D, N], [P', 1 or 1 + D, N], [P]
-        for net, c in parts:
-            activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)           # [P, T, N]
-            silent.append(neurons.silent(activity).float().mean(1))
-            activity = activity[scored]
-            scores.append(torch.stack([neurons.skill_scores(activity, q[scored], formula) for q in labels], 1))
-            by.append(scores[-1] if ranks[net.name] is None else ranks[net.name][scored, c][:, None])
-        joined = [torch.cat(by, -1)] if self.pooled else by
-        chosen = torch.cat([selection.chosen(self.score, one, self.share) for one in joined], -1)
-        base, report = neurons.base_rate(goal, formula), []
-        for (net, c), score, picked, still in zip(parts, scores, chosen.split([one.shape[-1] for one in by], -1), silent):
-            held = self.renew(net, c, task, score[:, 0], picked[:, 0], scored) * self.masked[net.name]
-            found = {int(p): (score[i], picked[i].expand_as(score[i])) for i, p in enumerate(scored)}
-            about = {"network": net.name if net.name == "actor" else f"{net.name}{c}", "neurons": score.shape[-1]}
-            for p, seed in enumerate(context.seeds):
-                row = {"seed": seed, "goal_mean": goal[p].mean().item(), "silent": still[p].item(), "masked": held[p].item()}
-                report.append(about | row | neurons.choice(*found.get(p, (None, None)), base[p].item()))
+        report = []
+        for one in selection.scored(self, agent, hidden, goal, episode, context):
+            self.renew(one, task)
+            report += self.report(one, goal, context.seeds)
         return report
 
-    def renew(self, net, c, task, scores, chosen, rows):
-        """New masks of one network for `task` in the seeds `rows`, from [P', N] -> share of its neurons that are held, [P].
+    def renew(self, one, task):
+        """Writes the masks of `task` of one network; the union over tasks takes the smallest."""
+        widths = [one.net.params[f"b{i}"].shape[-1] for i in range(one.net.depth - 1)]
+        for i, part in enumerate(neurons.neuron_mask(one.scores[:, 0], one.chosen[:, 0], self.alpha).split(widths, 1)):
+            masks = self.state[f"{one.net.name}.masks{i}"]
+            masks[one.rows, task, one.c, 0] = part
+            self.state[f"{one.net.name}.union{i}"].copy_(masks.amin(1))
 
-        The union over tasks takes the smallest."""
-        widths = [net.params[f"b{i}"].shape[-1] for i in range(net.depth - 1)]
-        for i, part in enumerate(neurons.neuron_mask(scores, chosen, self.alpha).split(widths, 1)):
-            masks = self.state[f"{net.name}.masks{i}"]
-            masks[rows, task, c, 0] = part
-            self.state[f"{net.name}.union{i}"].copy_(masks.amin(1))
-        union = [self.state[f"{net.name}.union{i}"][:, c, 0] for i in range(net.depth - 1)]
-        return (torch.cat(union, -1) < 1).float().mean(1)
+    def report(self, one, goal, seeds):
+        """Returns the rows of one network for scores.csv, one a seed."""
+        name = one.net.name
+        union = torch.cat([self.state[f"{name}.union{i}"][:, one.c, 0] for i in range(one.net.depth - 1)], -1)      # [P, N]
+        held = (union < 1).float().mean(1) * self.masked[name]
+        report = [{"network": name if name == "actor" else f"{name}{one.c}", "neurons": one.scores.shape[-1], "seed": seed,
+                   "goal_mean": goal[p].mean().item(), "silent": one.silent[p].item(), "masked": held[p].item(),
+                   "status": "unscored"} for p, seed in enumerate(seeds)]
+        for p, scores, chosen in zip(one.rows.tolist(), one.scores, one.chosen):
+            report[p] |= neurons.choice(scores, chosen.expand_as(scores), one.base[p].item())
+        return report

@@ -9,22 +9,24 @@ from nbsp_lib.core.budgets import longest
 from nbsp_lib.core.method import Method
 
 ROWS = 256                  # of recent experience on which a unit must be silent to lose connections
-BETAS = (0.9, 0.999)        # Adam's, see sac.adam_steps
+BETAS = (0.9, 0.999)        # Adam's, see core/adam.py
 
 
 def largest(score, count):
-    """Which entries of each matrix of `score` [P, C, in, out] are among its `count` largest, bool; ties go to the first.
+    """Returns which entries of each matrix of `score` [P, C, in, out] are among its `count` largest, bool; ties go to the
+    first.
 
-    count: a number, or one of each matrix [P, C, 1, 1]."""
+    count: a number, or one of each matrix [P, C, 1, 1].
+    """
     order = score.flatten(2).argsort(dim=-1, descending=True, stable=True)
     return order.argsort(-1).view_as(score) < count
 
 
 def first_counts(shapes, sparsity):
-    """How many weights each layer begins with, {name: count}, from {name: (in, out)}: Erdős–Rényi.
+    """Returns the number of weights of each layer at the start, {name: count}, from {name: (in, out)}: Erdős–Rényi.
 
-    A layer's share is proportional to (in + out) / (in · out), all together keep 1 − sparsity; whoever would get more than
-    all its weights is dense, and the others share the rest.
+    A layer's share is proportional to (in + out) / (in · out), all together keep 1 − sparsity. A layer whose share exceeds all
+    its weights is dense, and the others divide the rest.
     """
     sizes, dense = {k: a * b for k, (a, b) in shapes.items()}, set()
     while True:
@@ -65,7 +67,7 @@ class NE(Method):
 
     @staticmethod
     def inner(net):
-        """Weights between hidden layers by name: (in, out)."""
+        """Returns the weights between hidden layers by name: (in, out)."""
         return {f"w{i}": tuple(net.params[f"w{i}"].shape[2:]) for i in range(1, net.depth - 1)}
 
     def start(self, agent, settings):
@@ -81,7 +83,7 @@ class NE(Method):
             self.cut(agent, net)
 
     def cut(self, agent, net):
-        """Make the absent weights of a network, and of its target, 0."""
+        """Sets the absent weights of a network, and of its target, to 0."""
         for k in self.inner(net):
             mask = self.state[f"{net.name}.mask.{k}"]
             net.params[k].mul_(mask)
@@ -94,10 +96,8 @@ class NE(Method):
         return grads
 
     def shape_step(self, net, steps, noise):
-        """Absent weights stay; present ones take the step of an Adam as old as they are, not as the network.
-
-        A power of the age of each weight would cost more than the rest of Adam, so the corrections are carried along.
-        """
+        """Keeps absent weights; present ones take the step of an Adam of their own. Corrections are carried along: powers are
+        slow."""
         count, shaped = net.clocks[0][0], {}                                                # [P, 1, 1, 1]
         whole = [-torch.expm1(count * math.log(beta)) for beta in BETAS]
         for k in self.inner(net):
@@ -127,7 +127,7 @@ class NE(Method):
             self.cut(agent, net)
 
     def rewire(self, net, k, wanted, limit, idle):
-        """One event of the layer `k`: grow `wanted` weights, at most up to `limit`, and prune among those in `idle`."""
+        """Grows `wanted` weights of the layer `k`, at most up to `limit`, and prunes among those in `idle`."""
         mask, gradient, first, second = (self.state[f"{net.name}.{what}.{k}"] for what in ("mask", "gradient", "first", "second"))
         present = mask > 0
         left = (limit - present.sum((2, 3), keepdim=True)).clamp_min(0)

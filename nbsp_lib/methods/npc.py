@@ -1,4 +1,4 @@
-"""NPC: a neuron that mattered to the loss of an earlier task learns more slowly from then on."""
+"""NPC: a neuron that was important for the loss of an earlier task learns more slowly afterwards."""
 from __future__ import annotations
 
 import torch
@@ -51,7 +51,7 @@ class NPC(Method):
         return steps | {f"{kind}{i}": steps[f"{kind}{i}"] * m for i, m in kept.items() for kind in "wb"}
 
     def after_task(self, agent, task, context):
-        """Consolidate the importance of what was just learned."""
+        """Consolidates the importance of what was just learned."""
         weight = 1 - self.delta ** self.state["count"].double()                             # Adam's correction, [P, 1]
         for net in agent.networks:
             for i in range(net.depth - 1):
@@ -63,6 +63,6 @@ class NPC(Method):
 
 
 def rate(importance, strength):
-    """Share of its free step that each neuron keeps: sqrt(tanh(b I) / (b I)), exactly 1 at I = 0."""
+    """Returns the share of its free step that each neuron keeps: sqrt(tanh(b I) / (b I)), exactly 1 at I = 0."""
     x = strength * importance
     return torch.where(x > TINY, torch.sqrt(torch.tanh(x) / x.clamp(min=TINY)), 1.0)

@@ -1,4 +1,4 @@
-"""PackNet: every position keeps its own share of the actor's weights, which nobody moves again."""
+"""PackNet: every position keeps its own share of the actor's weights, which no later position changes."""
 from __future__ import annotations
 
 import torch
@@ -63,7 +63,7 @@ class PackNet(Method):
         self.state["actor.view"].copy_(torch.where(last < 0, current, last) if purpose == "evaluate" else current)
 
     def after_task(self, agent, task, context):
-        """Prune, retrain what is kept, pass on to the next position."""
+        """Prunes, retrains what is kept, and passes on to the next position."""
         current, k = self.state["actor.current"], int(self.state["actor.current"][0])
         self.before_task(agent, task, "train")          # a run that was forked from plain SAC was not told
         if k < self.positions - 1:
@@ -80,7 +80,7 @@ class PackNet(Method):
 
 
 def prune(w, owner, k, left):
-    """Of the weights w [P, C, in, out] of owner k keep the largest 1/left, rounded up; the others become 0, owner k + 1."""
+    """Keeps the largest 1/left, rounded up, of the weights w [P, C, in, out] of owner k; sets the others to 0 and owner k + 1."""
     mine = owner == k
     size = torch.where(mine, w.abs(), torch.inf).flatten(1)                                 # [P, N]
     rank = size.argsort(dim=1, stable=True).argsort(1)

@@ -1,4 +1,4 @@
-"""PI: at every task end a fresh head is added to the network and its frozen copy subtracted, so that nothing changes yet."""
+"""PI: every task end adds a fresh head and subtracts its frozen copy, so that the output stays the same at first."""
 from __future__ import annotations
 
 import math
@@ -19,7 +19,7 @@ class PI(Method):
     In general f = Σ_h s_h · head_h(φ), s = +1, 0, −1. Head 0 is the first, heads 2j − 1 (+) and 2j (−) are those of
     injection j; s = 0 until then. The actor's heads end before tanh: means and log standard deviations.
     injections: how many there is room for; later task ends inject nothing. On a GPU every head is always computed, so each
-    of them makes every update dearer by two heads from the start. 0: an ordinary network.
+    of them adds the cost of two heads to every update from the start. 0: an ordinary network.
     Target network: gets the same fresh pair, so that Q̄ stays as it is; its earlier heads go on following the critics'.
     Adam: a new head begins with zero moments and its own count; the encoder keeps both. Ours: the port to SAC (the source
     injects once, in DQN), the encoder of one layer, an injection at each task end.
@@ -34,15 +34,15 @@ class PI(Method):
         self.heads = 1 + 2 * injections                 # H
 
     def build(self, name, C, sizes, gens):
-        """"w0", "b0" as ever; "w1", "b1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
+        """Makes "w0", "b0" as usual; "w1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
         net = nets.mlp(name, C, sizes, gens)
         room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(1, 2)
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
 
     def forward(self, net, params, x, probe=None):
-        """hidden: [P, C, B, W] of the encoder, then of the layers of the head that learns. A probe is shaped as sac.make_probes
-        makes it: [P, C·H, B, W] for the heads. Eager code on a CPU leaves out heads not in use; a graph must serve every
-        position and a GPU is not waited for, so there they are computed for nothing."""
+        """Returns the output and the hidden activations [P, C, B, W] of the encoder, then of the layers of the head that
+        learns. A probe has the shape of sac.make_probes: [P, C·H, B, W] for the heads. Eager code on a CPU skips unused heads.
+        A graph serves all positions, and reading their number would wait for a GPU, so there all heads are computed."""
         sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
         H = self.heads if torch.compiler.is_compiling() or sign.device.type != "cpu" else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
@@ -72,7 +72,7 @@ class PI(Method):
         return {k: step if k.endswith("0") else step * learns for k, step in steps.items()}
 
     def after_task(self, agent, task, context):
-        """Inject into every network, if there is room."""
+        """Injects into every network, if there is room."""
         used = int((self.state["actor.sign"][0] != 0).sum())
         if used == self.heads:
             return

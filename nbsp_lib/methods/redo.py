@@ -1,4 +1,4 @@
-"""ReDo: from time to time the dormant units are made new."""
+"""ReDo: reinitialises dormant units at regular intervals."""
 from __future__ import annotations
 
 import math
@@ -52,7 +52,7 @@ class ReDo(Method):
                 self.recycle(net, agent.target if net is agent.critic else None, i, unit, context)
 
     def recycle(self, net, target, i, unit, context):
-        """New weights for the units of hidden layer i in `unit`, bool [P, C, 1, W]."""
+        """Draws new weights for the units of hidden layer i in `unit`, bool [P, C, 1, W]."""
         w, b, out = f"w{i}", f"b{i}", f"w{i + 1}"
         _, C, n_in, width = net.params[w].shape
         fresh = context.draw(torch.rand, C, n_in + 1, width).mul_(2).sub_(1).div_(math.sqrt(n_in))

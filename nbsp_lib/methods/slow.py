@@ -1,4 +1,4 @@
-"""A control: whatever holds neurons back also learns less. How much is kept by learning less everywhere?"""
+"""A control: every method that masks neurons also learns less. How much does plain slow learning keep?"""
 from __future__ import annotations
 
 import torch

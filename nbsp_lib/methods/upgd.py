@@ -1,4 +1,4 @@
-"""UPGD: what the network does not need is perturbed, what it needs is kept."""
+"""UPGD: perturbs weights of low utility and protects weights of high utility."""
 from __future__ import annotations
 
 import torch
@@ -44,7 +44,7 @@ class UPGD(Method):
         twice = 2 * most.clamp_min(1e-12)
         shaped = {}
         for k, u in utility.items():
-            # 2 (1 − sigmoid(x)) = 1 − tanh(x/2); torch's sigmoid may differ in the last bit beside other seeds
+            # 2 (1 − sigmoid(x)) = 1 − tanh(x/2); the last bit of torch's sigmoid depends on the other seeds
             free = 1 - torch.tanh(u / twice)
             moved = (steps[k] - lr * self.sigma * noise[f"{net.name}.{k}"]) * free
             shaped[k] = moved - lr * self.decay * net.params[k]

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from nbsp_lib.core.conv import LAYERS
+from nbsp_lib.core.frame_replay import FrameStack
 from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.results.figures import DARK, panels
 from nbsp_lib.results.neuron_tables import neuron_rows
-from nbsp_lib.training.games import FrameStack
 
 
 def filter_rows(played, share):
@@ -31,7 +31,7 @@ def watched(agent, method, task, seed, train, at):
     """One game played by the agent's policy: the newest pictures [len(at), H, H] uint8 and the actor's maps of each layer,
     a list of [len(at), W, h, h], at the steps `at`. ValueError if the game ended before the last of them."""
     train = SimpleNamespace(**train)
-    env, show = benchmark((task,), train).make(task, (seed,), 2, train.episode), FrameStack(4)
+    env, show = benchmark((task,), train).make(task, (seed,), 2, train.episode), FrameStack()
     pictures, maps, chance = [], [], generators(seed)["evaluation"]
     obs, began = show(torch.from_numpy(env.reset(np.array([[0, 1]]))), None), False
     for t in range(max(at) + 1):

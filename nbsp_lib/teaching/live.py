@@ -1,4 +1,5 @@
-"""Small agents trained while one looks on: the loop of the pipeline, with settings of seconds, from a shipped agent or none."""
+"""Small agents trained while the reader watches: the loop of the pipeline with settings of seconds, from a shipped agent or
+none."""
 from __future__ import annotations
 
 import hashlib
@@ -22,7 +23,7 @@ SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episode
 
 @dataclass(frozen=True)
 class Trained:
-    """cycle: the trainer where it stands; before: the actor's parameters after the last switch; curves, plasticity, scores: as
+    """Holds the trainer at its end, `before`: the actor's parameters after the last switch, and curves, plasticity, scores as
     in the result folders, seeds together."""
     trainer: Trainer
     before: dict | None
@@ -32,7 +33,8 @@ class Trained:
 
 
 def arm_settings(arm, sequence, profile="params.yaml", **settings):
-    """(method, settings of the sequence's benchmark) of an arm of a profile, with other settings of settings.TrainSettings."""
+    """Returns (method, settings of the sequence's benchmark) of an arm of a profile; settings: others of
+    settings.TrainSettings."""
     enter_repository()
     profile = load_profile(profile)
     chosen = profile.arms[arm]
@@ -40,9 +42,9 @@ def arm_settings(arm, sequence, profile="params.yaml", **settings):
 
 
 def rounds(trainer, label):
-    """Train the position that the cycle stands at, evaluating on the way; a bar on the terminal or in the notebook's log."""
+    """Trains the trainer's position, evaluating on the way; a bar on the terminal or in the notebook's log."""
     due, task = schedule(trainer.train, trainer.position), trainer.positions[trainer.position]
-    env = trainer.make(task, trainer.seeds, trainer.train.envs, trainer.train.episode)
+    env = trainer.environments()
     trainer.method.before_task(trainer.agent, trainer.task, "train")
     trainer.evaluate(0)
     quiet = bool(os.environ.get("TQDM_DISABLE")) or None
@@ -54,7 +56,7 @@ def rounds(trainer, label):
 
 
 def switch(trainer):
-    """The end of a position, as switch.finish, without anything written -> the actor's parameters after it."""
+    """Ends a position as switch.finish does, but writes nothing -> the actor's parameters after it."""
     trainer.note("scores", trainer.method.after_task(trainer.agent, trainer.task, trainer.context) or [])
     pass_on(trainer)
     return {k: p.clone() for k, p in trainer.agent.actor.params.items()}
@@ -67,7 +69,7 @@ def result(trainer, before=None):
 
 
 def train(sequence, arm="fine-tuning", seeds=(0, 1), positions=1, **settings):
-    """Train an arm from nothing on the first positions of a sequence -> Trained."""
+    """Trains an arm from nothing on the first positions of a sequence -> Trained."""
     method, chosen = arm_settings(arm, sequence, **settings)
     trainer, before = Trainer(chosen, sequence, method, seeds), None
     for k in range(positions):
@@ -77,10 +79,10 @@ def train(sequence, arm="fine-tuning", seeds=(0, 1), positions=1, **settings):
 
 
 def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **settings):
-    """Train one more position under `arm`, from the networks that `shipped` had at the end of `position` -> Trained.
+    """Trains one more position under `arm`, from the networks that `shipped` had at the end of `position` -> Trained.
 
-    What the networks alone do not hold is made anew: some experience of the task just learned, played by the agent, on which the
-    arm scores its neurons and of which it keeps what it replays. Adam and the temperature begin afresh.
+    The rest is made anew: the agent plays some experience of the task just learned, on which the arm scores its neurons and of
+    which it keeps what it replays. Adam and the temperature begin afresh.
     """
     method, chosen = arm_settings(arm, sequence, **settings)
     trainer = Trainer(chosen, sequence, method, seeds)
@@ -98,23 +100,20 @@ def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **s
 
 
 def play_only(trainer):
-    """Fill the ring with experience of the agent as it is, without learning."""
-    env = trainer.make(trainer.positions[trainer.position], trainer.seeds, trainer.train.envs, trainer.train.episode)
-    update, train = trainer.update, trainer.train
-    trainer.update, trainer.train = lambda draws: None, replace(train, random_steps=0)
+    """Fills the ring with experience of the agent as it is, without learning."""
+    env = trainer.environments()
     while trainer.replay.filled < trainer.replay.capacity:
-        trainer.play_round(env)
-    trainer.update, trainer.train = update, train
+        trainer.play_round(env, updates=False)
 
 
 def end_of(trained, task):
-    """Performance of each seed on a task at the last evaluation, a Series."""
+    """Returns the performance of each seed on a task at the last evaluation, a Series."""
     rows = trained.curves[trained.curves.task == task]
     return rows[rows.total_step == rows.total_step.max()].set_index("seed").success
 
 
 def digest(tensors):
-    """Eight hex digits of the bytes of some tensors: equal digits, equal bits."""
+    """Returns eight hex digits of the bytes of some tensors: equal digits, equal bits."""
     made = hashlib.sha256()
     for t in tensors:
         made.update(t.detach().cpu().contiguous().numpy().tobytes())

@@ -1,7 +1,7 @@
-"""What an environment's step becomes in the replay: of episodes that begin and end together, or of games that end when they end.
+"""Turns an environment's step into a replay row: for episodes that begin and end together, or for games of any length.
 
-P population (seed), E environments of a seed. A collector's first(env, starts) gives what the first action of a round is
-chosen from, keep(…) stores a step and gives what the next one is chosen from.
+P population (seed), E environments of a seed. A collector's first(env, starts) returns the observation for the first action of
+a round; keep(…) stores a step and returns the observation for the next action.
 """
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from nbsp_lib.core.replay import Replay
 
 
 def make_replay(kind, train, tasks, P, columns, device="cpu"):
-    """The replay of P seeds on `tasks` distinct tasks: of numbers, or of pictures. kind: Benchmark, columns: the method's."""
+    """Makes the replay of P seeds on `tasks` distinct tasks: of vectors, or of pictures. kind: Benchmark, columns: the
+    method's."""
     rows = longest(train.steps)
     part = int(train.store * rows)
     if isinstance(kind.obs, tuple):
@@ -22,49 +23,49 @@ def make_replay(kind, train, tasks, P, columns, device="cpu"):
 
 
 class EpisodeCollector:
-    """One episode in every environment is a round. Its end is the limit on steps, truncation: no row is `done`."""
+    """Plays one episode in every environment as a round. Its end is a truncation by the limit on steps: no row is `done`."""
 
     def __init__(self, replay, device):
         self.replay, self.device = replay, device
 
     def first(self, env, starts):
-        """Observation [P, E, obs_dim] of new episodes. starts() -> [P, E], drawn where it is needed."""
+        """Begins episodes -> observation [P, E, obs_dim]. starts() -> [P, E], drawn where it is needed."""
         return torch.from_numpy(env.reset(starts())).to(self.device)
 
     def ask(self, env, action):
         env.step_async(torch.nan_to_num(action).cpu().numpy())
 
     def keep(self, obs, action, stepped, more):
-        """Store what `action` made of `obs`; stepped: what step_wait gave; more: the method's columns."""
+        """Stores what `action` led to -> next obs. stepped: what step_wait returned; more: the method's columns."""
         next_obs, reward, _ = stepped
         next_obs, reward = torch.from_numpy(next_obs).to(self.device), torch.from_numpy(reward).to(self.device)
         self.replay.add(obs, action, reward, next_obs, torch.zeros_like(reward), **more)
         return next_obs
 
     def states(self):
-        """What must be saved of the environments at the end of a round, bytes of each seed: here nothing, they begin anew."""
+        """Returns what must be saved of the environments between rounds, bytes of each seed: nothing, they begin anew."""
         return None
 
     def forget(self):
-        """The next position has environments of its own."""
+        """Forgets the environments at the end of a position; here there is nothing to forget."""
 
 
 class GameCollector:
-    """A round is a number of steps, and games go on from round to round until a position ends."""
+    """Plays a number of steps as a round; games go on from round to round until a position ends."""
 
     def __init__(self, replay, device):
         self.replay, self.device = replay, device
         self.env = self.obs = self.resume = None            # resume: states to go on from, when the environments are made
 
     def first(self, env, starts):
-        """Observation [P, E, …] where the games stand: new games in new environments."""
+        """Returns the current observation [P, E, …]; new environments begin new games."""
         if env is not self.env:
             now = env.restore(self.resume) if self.resume else env.reset(starts())
             self.env, self.resume, self.obs = env, None, self.shown(now, env.fresh)
         return self.obs
 
     def shown(self, now, began):
-        """What is acted on: the observation, or a stack of pictures."""
+        """Returns the observation to act on: the current one, or a stack of pictures."""
         now = torch.from_numpy(now).to(self.device)
         return self.replay.see(now, torch.from_numpy(began).to(self.device)) if isinstance(self.replay, Frames) else now
 

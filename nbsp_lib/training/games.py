@@ -1,7 +1,7 @@
-"""Rollouts of whole games, which end when they end: points, and hidden activations at moments spread evenly over the games.
+"""Rollouts of whole games of any length: points, and hidden activations at moments spread evenly over the games.
 
 P population (seed), C parallel networks, E games, N moments, W units of a layer. The policy is played as it is learned: an
-action is drawn from it, the same chance in every rollout of a seed. Its most probable action alone often stands still.
+action is drawn from it, with the same random numbers in every rollout of a seed. The greedy policy often gets stuck.
 """
 from __future__ import annotations
 
@@ -9,57 +9,46 @@ from dataclasses import dataclass
 
 import torch
 
+from nbsp_lib.core.frame_replay import FrameStack
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import activation
 from nbsp_lib.core.rng import generators
-from nbsp_lib.training.rollout import environments, silenced, tell_task
+from nbsp_lib.training.playing import environments, silenced, tell_task
 
 
 @dataclass(frozen=True)
 class GameRollout:
-    """points [P, E] of each game; steps [P, E] it lasted; hidden: {network: [P, C, N, W] for each layer}, or None; episode
-    [P, N]: the game of each moment, never falling. The counterpart of rollout.EpisodeRollout."""
+    """Holds points [P, E] of each game and steps [P, E] it lasted; the counterpart of rollout.EpisodeRollout.
+
+    hidden: {network: [P, C, N, W] for each layer}, or None; episode [P, N]: the game of each moment, never falling.
+    """
     points: torch.Tensor
     steps: torch.Tensor
     hidden: dict | None
     episode: torch.Tensor | None
 
     def goal(self, metric="return"):
-        """The goal metric [P, N] of each moment: the return of its game."""
+        """Returns the goal metric [P, N] of each moment: the return of its game."""
         return self.points.gather(1, self.episode)
 
     def outcome(self):
-        """Success at any step and at the last, which games do not have (NaN), and the mean return: three tensors [P]."""
+        """Returns success at any step and at the last, which games do not have (NaN), and the mean return: three tensors [P]."""
         nothing = torch.full((len(self.points),), torch.nan)
         return nothing, nothing, self.points.mean(1)
 
     @property
     def half(self):
-        """How many of the moments of a single seed lie in the first half of the games."""
+        """Number of moments of one seed in the first half of the games."""
         return int((self.episode[0] < self.points.shape[1] // 2).sum())
-
-
-class FrameStack:
-    """Stacks of the newest frames [P, E, K, H, W], as frame_replay.Frames.see shows them, for who keeps no replay."""
-
-    def __init__(self, stack):
-        self.stack, self.seen = stack, None
-
-    def __call__(self, frame, began):
-        if self.seen is None:
-            self.seen = frame[:, :, None].repeat(1, 1, self.stack, 1, 1)
-        else:
-            moved = torch.cat([self.seen[:, :, 1:], frame[:, :, None]], 2)
-            self.seen = torch.where(began[..., None, None, None], frame[:, :, None].expand_as(moved), moved)
-        return self.seen
 
 
 @torch.no_grad()
 def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, method=None, goals=None, make=None):
-    """Play `episodes` games at once, numbers `goals` (by default 0 …) of each seed -> Games. The counterpart of evaluate.rollout.
+    """Plays `episodes` games at once, numbers `goals` (by default 0 …) of each seed -> GameRollout. The counterpart of
+    rollout.rollout.
 
-    train: config.AtariTrain. All games are stepped until the last is over, one that is over stands still. Moments are taken
-    every few steps, and of those `train.moments` evenly spaced ones in the order of games and time.
+    train: settings.AtariTrain. All games are stepped until the last is over; a finished game is not stepped. Moments are
+    taken every few steps; `train.moments` evenly spaced ones of them are kept, in the order of games and time.
     """
     method, P, device = method or Method(), len(seeds), agent.updates.device
     tell_task(method, agent, task)
@@ -67,7 +56,7 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     actor = silenced(agent.actor, silence["actor"]) if silence else agent.actor.params
     gens = [generators(seed)["evaluation"] for seed in seeds]
     move = lambda array: torch.from_numpy(array).to(device)
-    show = FrameStack(4) if len(env.obs_shape) == 2 else lambda now, began: now
+    show = FrameStack() if len(env.obs_shape) == 2 else lambda now, began: now
     alive, points, steps = torch.ones(P, episodes, dtype=torch.bool), torch.zeros(P, episodes), torch.zeros(P, episodes)
     longest = -(-train.frames // env.protocol.skip)
     every, kept, times = max(1, longest * episodes // (4 * train.moments)), [], []
@@ -91,10 +80,11 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
 
 
 def spread(kept, alive, moments):
-    """Of the activations kept at K times, `moments` evenly spaced ones of each seed, in the order of games and time.
+    """Picks `moments` evenly spaced ones of the activations at K times for each seed, in the order of games and time.
 
-    kept: a list of {network: [P, C, E, W] for each layer}; alive [P, E, K]: whether a game was on -> hidden as in Games, and
-    the game of each moment [P, N]."""
+    kept: a list of {network: [P, C, E, W] for each layer}; alive [P, E, K]: whether a game was on -> hidden as in GameRollout,
+    and the game of each moment [P, N].
+    """
     P, _, K = alive.shape
     picked = []
     for p in range(P):

@@ -1,4 +1,4 @@
-"""Rows of the csv files that a run writes while it trains: each a dict with its seed. They change nothing that learns."""
+"""Rows of the csv files that a run writes while it trains: each a dict with its seed. Measuring changes nothing that learns."""
 from __future__ import annotations
 
 import numpy as np
@@ -6,18 +6,19 @@ import torch
 
 from nbsp_lib.core.plasticity import network_health
 from nbsp_lib.core.rng import generators
-from nbsp_lib.training.rollout import ROUND, episodes_of, play, snapshot
+from nbsp_lib.training.networks import snapshot
+from nbsp_lib.training.rollout import ROUND, episodes_of, play
 
 HEALTH_ROWS, HEALTH_IMAGES = 2048, 256          # of the recent rows, for what is measured on networks
 
 
 def clock(trainer, p):
-    """Where seed number p of a cycle stands: steps in this position, steps taken in all."""
+    """Returns the position of seed number p of a trainer in time: steps in this position, steps taken in all."""
     return {"step": trainer.step, "total_step": trainer.taken[p] + trainer.step}
 
 
 def curve_rows(trainer, number):
-    """The evaluation `number` of a position on every distinct task."""
+    """Plays evaluation `number` of a position on every distinct task -> rows of curves.csv."""
     train, shipped, made = trainer.train, snapshot(trainer.agent), []
     goals = episodes_of(train, number)
     episodes = len(goals)
@@ -31,8 +32,8 @@ def curve_rows(trainer, number):
 
 
 def pooled(trainer, p, task, names):
-    """What the last three evaluations of this position found on a task for seed number p, over all their episodes: {name: mean},
-    with the number of episodes, or None before there are three. The evaluation before the first step is none of them."""
+    """Pools the last three evaluations of this position on a task for seed number p, over all their episodes -> {name: mean}
+    with the number of episodes, or None before there are three. The evaluation before the first step does not count."""
     rows = [row for row in trainer.tables["curves"][p] if row["position"] == trainer.position + 1 and row["task"] == task]
     last = [row for row in rows if row["step"] > 0][-ROUND:]
     if len(last) < ROUND:
@@ -43,20 +44,21 @@ def pooled(trainer, p, task, names):
 
 
 def mastered(trainer, p, rate):
-    """Whether the last three evaluations of this position reach a rate of success on its task; never if rate is None."""
+    """Returns whether the last three evaluations of this position reach a success rate on its task; False if rate is None."""
     found = None if rate is None else pooled(trainer, p, trainer.positions[trainer.position], ("success",))
     return found is not None and found["success"] >= rate
 
 
 def result_rows(trainer):
-    """R: the last three evaluations of the position that ends, pooled, on every distinct task; and how long it took."""
+    """Returns the rows of R: the last three evaluations of the ending position, pooled, on every distinct task; and its
+    length."""
     return [{"seed": seed, "task": task, **pooled(trainer, p, task, ("success", "success_last", "return")), "steps": trainer.step,
              "steps_to_mastery": trainer.step if trainer.mastered(p) else None, "status": "ok"}
             for p, seed in enumerate(trainer.seeds) for task in trainer.tasks]
 
 
 def plasticity_rows(trainer):
-    """How able to learn each network is, on a batch of recent rows: plasticity.network_health.
+    """Returns plasticity.network_health of every network on a batch of recent rows.
 
     The batch is drawn afresh from the same stream each time: the same shares of what has been collected by then.
     """

@@ -1,4 +1,4 @@
-"""On what a seed is trained: packages, card or processor. Numbers do not depend on it beyond their last bits."""
+"""Records what a seed is trained on: packages, card or processor. Numbers depend on it only in their last bits."""
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +14,7 @@ VERSIONS = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "ale-py", "dm-
 
 
 def machine(cpuinfo="/proc/cpuinfo"):
-    """What bytes depend on besides this repository: processor, vector instructions, system with its C library, Python.
+    """Returns what bytes depend on besides this repository: processor, vector instructions, system with its C library, Python.
 
     Processors of one name differ in their instructions, and run.json holds the whole version of Python.
     """
@@ -29,7 +29,7 @@ def machine(cpuinfo="/proc/cpuinfo"):
 
 @functools.cache
 def versions():
-    """{package: version} of what training is made of, as far as it is installed here, and Python's."""
+    """Returns {package: version} of the installed packages that training uses, and the version of Python."""
     found = {}
     for name in VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -39,16 +39,18 @@ def versions():
 
 @functools.cache
 def hardware(device):
-    """The name of the card, or of the processor where there is none."""
+    """Returns the name of the card, or of the processor if there is none."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return machine()["cpu"]
 
 
 def trained_here(device, population, before):
-    """Entries of a state's manifest that say where a seed is trained: `hardware`, `population` (how many seeds share its
-    seconds), `versions` (of the last save). before: manifest of its last save, or None. None stands for hardware and
-    population that changed on the way: then its seconds are of no one kind.
+    """Returns entries of a state's manifest that say where a seed is trained: `hardware`, `population` (the number of seeds
+    that share its seconds), `versions` (of the last save).
+
+    before: manifest of its last save, or None. Hardware or population that changed on the way become None: the seconds are
+    then of no one kind.
     """
     now = {"hardware": hardware(device), "population": population}
     return {k: value if (before or {}).get(k, value) == value else None for k, value in now.items()} | {"versions": versions()}

@@ -1,11 +1,10 @@
-"""Rollouts of the deterministic policy, and what is measured on them: success, return, hidden activations.
+"""Rollouts of a policy, and what is measured on them: success, return, hidden activations. `play` decides between episodes and
+games.
 
 P population (seed), C parallel networks, E episodes, T steps of an episode, W width.
 """
 from __future__ import annotations
 
-import copy
-import functools
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -15,16 +14,18 @@ from nbsp_lib.core.budgets import at_position, longest
 from nbsp_lib.core.method import Method
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.training import games
+from nbsp_lib.training.playing import environments, silenced, tell_task
 
 WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
 ROUND = 3           # evaluations in a row that play every episode once between them
 
 
 def episodes_of(train, number):
-    """The episodes that evaluation `number` of a position plays: those e < train.episodes with e ≡ number modulo 3.
+    """Returns the episodes that evaluation `number` of a position plays: those e < train.episodes with e ≡ number modulo 3.
 
     So any three in a row play each once; of Meta-World an episode is a goal. train: TrainSettings, or the dict in a run.json;
-    runs of before 2026-11-27 played the first `episodes`, and the first `final_episodes` in the last three evaluations.
+    runs before 2026-11-27 played the first `episodes`, and the first `final_episodes` in the last three evaluations.
     """
     train = train if isinstance(train, dict) else vars(train)
     if "final_episodes" in train:
@@ -33,100 +34,60 @@ def episodes_of(train, number):
 
 
 def evaluations_of(train, position):
-    """How many evaluations a position trained to its budget has: `evaluations` in the longest one, as far apart in others."""
+    """Returns the number of evaluations of a position with its full budget: `evaluations` in the longest, as dense in others."""
     steps = at_position(train.steps, position)
     return max(ROUND, round(train.evaluations * steps / longest(train.steps)))
 
 
 def milestones(rounds, evaluations):
-    """Round -> number of the evaluation that is due when it has been played: evenly spread, the last at the end."""
+    """Returns {round: number of the evaluation that is due after it}: evenly spread, the last at the end."""
     return {-(-j * rounds // evaluations): j for j in range(1, evaluations + 1)}
 
 
 def schedule(train, position):
-    """The `milestones` of a position (from 0) trained to its budget."""
+    """Returns the `milestones` of a position (from 0) with its full budget."""
     return milestones(at_position(train.steps, position) // (train.envs * train.episode), evaluations_of(train, position))
 
 
 def waves(episodes):
-    """(number, size) of the waves that so many episodes are played in, all of one size, at most WAVE."""
+    """Returns (number, size) of the waves in which so many episodes are played, all of one size, at most WAVE."""
     count = -(-episodes // WAVE)
     return count, -(-episodes // count)
 
 
 @dataclass(frozen=True)
 class EpisodeRollout:
-    """success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
+    """Holds success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
     success: torch.Tensor
     reward: torch.Tensor
     hidden: dict | None
 
     def goal(self, metric):
-        """The goal metric [P, E·T] of each moment: "success" or "reward"."""
+        """Returns the goal metric [P, E·T] of each moment: "success" or "reward"."""
         return (self.success if metric == "success" else self.reward).flatten(1)
 
     def outcome(self):
-        """Success at any step, success at the last step, mean return: three tensors [P]."""
+        """Returns success at any step, success at the last step, and mean return: three tensors [P]."""
         return self.success.amax(2).mean(1), self.success[:, :, -1].mean(1), self.reward.sum(2).mean(1)
 
     @property
     def half(self):
-        """How many of the moments of a seed lie in the first half of the episodes."""
+        """Number of moments of one seed in the first half of the episodes."""
         return self.success.shape[1] // 2 * self.success.shape[2]
 
     @property
     def episode(self):
-        """The episode of each moment, [P, E·T]."""
+        """Episode of each moment, [P, E·T]."""
         P, E, T = self.success.shape
         return torch.arange(E).repeat_interleave(T).repeat(P, 1)
 
 
-@functools.lru_cache(maxsize=8)
-def environments(make, task, seeds, envs, episode):
-    """Environments kept for the next evaluation: a trajectory does not depend on what was played before."""
-    return make(task, seeds, envs, episode)
-
-
-def snapshot(agent):
-    """The agent as it ships: parameters rounded to fp16 and back. All that is measured is measured on this copy."""
-    rounded = copy.copy(agent)
-    for name in ("actor", "critic"):
-        net = copy.copy(getattr(agent, name))
-        net.params = {k: p.half().float() for k, p in net.params.items()}
-        setattr(rounded, name, net)
-    return rounded
-
-
-def ships_finite(agent, method):
-    """Which seeds [P] have only finite numbers, rounded to fp16, in what they ship: networks, and state the method acts from."""
-    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
-    # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
-    return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))
-
-
-def silenced(net, silence):
-    """Parameters of `net` with the neurons in `silence`, a bool [P, C, 1, W] per hidden layer, switched off.
-
-    A neuron whose outgoing weights are zero is a neuron whose activation is zero.
-    """
-    params = dict(net.params)
-    for i, off in enumerate(silence):
-        params[f"w{i + 1}"] = params[f"w{i + 1}"].masked_fill(off.mT, 0.0)
-    return params
-
-
-def tell_task(method, agent, task):
-    """Tell a method which task is going to be played, if the agent was made for it."""
-    if task in agent.tasks:
-        method.before_task(agent, agent.tasks.index(task), "evaluate")
-
-
 @torch.no_grad()
 def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, method=None, goals=None, make=MetaWorld):
-    """Play `episodes` episodes of `episode` steps with the mean action, never stopped at success -> Rollout.
+    """Plays `episodes` episodes of `episode` steps with the mean action, not stopped at success -> EpisodeRollout.
 
-    Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as
-    in `silenced`. make: MetaWorld or a env_pool.Pool. The same whatever was rolled out before; no random number is drawn.
+    Episode e plays goals[e], by default goal e modulo 50. The critics see the executed actions. silence: {"actor": …} as in
+    `silenced`. make: MetaWorld or an env_pool.Pool. Independent of earlier rollouts; no random number is drawn.
     """
     method = method or Method()
     goals = list(range(episodes)) if goals is None else list(goals)
@@ -161,9 +122,9 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
 def play(agent, task, seeds, episodes, train, make=None, **options):
     """Plays `episodes` episodes of a task under the settings `train` -> EpisodeRollout, or games.GameRollout.
 
-    train: TrainSettings, or the dict in run.json; options: hidden, silence, method; make: environments, by default those of the
-    benchmark."""
-    from nbsp_lib.training import games  # here, because it takes from this module
+    train: TrainSettings, or the dict in run.json; options: hidden, silence, method; make: environments, by default those of
+    the benchmark.
+    """
     train = SimpleNamespace(**train) if isinstance(train, dict) else train
     kind = benchmark((task,), train)
     make = make or kind.make

@@ -1,4 +1,4 @@
-"""From a trainer to the states of its seeds, and back: everything needed to go on exactly."""
+"""From a trainer to the saved states of its seeds, and back: everything needed to resume exactly."""
 from __future__ import annotations
 
 from functools import partial
@@ -10,13 +10,13 @@ from nbsp_lib.training.provenance import trained_here
 
 
 def tensors(trainer):
-    """Name -> tensor with a leading P, of all that learns: networks, the method's state, the replay."""
+    """Returns name -> tensor with a leading P, of all that learns: networks, the method's state, the replay."""
     named = trainer.agent.tensors() | {f"method.{k}": t for k, t in trainer.method.state.items()}
     return named | trainer.replay.tensors()
 
 
 def save(trainer, states):
-    """Saves each seed's own part of everything, so that seeds can be regrouped when they go on; not of those that have left."""
+    """Saves each seed's own part of everything, so that seeds can be regrouped later; seeds that have left are skipped."""
     named, games = tensors(trainer), trainer.collector.states()
     for p, state in [(p, states[p]) for p in trainer.here]:
         mine = {k: t[p] for k, t in named.items()} | {f"stream.{k}": g[p].get_state() for k, g in trainer.streams.items()}
@@ -30,9 +30,9 @@ def save(trainer, states):
 
 
 def load(trainer, states):
-    """Puts a trainer where its seeds stood when `states` were saved."""
+    """Puts a trainer where its seeds were when `states` were saved."""
     loaded, trainer.left = [state.load() for state in states], set()
-    trainer.replay.seen = len(loaded[0][2])                                       # it decides where the newest frames stand
+    trainer.replay.seen = len(loaded[0][2])                                       # the place of the newest frames depends on it
     named = tensors(trainer)
     trainer.collector.resume = [mine["games"].numpy().tobytes() for mine, *_ in loaded if "games" in mine]
     for p, (mine, info, rows) in enumerate(loaded):

@@ -8,7 +8,7 @@ from nbsp_lib.training.rollout import schedule
 
 
 def finish(trainer, states):
-    """Score, measure, ship, then `pass_on`. trainer: at the end of its position; states: a SeedState of each seed."""
+    """Scores, measures and ships, then calls `pass_on`. trainer: at the end of its position; states: a SeedState of each seed."""
     networks = lambda: [network_bytes(trainer.agent, trainer.method, p) for p in range(len(trainer.seeds))]
     before = networks()
     trainer.note("scores", trainer.method.after_task(trainer.agent, trainer.task, trainer.context) or [])
@@ -22,7 +22,7 @@ def finish(trainer, states):
 
 
 def pass_on(trainer):
-    """End the task (task_end.end_task) and turn to the next position."""
+    """Ends the task (task_end.end_task) and turns to the next position."""
     end_task(trainer.agent, trainer.method, trainer.replay, trainer.task, trainer.streams["store"])
     trainer.collector.forget()
     trainer.taken = [taken + trainer.step for taken in trainer.taken]

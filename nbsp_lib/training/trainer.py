@@ -1,8 +1,8 @@
-"""The task cycle: one loop for every method, sequence and device, resumable at every round of episodes.
+"""The trainer: one loop for every method, sequence and device, resumable after every round.
 
 P population (seed), E environments per seed, A action dimensions, M distinct tasks. A position (one place in a sequence) is
-trained in rounds of as many steps in all environments, and at the end of a round the state is saved. Where all episodes have
-one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
+trained in rounds of equally many steps in all environments, and at the end of a round the state may be saved. Where all
+episodes have one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
 """
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.errors import Diverged
 from nbsp_lib.training import collect, measure, switch
 from nbsp_lib.training.columns import COLUMNS
-from nbsp_lib.training.rollout import play, schedule, ships_finite, snapshot
+from nbsp_lib.training.networks import ships_finite, snapshot
+from nbsp_lib.training.rollout import play, schedule
 from nbsp_lib.training.saving import save
 
 
 class Trainer:
-    """A population of seeds on its way through a sequence, who began its position together. A seed whose position is over leaves:
-    it is saved, and whatever is computed for it afterwards is not looked at."""
+    """Trains P seeds in lock-step through a task sequence; all began their position together.
+
+    A seed whose position is over leaves: it is saved, and what is computed for it afterwards is ignored.
+    """
 
     def __init__(self, train, sequence, method, seeds, device="cpu", make=None, compile=False):
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
@@ -39,7 +42,7 @@ class Trainer:
         self.collector = (collect.GameCollector if kind.whole_games else collect.EpisodeCollector)(self.replay, device)
         self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
-        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update was, ever
+        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update ever was
         self.position = self.round = 0
         self.left = set()                                        # indices of the seeds that have left
         self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
@@ -49,12 +52,12 @@ class Trainer:
 
     @property
     def task(self):
-        """Index of the distinct task trained now."""
+        """Index of the distinct task in training."""
         return self.tasks.index(self.positions[self.position])
 
     @property
     def rounds(self):
-        """How many rounds this position has at most."""
+        """Largest number of rounds of this position."""
         return self.budgets[self.position]
 
     @property
@@ -68,22 +71,25 @@ class Trainer:
         return self.round * self.train.envs * self.train.episode
 
     def mastered(self, p):
-        """Whether the last three evaluations of seed number p reach the rate at which its task counts as mastered."""
+        """Returns whether the last three evaluations of seed number p reach the rate at which its task counts as mastered."""
         return measure.mastered(self, p, at_position(self.train.mastery, self.position))
 
     def over(self, p):
-        """Whether seed number p has trained this position to its end."""
+        """Returns whether seed number p has trained this position to its end."""
         return self.round == self.rounds or self.mastered(p)
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def draw(self, kind, stream, *shape, axis=0):
-        """kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
+        """Draws kind (torch.rand, torch.randn) of `shape` from each seed's generator of a stream, on the device; P at `axis`."""
         drawn = [kind(shape, generator=g, device=g.device) for g in self.streams[stream]]
         return torch.stack(drawn, axis).to(self.device, non_blocking=True)
 
     def draws(self, updates):
-        """All chance in so many updates: (u, rows, noise), u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones,
-        or None; noise [U, 2, P, B, A], or None for a head that needs none."""
+        """Draws all random numbers of so many updates -> (u, rows, noise).
+
+        u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones, or None; noise [U, 2, P, B, A], or None for a head
+        that needs none.
+        """
         B, A = self.train.batch, self.head.act_dim
         noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2) if self.head.noisy else None
         u = self.draw(torch.rand, "update", updates, B, axis=1)
@@ -92,13 +98,18 @@ class Trainer:
         which = self.draw(torch.rand, "stored", updates, 1, axis=1)
         return u, self.replay.stored(which, self.draw(torch.rand, "stored", updates, B, axis=1)), noise
 
-    def play_round(self, env):
-        """`episode` steps of every environment, with their updates.
+    def environments(self):
+        """Makes the environments of this position."""
+        return self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode)
 
-        The updates of a step are made while the environments take it, from what was stored before.
+    def play_round(self, env, updates=True):
+        """Plays `episode` steps in every environment and makes their updates.
+
+        The updates of a step are made while the environments take it, from what was stored before. updates=False: the policy
+        acts from the first step on and nothing is learned; the streams of chance advance as with updates.
         """
         train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
-        exploring = self.replay.seen < train.random_steps
+        exploring = updates and self.replay.seen < train.random_steps
         starts = lambda: torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]).numpy()
         obs = self.collector.first(env, starts)                                             # [P, E, obs]
         shape = (T, E, self.head.act_dim)
@@ -110,19 +121,19 @@ class Trainer:
             action = actions[t] if exploring else self.act(obs, noise[t])
             more = self.method.collected(self.agent, obs)
             self.collector.ask(env, action)
-            if not exploring:
+            if updates and not exploring:
                 self.update([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
             obs = self.collector.keep(obs, action, env.step_wait(), more)
         self.round += 1
 
     @torch.no_grad()
     def act(self, obs, noise):
-        """Exploring actions [P, E, A]."""
+        """Returns exploring actions [P, E, A]."""
         choose = lambda obs, noise: self.head.act(self.method, self.agent.actor, self.agent.actor.params, obs, noise)[0]
         return self.prepared("act", choose, obs, noise).clone()
 
     def update(self, draws):
-        """The updates of `draws`."""
+        """Makes the updates of `draws`."""
         u, stored, noise = draws
         drawn = {} if noise is None else {"sac": noise}
         for name, shape in self.method.noise(self.agent).items():
@@ -135,10 +146,10 @@ class Trainer:
         torch.set_float32_matmul_precision(self.train.matmul_precision)
         for one in zip(recent, recent if stored is None else stored, *drawn.values()):
             self.prepared("update", from_rows, *one)
-        torch.set_float32_matmul_precision("highest")           # whatever is measured is measured in full
+        torch.set_float32_matmul_precision("highest")           # measurements use full precision
 
     def prepared(self, name, function, *tensors):
-        """What `function` makes of tensors; at its first call captured on a GPU, or compiled on a CPU if that is asked for."""
+        """Calls `function` on tensors; the first call captures it on a GPU, or compiles it on a CPU if that is asked for."""
         if self.compile and name not in self.graphs:
             make = compiled if self.device == "cpu" else captured
             self.graphs[name] = make(function, self.agent.tensors() | self.method.state, tensors)
@@ -147,28 +158,28 @@ class Trainer:
         return self.graphs[name](*tensors) if self.compile else function(*tensors)
 
     def diverged(self):
-        """Seeds that would ship something that is not finite."""
+        """Returns the seeds that would ship a number that is not finite."""
         return [seed for seed, finite in zip(self.seeds, ships_finite(self.agent, self.method).tolist()) if not finite]
 
     def spend(self, seconds):
         self.seconds = [spent + seconds * (p in self.here) for p, spent in enumerate(self.seconds)]
 
     def scoring_rollout(self, task):
-        """A rollout of a task (by name) by the agent as it ships, with its hidden activations."""
+        """Plays a task (by name) with the agent as it ships -> a rollout with hidden activations."""
         return play(snapshot(self.agent), task, self.seeds, self.train.scoring_episodes, self.train, self.make, hidden=True,
                     method=self.method)
 
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):
-        """Evaluation `number` of this position, on every distinct task. Changes nothing that learns."""
+        """Plays evaluation `number` of this position on every distinct task. Changes nothing that learns."""
         self.note("curves", measure.curve_rows(self, number))
         self.method.before_task(self.agent, self.task, "resume")
         if self.replay.filled:
             self.note("plasticity", measure.plasticity_rows(self))
 
     def note(self, table, rows):
-        """Keep rows of a csv file, each with its seed, with the place where they were made. What was measured twice at a step
-        is kept as it was measured last."""
+        """Adds rows of a csv file, each with its seed, and the position at which they were made. Of two measurements at one
+        step the later is kept."""
         task = self.positions[self.position]
         here = {"position": self.position + 1, "training_task": task, "task": task}
         at = lambda row: (row["position"], row.get("step"))
@@ -179,11 +190,11 @@ class Trainer:
 
     # -- the loop ------------------------------------------------------------------------------------------------------
     def run(self, states, bar, stop, save_every=20.0, end=True):
-        """Bring seeds that stand at one place to the end of their position, saving about every `save_every` seconds.
+        """Trains seeds at one place to the end of their position, saving about every `save_every` seconds.
 
-        Returns when the first of them leave, the others then go on without them; on a GPU when all have left, because a captured
-        graph keeps its population. If all are over at once, they are taken through the switch, unless `end` is False.
-        `stop()` true: save and return False. Raises Diverged; the last save of every seed stands.
+        Returns when the first of them leave; the others then go on without them. On a GPU it returns when all have left,
+        because a captured graph keeps its population. If all are over at once, they pass the switch, unless `end` is False.
+        `stop()` true: saves and returns False. Raises Diverged; the last save of every seed stays.
         """
         saved = time.monotonic()
         if states[0].manifest is None:
@@ -192,8 +203,9 @@ class Trainer:
             save(self, states)
         due, env = schedule(self.train, self.position), None
         while not all(map(self.over, range(len(states)))):
-            env, began = (env or self.make(self.positions[self.position], self.seeds, self.train.envs, self.train.episode),
-                          time.monotonic())
+            if env is None:
+                env = self.environments()
+            began = time.monotonic()
             self.play_round(env)
             if bad := [seed for seed in self.diverged() if self.seeds.index(seed) in self.here]:
                 raise Diverged(bad)

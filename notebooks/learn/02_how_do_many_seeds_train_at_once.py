@@ -82,12 +82,11 @@ print("largest difference:", f"{(hidden[0][p, 1] - linear(x[p]).relu()).abs().ma
 # **Your turn**: the line marked below forgets a term. Run it, read what the check says, mend it.
 
 # %%
-from nbsp_lib.core.gaussian import act, q_values
 from nbsp_lib.teaching.answers import check
 
 noise = torch.stack([draw(torch.randn, batch, 2), draw(torch.randn, batch, 2).flip(1)])  # [2, P, B, A]
-a, log_p, _ = act(Method(), agent.actor, agent.actor.params, rows["next_obs"], noise[0])
-q = q_values(Method(), agent.critic, agent.target, rows["next_obs"], a)[0].amin(1)
+a, log_p, _ = agent.head.act(Method(), agent.actor, agent.actor.params, rows["next_obs"], noise[0])
+q = agent.head.q_values(Method(), agent.critic, agent.target, rows["next_obs"], a)[0].amin(1)
 right = rows["reward"] + settings.gamma * (1 - rows["done"]) * (q - agent.alpha * log_p)
 answer = rows["reward"] + settings.gamma * (1 - rows["done"]) * q  # <- here
 check(answer, right, "What does the policy get for being undecided?")
@@ -124,7 +123,7 @@ by_itself = loss_gradients(alone, one, noise[:, p:p + 1], Method(), settings)["c
 #
 # ## Adam, the step, the slow copy
 #
-# Adam works on each number by itself, so one Adam serves all seeds (`adam_steps` in `nbsp_lib/core/sac.py`); the temperature has one
+# Adam works on each number by itself, so one Adam serves all seeds (`adam_steps` in `nbsp_lib/core/adam.py`); the temperature has one
 # number a seed; the slow copy follows by $\bar\theta \leftarrow \bar\theta + \tau\,(\theta - \bar\theta)$. Put together, that
 # is an update. Here are twenty of them, in the population and alone.
 

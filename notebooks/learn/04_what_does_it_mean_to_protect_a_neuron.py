@@ -73,8 +73,8 @@ ends
 # multiplied by `factor` first? The line below is what plain gradient descent would say.
 
 # %%
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.core.nets import Net
-from nbsp_lib.core.sac import adam_steps
 from nbsp_lib.teaching.answers import check
 
 net = lambda: Net("toy", {"w0": torch.zeros(1, 1, 3, 2)})

@@ -145,7 +145,7 @@ def test_nbsp_run_compiles_where_it_can_unless_told(profile, words, compiler, ex
     monkeypatch.setattr(engine, "recordings", lambda *names: [])
     monkeypatch.setattr(train_run, "train_run", lambda *names, compile, **how: asked.append(compile))
     monkeypatch.setattr(export, "ship", lambda *names: {})
-    monkeypatch.setattr(export, "suits", lambda *names: None)
+    monkeypatch.setattr(export, "check_same_settings", lambda *names: None)
     monkeypatch.setattr(engine.Engine, "run", lambda self: asked.extend(job.compile for job in self.waiting) or {})
     command = ["run", "--profile", profile, "--sequence", "window", "--arm", "nbsp", "--seeds", "7", *words.split()]
     assert cli.main(command) == 0 and cli.main([*command, "--jobs", "2", "--no-dvc"]) == 0

@@ -3,7 +3,7 @@ import pytest
 import tiny
 import torch
 
-from nbsp_lib.core import cpu_kernels, nets, sac
+from nbsp_lib.core import adam, cpu_kernels, nets
 
 SIZES = [5, 8, 6, 3]
 
@@ -54,11 +54,11 @@ def steps(seeds, fast, monkeypatch, rounds=6):
     """Steps [round][name] of a network whose seeds get gradients of their own, and what its moments and clock became."""
     with monkeypatch.context() as patch:
         if not fast:
-            patch.setattr(cpu_kernels, "usable", lambda tensor: False)
+            patch.setattr(adam, "usable", lambda tensor: False)
         net, made, gens = network(seeds, 2), [], tiny.generators(seeds, 3)
         for _ in range(rounds):
             grads = {k: torch.stack([torch.randn(p.shape[1:], generator=g) for g in gens]) for k, p in net.params.items()}
-            made.append(sac.adam_steps(net, grads, 1e-2))
+            made.append(adam.adam_steps(net, grads, 1e-2))
         return made, net
 
 
@@ -80,7 +80,7 @@ def test_seeds_with_clocks_of_their_own(monkeypatch):
     for t in (net.m, net.v):
         for k in t:
             t[k].fill_(0.5)
-    made = sac.adam_steps(net, grads, 1e-2)
+    made = adam.adam_steps(net, grads, 1e-2)
     for seed, count in enumerate((1, 100)):
         m, v = 0.9 * 0.5 + 0.1, 0.999 * 0.5 + 0.001
         want = -1e-2 * (m / (1 - 0.9 ** count)) / ((v / (1 - 0.999 ** count)) ** 0.5 + 1e-8)
@@ -92,12 +92,12 @@ def test_a_first_moment_of_its_own(monkeypatch):
     def made(fast, share):
         with monkeypatch.context() as patch:
             if not fast:
-                patch.setattr(cpu_kernels, "usable", lambda tensor: False)
+                patch.setattr(adam, "usable", lambda tensor: False)
             net, found, g = network((0, 1), 2), [], tiny.generators((0,), 3)[0]
             for _ in range(6):
                 grads = {k: torch.randn(p.shape, generator=g) for k, p in net.params.items()}
                 first = None if share is None else {k: share * t for k, t in grads.items()}
-                found.append(sac.adam_steps(net, grads, 1e-2, first=first))
+                found.append(adam.adam_steps(net, grads, 1e-2, first=first))
             return found, net
     (fast, net), (plain, same) = made(True, 0.1), made(False, 0.1)
     torch.testing.assert_close(fast, plain, rtol=2e-5, atol=1e-9)
@@ -112,7 +112,7 @@ def test_a_first_moment_of_its_own(monkeypatch):
 def test_clocks_of_single_units_take_the_plain_way(monkeypatch):
     net = network((0, 1), 1)
     net.clocks = [(torch.zeros(2, 1, 1, 8), ["w0", "b0"]), (torch.zeros(2, 1, 1, 1), ["w1", "b1", "w2", "b2"])]
-    called, real = [], cpu_kernels.adam_steps
-    monkeypatch.setattr(cpu_kernels, "adam_steps", lambda net, names, *rest: called.append(names) or real(net, names, *rest))
-    sac.adam_steps(net, {k: torch.ones_like(p) for k, p in net.params.items()}, 1e-2)
+    called, real = [], adam.fused_steps
+    monkeypatch.setattr(adam, "fused_steps", lambda net, names, *rest: called.append(names) or real(net, names, *rest))
+    adam.adam_steps(net, {k: torch.ones_like(p) for k, p in net.params.items()}, 1e-2)
     assert called == [["w1", "b1", "w2", "b2"]]

@@ -9,7 +9,7 @@ import tiny_run
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import gaussian, neurons, plasticity
+from nbsp_lib.core import neurons, plasticity
 from nbsp_lib.core.method import Method
 
 # one seed, one network, 4 samples of 3 units: always 2, now and then 1, never
@@ -52,14 +52,14 @@ def test_norms_are_of_the_whole_network_and_agree_with_autograd():
         flat = torch.cat([p[:, c].flatten(1) for p in agent.critic.params.values()], 1)
         close(found[f"critic{c}"]["weight_norm"], flat.double().norm(dim=1))
     leaves = {k: p.clone().requires_grad_() for k, p in agent.critic.params.items()}
-    gaussian.critic_loss(agent, batch, noise[0], method, tiny.SETTINGS)(leaves, ())[0].sum().backward()
+    agent.head.critic_loss(agent, batch, noise[0], method, tiny.SETTINGS)(leaves, ())[0].sum().backward()
     for c in (0, 1):
         flat = torch.cat([p.grad[:, c].flatten(1) for p in leaves.values()], 1)
         close(found[f"critic{c}"]["gradient_norm"], flat.double().norm(dim=1))
     leaves = {k: p.clone().requires_grad_() for k, p in agent.actor.params.items()}
-    gaussian.actor_loss(agent, batch, noise[1], method)(leaves, ())[0].sum().backward()
+    agent.head.actor_loss(agent, batch, noise[1], method)(leaves, ())[0].sum().backward()
     close(found["actor"]["gradient_norm"], torch.cat([p.grad.flatten(1) for p in leaves.values()], 1).double().norm(dim=1))
-    hidden = gaussian.policy(method, agent.actor, agent.actor.params, batch["obs"])[2]
+    hidden = agent.head.policy(method, agent.actor, agent.actor.params, batch["obs"])[2]
     close(found["actor"]["fau"], torch.cat([(h > 0).float().mean((1, 2)) for h in hidden], 1).mean(1))
 
 

@@ -12,7 +12,8 @@ from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import gaussian, nets, sac
+from nbsp_lib.core import nets, sac
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.nbsp import NBSP
 
@@ -60,7 +61,7 @@ def test_adam_is_torch_adam(dtype, tolerance):
         values, adam = oracle(net.params.values(), 0.01)
         for u in range(50):
             grads = random_grads(net, u)
-            for k, step in sac.adam_steps(net, grads, 0.01).items():
+            for k, step in adam_steps(net, grads, 0.01).items():
                 net.params[k].add_(step)
             oracle_step(values, adam, grads.values())
         assert all((net.params[k] - start[k]).abs().max() > 0.01 for k in net.params)
@@ -85,7 +86,7 @@ def test_adam_with_clocks_of_its_own_per_layer_and_per_unit(dtype, tolerance):
                 for value in (columns[2], columns[6]):
                     del columns_adam.state[value]
             grads = random_grads(net, u)
-            for k, step in sac.adam_steps(net, grads, 0.01).items():
+            for k, step in adam_steps(net, grads, 0.01).items():
                 net.params[k].add_(step)
             oracle_step(rest, rest_adam, [grads["w1"], grads["b1"]])
             oracle_step(columns, columns_adam, column(grads))
@@ -156,21 +157,21 @@ def test_log_probability_is_that_of_the_transformed_distribution():
     with default_dtype(torch.float64):
         torch.manual_seed(0)
         agent, params, obs, noise, mean, std = policy_and_noise()
-        action, log_p, _ = gaussian.act(Method(), agent.actor, params, obs, noise)
+        action, log_p, _ = agent.head.act(Method(), agent.actor, params, obs, noise)
         close(action, torch.tanh(mean + std * noise))
         want = TransformedDistribution(Normal(mean, std), TanhTransform()).log_prob(action).sum(-1, keepdim=True)
         close(log_p, want, rtol=1e-8, atol=1e-8)
         # and by the definition of a density: the slope of P(action ≤ a), which knows nothing of tanh's derivative
         below, above = (Normal(mean, std).cdf(torch.atanh(action + e)) for e in (-1e-6, 1e-6))
         close(((above - below) / 2e-6).prod(-1, keepdim=True), log_p.exp(), rtol=1e-4, atol=1e-8)
-        close(gaussian.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean), rtol=1e-12, atol=0)
+        close(agent.head.act(Method(), agent.actor, params, obs, None)[0], torch.tanh(mean), rtol=1e-12, atol=0)
 
 
 def test_log_probability_stays_finite_where_the_action_rounds_to_one():
     torch.manual_seed(0)
     agent, params, obs, noise, _, _ = policy_and_noise(scale=8.0)
     params = {k: t.requires_grad_() for k, t in params.items()}
-    action, log_p, _ = gaussian.act(Method(), agent.actor, params, obs, noise)
+    action, log_p, _ = agent.head.act(Method(), agent.actor, params, obs, noise)
     assert (action.abs() == 1).any() and torch.isfinite(log_p).all()
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(log_p.sum(), list(params.values())))
 

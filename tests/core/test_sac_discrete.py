@@ -151,16 +151,16 @@ def test_actions_are_drawn_from_the_policy_and_each_from_its_own_noise():
     n = 20_000
     method = policy_of(logits[:, None].expand(-1, n, -1))
     noise = torch.randn(2, n, A, generator=torch.Generator().manual_seed(0))
-    action, log_p, _ = discrete.act(method, None, None, torch.zeros(2, n, 1), noise)
+    action, log_p, _ = discrete.Categorical(A).act(method, None, None, torch.zeros(2, n, 1), noise)
     want = logits.softmax(-1)
     for p in range(2):
         counts = action[p, :, 0].bincount(minlength=A)
         assert ((counts - n * want[p]) ** 2 / (n * want[p])).sum() < 16.3      # chi-square, 3 degrees: one in a thousand
     assert action.dtype == torch.int64 and action.shape == log_p.shape == (2, n, 1)
     close(log_p[..., 0], want.log().gather(1, action[..., 0]), rtol=1e-5, atol=1e-5)
-    alone = discrete.act(policy_of(logits[1:, None]), None, None, torch.zeros(1, 1, 1), noise[1:, :1])
+    alone = discrete.Categorical(A).act(policy_of(logits[1:, None]), None, None, torch.zeros(1, 1, 1), noise[1:, :1])
     assert alone[0].item() == action[1, 0].item()
-    best, none, _ = discrete.act(method, None, None, torch.zeros(2, n, 1), None)
+    best, none, _ = discrete.Categorical(A).act(method, None, None, torch.zeros(2, n, 1), None)
     assert none is None and (best[0] == 3).all() and (best[1] == 0).all()
 
 
@@ -173,20 +173,20 @@ def test_a_probability_that_rounds_to_zero_counts_for_nothing():
     agent.actor.params[last[1]][..., 1:] = torch.tensor([0.0, -200.0, -1e30])
     agent.critic.params[last[1]][..., 2:] = agent.target[last[1]][..., 2:] = 1e6
     batch = numbers((0,)).gather(torch.arange(12)[None])
-    log_pi, _ = discrete.policy(Method(), agent.actor, agent.actor.params, batch["obs"])
+    log_pi, _ = agent.head.policy(Method(), agent.actor, agent.actor.params, batch["obs"])
     assert torch.isfinite(log_pi).all() and (log_pi.exp()[..., 2:] == 0).all()
     close(log_pi[..., :2].exp(), torch.full((1, 12, 2), 0.5))
     grads, _, (surplus, _) = sac.gradients(agent.actor, agent.head.actor_loss(agent, batch, None, Method()))
     close(surplus, torch.full((1, 1, 1), 2.0).log() - 0.6 * torch.full((1, 1, 1), float(A)).log())
     assert all(torch.isfinite(g).all() for g in grads.values()) and (grads[last[1]][..., 2:] == 0).all()
-    q = discrete.q_values(Method(), agent.critic, agent.critic.params, batch["obs"])[0]
+    q = agent.head.q_values(Method(), agent.critic, agent.critic.params, batch["obs"])[0]
     loss, _ = agent.head.critic_loss(agent, batch, None, Method(), tiny.SETTINGS)(agent.critic.params, ())
-    next_q = discrete.q_values(Method(), agent.critic, agent.target, batch["next_obs"])[0].amin(1)[..., :2].mean(-1)
+    next_q = agent.head.q_values(Method(), agent.critic, agent.target, batch["next_obs"])[0].amin(1)[..., :2].mean(-1)
     y = batch["reward"][..., 0] + 0.99 * (1 - batch["done"][..., 0]) * (next_q + torch.tensor(2.0).log())
     taken = q.gather(-1, batch["action"].long()[:, None].expand(-1, 2, -1, -1))[..., 0]
     close(loss, (taken - y[:, None]).pow(2).mean(2).sum(1), rtol=1e-5, atol=1e-5)
     noise = torch.randn(1, 12, A, generator=torch.Generator().manual_seed(1))
-    assert (discrete.act(Method(), agent.actor, agent.actor.params, batch["obs"], noise)[0] < 2).all()
+    assert (agent.head.act(Method(), agent.actor, agent.actor.params, batch["obs"], noise)[0] < 2).all()
 
 
 def test_the_head_says_what_it_needs():
@@ -203,7 +203,7 @@ def test_modules_of_the_oracle_are_the_networks():
     """What the comparison rests on: the modules answer what the stacked networks answer."""
     agent = made(Method())
     obs = torch.randn(2, 9, OBS)
-    q, _ = discrete.q_values(Method(), agent.critic, agent.critic.params, obs)
+    q, _ = agent.head.q_values(Method(), agent.critic, agent.critic.params, obs)
     for p in range(2):
         nets = modules(agent, p, "numbers")
         assert take(nets[0])["w0"].shape == (OBS, LAYERS[0])

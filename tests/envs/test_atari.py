@@ -273,10 +273,10 @@ def test_an_illegal_action_is_refused_before_anything_moves(bad):
     env = Atari("pong", (0,), 2, EXACT)
     env.reset(np.array([[0, 1]]))
     before = env.state()
-    with pytest.raises(ValueError, match=r"actions of pong lie in 0\.\.17"):
+    with pytest.raises(ValueError, match=r"actions of pong must lie in 0\.\.17"):
         env.step(np.array([[3, bad]]))
     for action in ([[0.0, 1.0]], [[0]], [0, 1], [[True, False]]):
-        with pytest.raises(ValueError, match="action must be integers of shape"):
+        with pytest.raises(ValueError, match="actions of pong must be integers of shape"):
             env.step(np.array(action))
     assert env.state() == before
     own = Atari("pong", (0,), 1, replace(EXACT, full_actions=False))

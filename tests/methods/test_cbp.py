@@ -6,7 +6,8 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import nets, sac
+from nbsp_lib.core import nets
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.methods.cbp import CBP
 
 
@@ -141,7 +142,7 @@ def test_adam_counts_for_every_weight_since_the_younger_of_its_ends_was_reset():
                 for w, one in zip(ws, grads[k].flatten()):
                     w.grad = one.clone()
             adam.step()
-            for k, step in sac.adam_steps(net, grads, 0.01).items():
+            for k, step in adam_steps(net, grads, 0.01).items():
                 net.params[k].add_(step)
         counts = [int(adam.state[weights["w1"][n]]["step"]) for n in range(12)]
         assert counts == [50, 20, 50, 50, 20, 50, 30, 20, 30, 50, 20, 50]

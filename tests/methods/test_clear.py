@@ -4,7 +4,7 @@ import tiny
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from nbsp_lib.core import gaussian, sac
+from nbsp_lib.core import sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.clear import CLEAR
 from nbsp_lib.methods.er import ER
@@ -45,15 +45,15 @@ def test_the_policy_is_that_of_the_moment_a_row_was_collected_and_q_that_of_stor
     obs = recent[..., replay.columns["obs"]]
     for t in range(12):
         now = slice(5 * t, 5 * t + 5)
-        want = gaussian.policy(Method(), before[t].actor, before[t].actor.params, obs[:, now])
+        want = before[t].head.policy(Method(), before[t].actor, before[t].actor.params, obs[:, now])
         torch.testing.assert_close(recent[:, now, mean], want[0], **CLOSE)
         torch.testing.assert_close(recent[:, now, log_std], want[1], **CLOSE)
         if t:
-            old = gaussian.policy(Method(), before[t - 1].actor, before[t - 1].actor.params, obs[:, now])[0]
+            old = before[t - 1].head.policy(Method(), before[t - 1].actor, before[t - 1].actor.params, obs[:, now])[0]
             assert not torch.allclose(old, want[0], **CLOSE)
     assert (recent[..., q] == 0).all()
     part, end = replay.kept(0), before[-1]
-    values = gaussian.q_values(Method(), end.critic, end.critic.params, part["obs"], part["action"])[0][..., 0]
+    values = end.head.q_values(Method(), end.critic, end.critic.params, part["obs"], part["action"])[0][..., 0]
     torch.testing.assert_close(part["q"], values.transpose(1, 2), **CLOSE)
     for p in range(2):                                               # stored rows keep what was recorded with them
         for n in range(10):
@@ -64,11 +64,11 @@ def test_the_policy_is_that_of_the_moment_a_row_was_collected_and_q_that_of_stor
 def test_penalties_are_the_two_formulas_and_each_network_has_its_own():
     method, agent, replay, _, _ = lived(policy_weight=0.3, value_weight=0.7)
     old = replay.gather(replay.capacity + torch.arange(10).expand(2, -1))
-    mean, log_std, _ = gaussian.policy(Method(), agent.actor, agent.actor.params, old["obs"])
+    mean, log_std, _ = agent.head.policy(Method(), agent.actor, agent.actor.params, old["obs"])
     normal = lambda mean, log_std: Independent(Normal(mean, log_std.exp()), 1)
     want = kl_divergence(normal(old["policy_mean"], old["policy_log_std"]), normal(mean, log_std)).mean(1)
     torch.testing.assert_close(method.penalty(agent.actor, agent.actor.params, old), 0.3 * want, rtol=1e-3, atol=1e-6)
-    q = gaussian.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
+    q = agent.head.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
     want = sum((q[:, j, :, 0] - old["q"][..., j]).pow(2).mean(1) for j in range(2))
     assert (want > 0).all()
     torch.testing.assert_close(method.penalty(agent.critic, agent.critic.params, old), 0.7 * want, **CLOSE)

@@ -4,7 +4,6 @@ import tiny
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from nbsp_lib.core import gaussian
 from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.core.method import Method
@@ -58,15 +57,15 @@ def test_recorded_is_what_the_networks_were_at_the_task_end(critic, monkeypatch)
     part, other = replay.kept(0), replay.kept(1)
     assert set(part) - {"obs", "action", "reward", "next_obs", "done"} == \
         {"policy_mean", "policy_log_std"} | ({"q"} if critic else set())
-    mean, log_std, _ = gaussian.policy(Method(), then.actor, then.actor.params, part["obs"])
+    mean, log_std, _ = then.head.policy(Method(), then.actor, then.actor.params, part["obs"])
     torch.testing.assert_close(part["policy_mean"], mean, **CLOSE)
     torch.testing.assert_close(part["policy_log_std"], log_std, **CLOSE)
-    assert not torch.allclose(gaussian.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE)
+    assert not torch.allclose(agent.head.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE)
     assert (other["policy_mean"] == 0).all() and (replay.data[:, :replay.capacity, replay.columns["policy_mean"]] == 0).all()
     if critic:
         for j in range(2):                                           # column j is critic j
             one = {k: p[:, j:j + 1] for k, p in then.critic.params.items()}
-            q = gaussian.q_values(Method(), then.critic, one, part["obs"], part["action"])[0]
+            q = then.head.q_values(Method(), then.critic, one, part["obs"], part["action"])[0]
             torch.testing.assert_close(part["q"][..., j], q[:, 0, :, 0], **CLOSE)
 
 
@@ -76,7 +75,7 @@ def test_a_revisit_replaces_what_was_recorded():
     part = replay.kept(0)
     for name, values in method.kept(agent, part).items():
         part[name].copy_(values)
-    now = gaussian.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0]
+    now = agent.head.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0]
     torch.testing.assert_close(part["policy_mean"], now, **CLOSE)
     assert not torch.allclose(part["policy_mean"], old, **CLOSE) and replay.tasks == [0, 1]
 
@@ -109,7 +108,7 @@ def test_penalty_is_the_mean_divergence_seed_by_seed():
 def test_the_critics_are_cloned_only_if_asked():
     method, agent, _, replay = ended(weight=3.0, critic=True)
     old = stored_batch(replay)
-    q = gaussian.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
+    q = agent.head.q_values(Method(), agent.critic, agent.critic.params, old["obs"], old["action"])[0]
     want = 3 * sum((q[:, j, :, 0] - old["q"][..., j]).pow(2).mean(1) for j in range(2))
     torch.testing.assert_close(method.penalty(agent.critic, agent.critic.params, old), want, **CLOSE)
     assert (want > 0).all()

@@ -5,7 +5,7 @@ import tiny
 import torch
 from sklearn import linear_model
 
-from nbsp_lib.core import gaussian, nets
+from nbsp_lib.core import nets
 from nbsp_lib.methods import cotasp
 from nbsp_lib.methods.cotasp import CoTASP, embed, gate, lasso, renewed
 
@@ -33,7 +33,7 @@ class Life(tiny.Life):
         method = method or self.method
         method.before_task(self.agent, task, "evaluate")
         obs = self.replay.gather(torch.arange(20).expand(len(self.seeds), -1))["obs"]
-        return gaussian.policy(method, self.agent.actor, self.agent.actor.params, obs)
+        return self.agent.head.policy(method, self.agent.actor, self.agent.actor.params, obs)
 
 
 # -- sparse codes ------------------------------------------------------------------------------------------------------------

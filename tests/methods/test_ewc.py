@@ -47,13 +47,13 @@ def by_differences(net, outputs, weights, eps=1e-5):
 
 
 def test_the_fisher_of_the_actor_is_that_of_its_gaussian_by_finite_differences(monkeypatch):
-    """(∂μ)²/σ² + 2 (∂σ)²/σ² from what gaussian.policy gives out, with σ itself, not its logarithm, differentiated."""
+    """(∂μ)²/σ² + 2 (∂σ)²/σ² from what Gaussian.policy returns, with σ itself, not its logarithm, differentiated."""
     monkeypatch.setattr(ewc, "FLOOR", 0.0)
     actor, _, batch = doubled()
     both = lambda: torch.cat([t[:, None] for t in moments()], -1)
 
     def moments():
-        mean, log_std, _ = gaussian.policy(Method(), actor, actor.params, batch["obs"])
+        mean, log_std, _ = HEAD.policy(Method(), actor, actor.params, batch["obs"])
         return mean, log_std.exp()
 
     sigma = moments()[1][:, None]
@@ -65,7 +65,7 @@ def test_the_fisher_of_the_actor_is_that_of_its_gaussian_by_finite_differences(m
 def test_the_fisher_of_the_critics_is_the_mean_squared_slope_of_q(monkeypatch):
     monkeypatch.setattr(ewc, "FLOOR", 0.0)
     _, critic, batch = doubled()
-    q = lambda: gaussian.q_values(Method(), critic, critic.params, batch["obs"], batch["action"])[0]
+    q = lambda: HEAD.q_values(Method(), critic, critic.params, batch["obs"], batch["action"])[0]
     close(ewc.fisher(Method(), critic, batch, HEAD), by_differences(critic, q, torch.ones(1)), rtol=1e-6, atol=1e-10)
 
 

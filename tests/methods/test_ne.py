@@ -7,7 +7,7 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import sac
+from nbsp_lib.core.adam import adam_steps
 from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.ne import NE, first_counts, largest
@@ -194,7 +194,7 @@ def test_a_grown_weight_has_an_adam_as_old_as_itself():
             for n in grown.nonzero().flatten().tolist():
                 del adam.state[weights[n]]
         grads = {k: torch.randn(p.shape, generator=g) * 10.0 ** (u % 5 - 2) for k, p in net.params.items()}
-        steps = method.shape_step(net, sac.adam_steps(net, method.shape_grad(net, grads), lr), {})
+        steps = method.shape_step(net, adam_steps(net, method.shape_grad(net, grads), lr), {})
         before = torch.stack([w.detach().clone() for w in weights])
         for w, one in zip(weights, grads["w1"].flatten()):
             w.grad = one.clone()
@@ -207,7 +207,7 @@ def test_a_grown_weight_has_an_adam_as_old_as_itself():
 def test_adams_reset_at_a_switch_makes_every_weight_young():
     agent, _, method, _ = set_up((0,))
     net, g = agent.actor, torch.Generator().manual_seed(0)
-    step = lambda: method.shape_step(net, sac.adam_steps(net, {k: torch.randn(p.shape, generator=g)
+    step = lambda: method.shape_step(net, adam_steps(net, {k: torch.randn(p.shape, generator=g)
                                                                for k, p in net.params.items()}, 0.01), {})["w1"]
     for _ in range(30):
         step()

@@ -6,7 +6,7 @@ import tiny
 import torch
 from torch.testing import assert_close as close
 
-from nbsp_lib.core import gaussian, sac
+from nbsp_lib.core import sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.npc import NPC, importance, rate
 
@@ -92,7 +92,7 @@ def test_the_recorded_blame_is_the_slope_of_the_loss():
     batch = {k: v.double() for k, v in replay.gather(recent).items()}
     for net in (agent.actor, agent.critic, agent.temperature):
         net.params = {k: p.double() for k, p in net.params.items()}
-    loss = gaussian.actor_loss(agent, batch, noise[1].double(), Method())
+    loss = agent.head.actor_loss(agent, batch, noise[1].double(), Method())
     _, blame, (_, hidden) = sac.gradients(agent.actor, loss, [p.double() for p in sac.make_probes(agent, tiny.BATCH)["actor"]])
     for j in range(3):
         ends = []

@@ -5,7 +5,6 @@ import pytest
 import tiny
 import torch
 
-from nbsp_lib.core import gaussian
 from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.packnet import PackNet, prune
@@ -163,7 +162,7 @@ def test_what_ships_is_enough_to_play():
         want = life.play(task)
         new.before_task(life.agent, task, "evaluate")
         obs = life.replay.gather(torch.arange(20).expand(2, -1))["obs"]
-        mean = gaussian.policy(new, life.agent.actor, life.agent.actor.params, obs)[0]
+        mean = life.agent.head.policy(new, life.agent.actor, life.agent.actor.params, obs)[0]
         assert torch.equal(mean, want[:, 0, :, :tiny.ACT])
 
 

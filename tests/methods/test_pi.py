@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from nbsp_lib.core import gaussian, nets
+from nbsp_lib.core import nets
 from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.pi import PI
@@ -22,8 +22,8 @@ def trained(seeds=(0, 1), injections=2):
 def outputs(agent, method, replay):
     """Mean and log standard deviation of the actor, Q and target Q on rows of the replay."""
     batch = replay.gather(torch.arange(30).expand(len(agent.updates), -1))
-    mean, log_std, _ = gaussian.policy(method, agent.actor, agent.actor.params, batch["obs"])
-    q = lambda params: gaussian.q_values(method, agent.critic, params, batch["obs"], batch["action"])[0]
+    mean, log_std, _ = agent.head.policy(method, agent.actor, agent.actor.params, batch["obs"])
+    q = lambda params: agent.head.q_values(method, agent.critic, params, batch["obs"], batch["action"])[0]
     return {"mean": mean, "log_std": log_std, "q": q(agent.critic.params), "target": q(agent.target)}
 
 

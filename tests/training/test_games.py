@@ -10,7 +10,7 @@ import torch
 
 from nbsp_lib.core import sac
 from nbsp_lib.core.categorical import Categorical
-from nbsp_lib.core.frame_replay import Frames
+from nbsp_lib.core.frame_replay import Frames, FrameStack
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.atari import Atari
@@ -156,7 +156,7 @@ def test_a_game_that_is_over_stands_still():
 
 def test_a_stack_for_who_keeps_no_replay_is_that_of_the_ring():
     """Watcher and Frames.see, over a game's end."""
-    ring, watch, g = Frames(1, 40, 1, 4, 2, side=(36, 36)), games.FrameStack(4), torch.Generator().manual_seed(0)
+    ring, watch, g = Frames(1, 40, 1, 4, 2, side=(36, 36)), FrameStack(), torch.Generator().manual_seed(0)
     for t in range(9):
         frame = torch.randint(256, (1, 2, 36, 36), generator=g, dtype=torch.uint8)
         began = torch.tensor([[t in (0, 5), t == 0]])

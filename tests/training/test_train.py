@@ -18,10 +18,9 @@ import nbsp_lib.training.trainer
 from nbsp_lib.core.rng import generators, restore
 from nbsp_lib.methods import find
 from nbsp_lib.runs import fingerprint, train_run
-from nbsp_lib.runs import state as checkpoint
 from nbsp_lib.runs.settings import cell
-from nbsp_lib.training import switch
-from nbsp_lib.training.provenance import machine
+from nbsp_lib.training import networks, switch
+from nbsp_lib.training.provenance import machine, versions
 from nbsp_lib.training.rollout import milestones
 from nbsp_lib.training.trainer import Trainer
 
@@ -139,7 +138,7 @@ def test_divergence_is_looked_for_in_what_ships(value, bad):
         before = tensor[1].clone()
         tensor[1].reshape(-1)[-1] = value
         assert trainer.diverged() == bad
-        data = checkpoint.network_bytes(trainer.agent, trainer.method, 1)
+        data = networks.network_bytes(trainer.agent, trainer.method, 1)
         assert all(t.isfinite().all() for t in safetensors.torch.load(data).values()) == (not bad)
         tensor[1].copy_(before)
     trainer.agent.target["w0"][1].fill_(7e4)
@@ -204,9 +203,9 @@ def test_a_state_says_where_it_was_trained_and_progress_waits_for_no_disk(tmp_pa
     out = tiny_run.train(tmp_path, seeds=(0, 1), positions=1, population=2, save_every=0)
     for state in states(tmp_path, (0, 1)).values():
         assert {k: state.manifest[k] for k in ("hardware", "population", "versions")} == {
-            "hardware": machine()["cpu"], "population": 2, "versions": checkpoint.versions()}
+            "hardware": machine()["cpu"], "population": 2, "versions": versions()}
         assert json.loads((state.folder / "progress.json").read_text())["done"] == 4
-    assert json.loads((out / "run.json").read_text())["versions"] == checkpoint.versions()
+    assert json.loads((out / "run.json").read_text())["versions"] == versions()
     assert {"state.json.part", "recent-0.bin", "run.json.part"} < set(synced) and "progress.json.part" not in synced
 
 
@@ -240,7 +239,7 @@ def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
     for now in ("sac", "nbsp", "ancl", "clear"):
         fingerprint.code_hash.__wrapped__(now)
     extra = {name: found - files["sac"] for name, found in files.items()}
-    assert extra == {"sac": set(), "nbsp": {"nbsp"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
+    assert extra == {"sac": set(), "nbsp": {"nbsp", "selection"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
 
 
 @pytest.mark.parametrize("arm", ["packnet", "cotasp"])
@@ -279,10 +278,10 @@ def test_evaluations_are_spread_evenly_and_the_last_stands_at_the_end(rounds, ev
 
 def test_only_updates_multiply_in_low_precision(tmp_path, monkeypatch):
     """matmul_precision holds for updates; evaluations, scores and whatever runs afterwards multiply in full."""
-    seen = {"update": set(), "rollout": set()}
-    for name, module in (("update", nbsp_lib.training.trainer), ("rollout", nbsp_lib.training.rollout)):
+    seen = {"update_from_rows": set(), "rollout": set()}
+    for name, module in (("update_from_rows", nbsp_lib.training.trainer), ("rollout", nbsp_lib.training.rollout)):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *args, _name=name, _real=real, **kwargs: (
             seen[_name].add(torch.get_float32_matmul_precision()), _real(*args, **kwargs))[1])
     tiny_run.train(tmp_path, positions=1, made=tiny_run.profile(matmul_precision="medium"))
-    assert seen == {"update": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
+    assert seen == {"update_from_rows": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
