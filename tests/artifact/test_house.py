@@ -58,7 +58,7 @@ def test_make_help_lists_every_target():
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert {line.split()[1] for line in shown.stdout.splitlines()} == targets
-    assert set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split()) == targets
+    assert set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split()) == targets | {"FORCE"}
 
 
 def test_every_profile_shares_the_one_pipeline():
@@ -108,9 +108,10 @@ def test_every_library_file_can_be_read_in_a_sitting():
 
 
 def test_a_method_is_short():
-    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 115."""
+    """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 115, with selection.py beside it."""
     longer = {"cotasp": 150, "ne": 150, "nbsp": 115}
-    lengths = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "nbsp_lib/methods").glob("*.py")}
+    files = {path.stem: path for path in (ROOT / "nbsp_lib/methods").glob("*.py") if path.stem not in ("check", "selection")}
+    lengths = {name: len(path.read_text().splitlines()) for name, path in files.items()}
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
 
 
@@ -127,7 +128,8 @@ def rooms(path):
     names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     assert not any(node.level for node in froms), f"{path}: imports are absolute"
-    return inside.parts[0].removesuffix(".py"), {name.split(".")[1] for name in names if name.startswith("nbsp_lib.")}
+    found = {name.split(".")[1] for name in names if name.startswith("nbsp_lib.")}
+    return inside.parts[0].removesuffix(".py"), found - {"RENDERER"}           # a name of the package itself
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
