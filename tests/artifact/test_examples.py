@@ -36,9 +36,9 @@ def test_every_seed_of_the_population_learns():
 
 def test_replay_keeps_what_masks_alone_do_not():
     learn_both = example("your_own_network").learn_both
-    learned, kept, _ = learn_both(steps=250)
+    learned, kept, _ = learn_both()
     assert learned < 0.01 and kept < 0.1
-    assert learn_both(steps=250, replay_every=0)[1] > 10 * kept
+    assert learn_both(replay_every=0)[1] > 10 * kept
 
 
 @pytest.mark.filterwarnings("ignore:Constant")               # of Meta-World's expert

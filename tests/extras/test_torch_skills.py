@@ -85,7 +85,7 @@ def test_steps_are_held_back_by_the_mask_and_others_are_free_to_the_last_bit(mak
 
 
 def test_a_step_is_that_of_nbsp():
-    """The same weights, gradients and masks: a step of torch's Adam held here, one of the learner's Adam held by NBSP."""
+    """The same weights and masks: a step of torch's Adam held here, one of the learner's Adam held by NBSP."""
     stacked, plain = nets.mlp("actor", 1, [4, 5, 3, 2], [torch.Generator().manual_seed(3)]), nn.Sequential(
         nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2))
     with torch.no_grad():
