@@ -7,6 +7,7 @@ A folder says what may change a number. Imports go down this list only.
     campaign     starts many runs: engine, backends (this machine, Ray, Slurm), plan, status, promotion
     artifact     executes notebooks, builds the report, compares tables with the expected ones, checks an installation
     results      reads result folders, makes tables and figures, judges the paper's claims
+    extras       parts for other projects: masks on any torch network, the task cycle for gymnasium
     runs         one run from its settings to its result folder; keeps it safe while it trains
     training     the task cycle: rounds of play and updates, rollouts, the switch of tasks, what is measured
     methods      one file for each continual-learning method, a few hooks each
