@@ -44,7 +44,8 @@ def read_profile(path):
         mapping(own, [*OWN, *SHARED], "", needed=())
         required(own, OWN, "")
         texts = {name: convert(own[name], str, name) for name in ("root", "size", "arms_in")}
-        shared, arms_in = (os.path.normpath(Path(path).parent / texts["root"] / name) for name in ("params.yaml", texts["arms_in"]))
+        root = Path(path).parent / texts["root"]
+        shared, arms_in = (os.path.normpath(root / name) for name in ("params.yaml", texts["arms_in"]))
         files = {"sizes": shared, "arms": arms_in, "analysis": shared}
         for name in own.keys() & files.keys():
             if not os.path.exists(files[name]) or not os.path.samefile(path, files[name]):
@@ -73,4 +74,4 @@ def read_profile(path):
         for name in over({}, size["arms"], f"{around}arms"):
             one_of(name, found[arms_in]["arms"], "arm", f"{around}arms")
         made["arms"] = found[arms_in]["arms"] | size["arms"]
-    return made, {name: (shared, around) for name in TRAINING} | {"arms": (arms_in, ""), "analysis": (shared, "")}
+    return made, dict.fromkeys(TRAINING, (shared, around)) | {"arms": (arms_in, ""), "analysis": (shared, "")}

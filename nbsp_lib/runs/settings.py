@@ -16,7 +16,7 @@ from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.runs.profiles import read_profile, said_of
 from nbsp_lib.runs.ranges import PER_POSITION, RULES
-from nbsp_lib.runs.strict import check_seeds, convert, mapping, read_yaml
+from nbsp_lib.runs.strict import check_seeds, convert, mapping
 
 
 @dataclass(frozen=True)

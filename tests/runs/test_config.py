@@ -190,11 +190,12 @@ def test_a_size_names_only_what_differs_from_laptop():
     common = read_yaml(FILES["shipped"])
     base = common["sizes"].pop("laptop")
     assert list(base["train"]) == [field.name for field in dataclasses.fields(TrainSettings)]
-    for name, size in common["sizes"].items():
+    for size_name, size in common["sizes"].items():
         train = base["train"] | size.get("train", {})
-        before = {"train": base["train"], "atari": train | base["atari"], "dmc": train | base["dmc"], "analysis": common["analysis"]}
+        before = {"train": base["train"], "analysis": common["analysis"]}
+        before |= {name: train | base[name] for name in ("atari", "dmc")}
         for section, settings in before.items():
-            assert all(settings[key] != value for key, value in size.get(section, {}).items()), f"{name}.{section}"
+            assert all(settings[key] != value for key, value in size.get(section, {}).items()), f"{size_name}.{section}"
         assert all(arm.items() > common["arms"][key].items() for key, arm in size.get("arms", {}).items())
     assert set(common["sizes"]["smoke"]["arms"]) == {"ancl", "cbp", "redo"}   # smoke is so short that they would not act
 
