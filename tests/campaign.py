@@ -76,14 +76,15 @@ note("ended")
 
 def workplace(folder, **train):
     """A repository with one tiny profile, called laptop as the options' default is, and the notebook of training -> Profile."""
-    document = read_yaml(ROOT / "profiles/smoke/params.yaml")
+    document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
     document |= {"profile": "laptop", "here": "profiles/laptop/params.yaml", "out": "runs/laptop", "grid": GRID,
-                 "checkpoints": "runs/laptop/checkpoints", "train": document["train"] | TINY | train}
+                 "checkpoints": "runs/laptop/checkpoints"}
+    shared["sizes"]["smoke"]["train"] |= TINY | train
     (folder / "profiles/laptop").mkdir(parents=True)
     (folder / "notebooks/pipeline").mkdir(parents=True)
-    with open(folder / "profiles/laptop/params.yaml", "w") as file:
-        YAML(typ="safe", pure=True).dump(document, file)
-    shutil.copy(ROOT / "params.yaml", folder)
+    for made, path in ((document, "profiles/laptop/params.yaml"), (shared, "params.yaml")):
+        with open(folder / path, "w") as file:
+            YAML(typ="safe", pure=True).dump(made, file)
     shutil.copy(ROOT / "notebooks/pipeline/train.py", folder / "notebooks/pipeline")
     (folder / "dvc.yaml").write_text("stages: {}\n")                # where a notebook finds the root of the repository
     return load_profile(folder / "profiles/laptop/params.yaml")

@@ -15,8 +15,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from nbsp_lib.envs.performance import BOUNDED, SUCCESS
+from nbsp_lib.results.notes import reached
 from nbsp_lib.results.positions import marks, spans, ticks, traces
-from nbsp_lib.results.study import reached
 from nbsp_lib.results.style import begin
 
 begin()  # here, so that no page can forget it

@@ -13,7 +13,8 @@ from nbsp_lib.envs.sequences import SEQUENCES, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.results.claims import seed_numbers
 from nbsp_lib.results.handwritten import number, read_table, unique
-from nbsp_lib.results.study import markdown, performances
+from nbsp_lib.results.output import markdown
+from nbsp_lib.results.study import performances
 from nbsp_lib.results.tables import METRICS
 from nbsp_lib.runs.settings import load_profile
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results import study
 from nbsp_lib.results.figures import TASK_COLOURS, name_panel, panels
 from nbsp_lib.results.intervals import interval, sign_flip
 from nbsp_lib.results.positions import visit
+from nbsp_lib.results.study import read_result
 from nbsp_lib.runs.export import json_in, versions_of
 
 PAIRS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-tuning"))
@@ -22,7 +22,7 @@ MEASURES = ("old", "old_through", "new", "asr")        # columns of seed_rows th
 
 def read(folder, sequence, arms):
     """{arm: study.Result} of the arms that have a folder below `folder`, in the order of `arms`."""
-    found = {arm: study.read_result(Path(folder, arm), sequence, arm) for arm in arms}
+    found = {arm: read_result(Path(folder, arm), sequence, arm) for arm in arms}
     return {arm: result for arm, result in found.items() if result}
 
 

@@ -1,4 +1,4 @@
-"""The recorded results of one sequence, read and put together for tables and figures; figures saved.
+"""The recorded results of one sequence, read and put together for tables and figures.
 
 What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that
 could not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
@@ -6,22 +6,18 @@ could not be scored. Runs trained under two profiles, or with two sets of traini
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.envs.performance import EDITED, NOTES, performed, unit
+from nbsp_lib.envs.performance import performed, unit
 from nbsp_lib.envs.sequences import distinct, tasks_of
-from nbsp_lib.methods import find
 from nbsp_lib.results import metrics
 from nbsp_lib.results.positions import completed
-from nbsp_lib.runs.export import codes
-from nbsp_lib.runs.files import read_csv
-from nbsp_lib.runs.fingerprint import numbers_of
+from nbsp_lib.runs.files import enter_repository, read_csv
+from nbsp_lib.runs.settings import Profile, load_profile
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.training.columns import COLUMNS as RECORDED
 
@@ -65,6 +61,7 @@ class Study:
     results: dict         # {arm: Result}
     references: dict      # {task: Result}: that task trained alone, see read_alone
     trained: str          # the profile the runs were trained under
+    profile: Profile      # that asks for them
     unit = property(lambda study: unit(study.tasks[0]), doc="What the column `success` of its tables is, see performance.py.")
 
     @property
@@ -116,6 +113,12 @@ def read_alone(profile, task):
     return None
 
 
+def open_study(params_file, sequence, arms=None):
+    """The Study of a profile's file, read from the root of the repository, which becomes the current folder; see read_study."""
+    enter_repository()
+    return read_study(load_profile(params_file), sequence, arms)
+
+
 def read_study(profile, sequence, arms=None):
     """Every arm of the profile's grid on this sequence, and the single-task references of its tasks, as a Study.
 
@@ -129,7 +132,7 @@ def read_study(profile, sequence, arms=None):
     references = {task: result for task, result in references.items() if result}
     trained = trained_profile([*results.values(), *references.values()])
     more = sorted({seed for result in results.values() for seed in result.run["seeds"]} - set(profile.seeds))
-    return Study(sequence, tasks, arms, (*profile.seeds, *more), results, references, trained)
+    return Study(sequence, tasks, arms, (*profile.seeds, *more), results, references, trained, profile)
 
 
 def trained_profile(results):
@@ -145,69 +148,6 @@ def trained_profile(results):
     return next(iter(kinds))[0] if kinds else "none"
 
 
-def reached(counts, n):
-    """How far n seeds got, as text, from how many of them finished each position [K]."""
-    counts = [int(count) for count in counts]
-    there = [count for count in counts if count]
-    if len(set(there)) > 1:
-        return f"{'/'.join(map(str, counts))} of {n} seeds after position 1/…/{len(counts)}"
-    positions = f", {len(there)} of {len(counts)} positions" if 0 < len(there) < len(counts) else ""
-    return f"{max(counts, default=0)} of {n} seeds{positions}"
-
-
-def accounting(study):
-    """One row an arm: k of n seeds finished every position; how far the seeds are, seeds diverged, rollouts unscored."""
-    rows, K = [], len(study.tasks)
-    for arm in study.arms:
-        result = study.results.get(arm)
-        if result is None:
-            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "reached": "missing: no run here", "finished": "",
-                         "diverged": "", "unscored": 0})
-            continue
-        done = {seed: result.finished(seed) for seed in study.seeds}
-        counts = [sum(d >= k for d in done.values()) for k in range(1, K + 1)]
-        rows.append({"arm": arm, "k": counts[-1], "n": len(study.seeds), "reached": reached(counts, len(study.seeds)),
-                     "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
-                     "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
-    return pd.DataFrame(rows, columns=["arm", "k", "n", "reached", "finished", "diverged", "unscored"])
-
-
-def footnotes(study):
-    """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing, seeds
-    trained by different versions of the code."""
-    notes = [f"{arm}: missing, no run here." for arm in study.missing]
-    for arm, result in study.results.items():
-        short = [f"{seed} ({result.finished(seed)} of {len(study.tasks)})" for seed in study.seeds
-                 if result.finished(seed) < len(study.tasks) and seed not in result.run["diverged"]]
-        if short:
-            notes.append(f"{arm}: seeds that have not finished every position: {', '.join(short)}.")
-        if result.run["diverged"]:
-            notes.append(f"{arm}: diverged seeds: {', '.join(map(str, result.run['diverged']))}.")
-        if result.run["unscored"]:
-            places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
-            notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
-    configs = {arm: (find(r.run["config"]["method"]), r.run["config"]["train"]) for arm, r in study.results.items()}
-    if told := [arm for arm, (method, _) in configs.items() if method.needs_task]:
-        notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
-    notes += [f"{arm}: {EDITED}" for arm, (method, train) in configs.items() if method.edits_at_end and "final_episodes" in train]
-    notes += [f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references]
-    return notes + NOTES.get(study.unit, []) + code_notes(study)
-
-
-def code_notes(study):
-    """A sentence for each method whose seeds were trained by different versions of the code that decides training, within
-    an arm or between arms. The hash of a method's code says nothing about another method's."""
-    kinds = {}
-    for arm, result in study.results.items():
-        for seed, code in codes(result.run).items():
-            code = numbers_of(code)
-            kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(str(seed))
-    listed = lambda arms: ", ".join(f"{arm} seed {' '.join(seeds)}" for arm, seeds in arms.items())
-    return [f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "
-            + "; ".join(f"{code[:8]} {listed(arms)}" for code, arms in found.items()) + "."
-            for method, found in kinds.items() if len(found) > 1]
-
-
 def performances(study, column="success"):
     """{arm: R [P, K, M]} of the arms that exist and order [K]; NaN where a seed has not finished or diverged."""
     R_of = lambda result: metrics.R_array(result.R, study.seeds, study.tasks, column)[0]
@@ -218,35 +158,3 @@ def performances(study, column="success"):
 def common_positions(study):
     """The largest number of positions that at least one seed of every arm present has finished; 0 without arms."""
     return min((max(r.finished(seed) for seed in study.seeds) for r in study.results.values()), default=0)
-
-
-def write_csv(frame, path):
-    """Write a csv with numbers rounded to 6 digits, never -0.0, and line feeds, .gz without a time stamp; returns the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    frame, numbers = frame.round(6), frame.select_dtypes("float").columns
-    frame[numbers] += 0.0
-    frame.to_csv(path, index=False, lineterminator="\n", compression=packed)
-    return path
-
-
-def markdown(frame, notes=()):
-    """The frame as a markdown table, notes as a list below; text cells as they are, missing numbers as a dash."""
-    def cell(value):
-        if isinstance(value, float):
-            return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
-        return str(value)
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
-    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join(lines + [""] * bool(notes) + [f"- {note}" for note in notes]) + "\n"
-
-
-def save_figure(figure, folder, name):
-    """Write name.png and name.svg, byte-equal from run to run (no date, fixed ids); returns the path of the png."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.hashsalt": "nbsp"}):
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-    return str(folder / f"{name}.png")

@@ -202,7 +202,7 @@ def position_ends(rows):
 def gate(alone, column="success"):
     """Plain SAC on each task alone: columns task, seed, value, steps_to_mastery, status, source; a row also if nothing was run.
 
-    alone: {task: Result or None} (results.read_alone); value = the last three evaluations together (R.csv); source = the
+    alone: {task: Result or None} (study.read_alone); value = the last three evaluations together (R.csv); source = the
     sequence that was trained: the task itself, or one that begins with it.
     """
     rows = []

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.results.study import read_study, write_csv
+from nbsp_lib.results.output import write_csv
+from nbsp_lib.results.study import read_study
 from nbsp_lib.results.tables import per_seed
 from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.settings import load_profile

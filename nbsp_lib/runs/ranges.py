@@ -16,7 +16,7 @@ def is_name(text):
 
 # One name means one thing everywhere, so one table serves all sections and the settings of methods.
 RULES = {
-    **dict.fromkeys(("root", "here", "out", "checkpoints"), ("filled in", bool)),
+    **dict.fromkeys(("root", "here", "out", "checkpoints", "size", "arms_in"), ("filled in", bool)),
     **dict.fromkeys(("steps", "random_steps", "envs", "batch", "repeats", "silence_draws"), _POSITIVE),
     **dict.fromkeys(("actor_lr", "critic_lr", "alpha_lr", "updates_per_step", "frames", "temperature", "moments"), _POSITIVE),
     **dict.fromkeys(("scoring_episodes", "rollout_episodes"), ("in 1..50, one per goal", lambda x: 1 <= x <= 50)),

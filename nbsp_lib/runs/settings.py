@@ -14,8 +14,9 @@ from typing import Literal
 from nbsp_lib.core.budgets import longest, values_of
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.profiles import read_profile, said_of
 from nbsp_lib.runs.ranges import PER_POSITION, RULES
-from nbsp_lib.runs.strict import check_seeds, convert, mapping, read_yaml
+from nbsp_lib.runs.strict import check_seeds, convert, mapping
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,12 @@ class Profile:
     here: str                      # this file, seen from the repository
     out: str                       # folder of tables, figures and executed notebooks
     checkpoints: str               # folder of training results
+    size: str                      # of params.yaml's `sizes`: what differs from size laptop
+    arms_in: str                   # the file whose `arms` are this profile's, seen from the repository
     grid: Grid
     seeds: tuple[int, ...]
     train: TrainSettings                   # of Meta-World
-    atari: AtariTrain              # in the file: what differs from `train`
+    atari: AtariTrain                      # in the file: what differs from `train`
     dmc: TrainSettings                     # of the DeepMind Control Suite, likewise
     arms: dict[str, Arm]
     analysis: Analysis
@@ -117,13 +120,6 @@ def _section(cls, value, prefix):
     hints = typing.get_type_hints(cls)
     mapping(value, hints, prefix)
     return cls(**{name: _setting(value[name], hint, name, prefix + name) for name, hint in hints.items()})
-
-
-def _differing(cls, value, base, section):
-    """A section that names only what differs from another one, `base`."""
-    mapping(value, typing.get_type_hints(cls), f"{section}.", required=False)
-    _check_train(made := _section(cls, base | value, f"{section}."), section)
-    return made
 
 
 def _check_train(train: TrainSettings, section="train"):
@@ -170,7 +166,7 @@ def arm_of(name, value, key) -> Arm:
     if bare := [p.name for p in parameters if p.default is p.empty]:
         raise ConfigError(f"{key}.method: {value['method']}: settings without a default: {', '.join(bare)}; give each one")
     known = {p.name: p for p in parameters}
-    mapping(value, ["method", *known], f"{key}.", required=False)
+    mapping(value, ["method", *known], f"{key}.", needed=())
     settings = {}
     for setting, parameter in known.items():
         hint = type(parameter.default) if parameter.annotation is parameter.empty else parameter.annotation
@@ -195,24 +191,25 @@ def _check_grid(grid: Grid, arms):
 
 
 def load_profile(path) -> Profile:
-    """The profile in a params.yaml, checked in full. ConfigError."""
-    document = read_yaml(path)
-    try:
-        hints = typing.get_type_hints(Profile)
-        mapping(document, hints, "")
+    """The profile in a params.yaml, merged with what all share, see profiles.read_profile, and checked in full. ConfigError."""
+    document, places = read_profile(path)
+    hints = typing.get_type_hints(Profile)
+    with said_of(path):
         made = {name: _setting(document[name], str, name, name) for name, hint in hints.items() if hint is str}
-        made |= {name: _section(hints[name], document[name], f"{name}.") for name in ("grid", "train", "analysis")}
-        _check_train(made["train"])
-        for name, cls in (("atari", AtariTrain), ("dmc", TrainSettings)):
-            made[name] = _differing(cls, document[name], document["train"], name)
+        made |= {"grid": _section(Grid, document["grid"], "grid."), "seeds": check_seeds(document["seeds"])}
+    with said_of(*places["train"]):
+        for name, cls in (("train", TrainSettings), ("atari", AtariTrain), ("dmc", TrainSettings)):
+            made[name] = _section(cls, document[name], f"{name}.")
+            _check_train(made[name], name)
         _check_atari(made["atari"])
         one_of(made["dmc"].goal, ("reward",), "goal metric (the suite has no success; given here or by train)", "dmc.goal")
-        mapping(document["arms"], document["arms"], "arms.")               # any name: each is checked in arm_of
+    with said_of(*places["arms"]):
         arms = {name: arm_of(name, value, f"arms.{name}") for name, value in document["arms"].items()}
+    with said_of(*places["analysis"]):
+        made["analysis"] = _section(Analysis, document["analysis"], "analysis.")
+    with said_of(path):
         _check_grid(made["grid"], arms)
-        return Profile(**made, seeds=check_seeds(document["seeds"]), arms=arms)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return Profile(**made, arms=arms)
 
 
 def cell(profile: Profile, sequence: str, arm: str) -> dict:

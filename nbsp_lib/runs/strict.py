@@ -64,13 +64,18 @@ def convert(value, hint, key):
     return value
 
 
-def mapping(value, names, prefix, required=True):
+def mapping(value, names, prefix, needed=None):
     """Refuses what is no mapping, then unknown keys (a misspelt key is both unknown and missing), then missing ones."""
     if not isinstance(value, dict):
         raise ConfigError(f"{prefix.rstrip('.')}: {value!r} is a {type(value).__name__}, expected a mapping")
     for name in value:
         one_of(name, names, "key", f"{prefix}{name}")
-    for name in names if required else ():
+    required(value, names if needed is None else needed, prefix)
+
+
+def required(value, names, prefix):
+    """Refuses a mapping without one of the names."""
+    for name in names:
         if name not in value:
             raise ConfigError(f"{prefix}{name}: missing")
 

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Why does an agent forget?
 #
@@ -70,11 +54,11 @@ for name in ("learned", "forgotten"):
 # $$\mathrm{FM} = \operatorname{mean}_{i,\ \tau \ne \tau_i,\ f(\tau) < i} \Big( \max_{f(\tau) \le l < i} R[l, \tau] - R[i, \tau] \Big)$$
 
 # %%
-from nbsp_lib.results import study as results
+from nbsp_lib.results.study import performances, read_study
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.teaching import draw
 
-study = results.read_study(load_profile("params.yaml"), "window", ("fine-tuning",))
+study = read_study(load_profile("params.yaml"), "window", ("fine-tuning",))
 curves = study.results["fine-tuning"].curves
 draw.show(draw.curves({"fine-tuning": curves}, study.names, study.title("An unprotected agent, cycle after cycle"), "success"))
 
@@ -86,7 +70,7 @@ draw.show(draw.curves({"fine-tuning": curves}, study.names, study.title("An unpr
 # %%
 from nbsp_lib.teaching.answers import check
 
-R, order = results.performances(study)
+R, order = performances(study)
 R = R["fine-tuning"]  # [P, K, M]: seed, position, task
 answer = R[:, 1, 0] - R[:, 0, 0]
 check(answer, R[:, 0, 0] - R[:, 1, 0], "Forgetting is positive where something was lost.")

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Why replay as well?
 #
@@ -48,14 +32,11 @@ position = 2  # after which position to look, from 2 on
 # %%
 import numpy as np
 
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.study import open_study, performances
 
-enter_repository()
 ARMS = ("fine-tuning", "mask-only", "replay-only", "nbsp")
-study = results.read_study(load_profile("params.yaml"), sequence, ARMS)
-R, order = results.performances(study)
+study = open_study("params.yaml", sequence, ARMS)
+R, order = performances(study)
 first, second = study.names[order[0]], study.names[order[1]]
 for arm, values in R.items():
     alike = np.array_equal(values[:, 0], R["fine-tuning"][:, 0], equal_nan=True)

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # What did we find?
 #
@@ -33,15 +17,12 @@ metric = "ASR"  # of the main table: ASR, FM, relative retention, plasticity, CW
 # Before any number, count. An arm may have no run, a seed may have stopped early or diverged.
 
 # %%
-from nbsp_lib.results import study as results
 from nbsp_lib.results import tables
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.notes import accounting
+from nbsp_lib.results.study import open_study, read_study
 
-enter_repository()
-profile = load_profile("params.yaml")
-study = results.read_study(profile, sequence)
-counted = results.accounting(study)
+study = open_study("params.yaml", sequence)
+counted = accounting(study)
 print(f"performance is: {study.unit}; {len(study.missing)} of {len(study.arms)} arms have no run yet: {', '.join(study.missing) or '-'}")
 counted[counted.k > 0].drop(columns="unscored")
 
@@ -59,7 +40,7 @@ counted[counted.k > 0].drop(columns="unscored")
 
 # %%
 values = tables.per_seed(study)
-table = tables.main_table(study, values, profile.analysis.repeats)
+table = tables.main_table(study, values, study.profile.analysis.repeats)
 present = tables.wide(table)[lambda frame: frame["seeds"].str[0] != "0"]
 present
 
@@ -116,7 +97,7 @@ import pandas as pd
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.results import evidence, ledger, verdicts
 
-studies = [results.read_study(profile, name) for name in profile.grid.sequences if len(tasks_of(name)) > 1]
+studies = [read_study(study.profile, name) for name in study.profile.grid.sequences if len(tasks_of(name)) > 1]
 lines, comparisons = verdicts.ledger(evidence.gather(studies), evidence.benchmarked(), ledger.gather(studies)[2])
 pd.set_option("display.max_colwidth", None)
 lines

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Do the shipped agents still do what was recorded of them?
 #
@@ -40,15 +24,13 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib.results import reevaluate
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.results.notes import accounting
+from nbsp_lib.results.output import write_csv
+from nbsp_lib.results.study import open_study
 from nbsp_lib.runs.fingerprint import code_hash, numbers_of
-from nbsp_lib.runs.settings import load_profile
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence)
-results.accounting(study)
+study = open_study(params_file, sequence)
+accounting(study)
 
 # %% [markdown]
 # ## Roll out again
@@ -61,7 +43,7 @@ alone = [run for task, run in study.references.items() if run.run["config"]["seq
 runs = [*study.results.values(), *alone]
 frames = [reevaluate.reroll_rows(run) for run in runs] or [pd.DataFrame(columns=reevaluate.REROLL_COLUMNS)]
 compared = pd.concat(frames, ignore_index=True)
-results.write_csv(compared, out)
+write_csv(compared, out)
 compared.round(3)
 
 # %% [markdown]

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # What does every single neuron know about success?
 #
@@ -47,15 +31,13 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib.results import reevaluate
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.notes import accounting
+from nbsp_lib.results.output import write_csv
+from nbsp_lib.results.study import open_study
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence)
-share = profile.arms["nbsp"].settings["share"]
-results.accounting(study)
+study = open_study(params_file, sequence)
+share = study.profile.arms["nbsp"].settings["share"]
+accounting(study)
 
 # %% [markdown]
 # ## Score
@@ -65,10 +47,10 @@ results.accounting(study)
 # The two halves of the episodes are scored apart too, and the second half once with the thresholds of the first (held out).
 
 # %%
-frames = [reevaluate.score_neurons(run, profile.analysis.rollout_episodes, share) for run in study.results.values()]
+frames = [reevaluate.score_neurons(run, study.profile.analysis.rollout_episodes, share) for run in study.results.values()]
 frames = [frame for frame in frames if len(frame)] or [pd.DataFrame(columns=reevaluate.NEURON_COLUMNS)]
 neurons = pd.concat(frames, ignore_index=True).sort_values(["arm", "seed", "position"], kind="stable")
-results.write_csv(neurons, out)
+write_csv(neurons, out)
 networks = neurons.groupby(["arm", "position", "task", "network"], sort=False)
 networks.agg(seeds=("seed", "nunique"), scored=("score", "count"), chosen=("chosen", "sum"), base_rate=("base_rate", "mean")).round(3)
 

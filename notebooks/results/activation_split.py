@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # What do the best-scored neurons do when the goal is reached?
 #
@@ -38,16 +22,15 @@ count = 8  # best-scored neurons per network
 from IPython.display import Image, Markdown, display
 
 from nbsp_lib.results import neuron_figures
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository, read_csv
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study
+from nbsp_lib.runs.files import read_csv
 
-enter_repository()
-study = results.read_study(load_profile(params_file), sequence)
+study = open_study(params_file, sequence)
 rows = read_csv(neurons).dropna(subset="score")
 ranked = rows.sort_values(["score", "layer", "neuron"], ascending=[False, True, True], kind="stable")
 best = ranked.groupby(["arm", "seed", "position", "network"]).head(count).sort_values(["arm", "seed", "position", "network"], kind="stable")
-results.write_csv(best, f"{out}/activation_split.csv")
+write_csv(best, f"{out}/activation_split.csv")
 best.groupby(["arm", "position", "network"]).agg(seeds=("seed", "nunique"), best_score=("score", "max")).round(3)
 
 # %% [markdown]
@@ -75,7 +58,7 @@ for arm in list(dict.fromkeys(best.arm)) or ["none"]:
     last = here[here.seed == here.seed.min()].query("position == position.max()")
     where = f"seed {last.seed.iloc[0]}, position {last.position.iloc[0]} ({last.task.iloc[0]})" if len(last) else "nothing scored"
     figure = neuron_figures.activation_split(last, study.title(f"The best-scored neurons of arm {arm}, {where}"))
-    display(Image(results.save_figure(figure, out, f"activation_split_{arm}")))
+    display(Image(save_figure(figure, out, f"activation_split_{arm}")))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Do neurons that were silent on the old task overwrite it?
 #
@@ -45,16 +29,18 @@ from pathlib import Path
 from IPython.display import Image, Markdown
 
 from nbsp_lib.envs.performance import unit
-from nbsp_lib.results import awakening, retention, study
+from nbsp_lib.results import awakening, retention
+from nbsp_lib.results.output import markdown, save_figure, write_csv
+from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 sequence = Path(folder).name
 read = retention.read(folder, sequence, arms.split())
-profile = study.trained_profile(read.values())
+profile = trained_profile(read.values())
 change, played = awakening.awakening_rows(read, states, episodes)
-study.write_csv(change, f"{out}/change.csv")
-study.write_csv(played, f"{out}/played.csv")
+write_csv(change, f"{out}/change.csv")
+write_csv(played, f"{out}/played.csv")
 change.groupby(["arm", "layer"], sort=False)[awakening.CHANGE[3:]].mean().round(3)
 
 # %% [markdown]
@@ -66,18 +52,18 @@ change.groupby(["arm", "layer"], sort=False)[awakening.CHANGE[3:]].mean().round(
 
 # %%
 table = awakening.awakening_table(change, played)
-study.write_csv(table, f"{out}/awakening.csv")
+write_csv(table, f"{out}/awakening.csv")
 show = lambda row, name: f"{row[name]:.2f} [{row[f'{name} low']:.2f}, {row[f'{name} high']:.2f}]"
 measures = [name for name in table.columns[4:] if f"{name} low" in table]
 shown = table[list(table.columns[:4])].assign(**{name: [show(row, name) for _, row in table.iterrows()] for name in measures})
-Markdown(study.markdown(shown.set_index("arm").T.reset_index(names="mean, 95 % t interval over seeds")))
+Markdown(markdown(shown.set_index("arm").T.reset_index(names="mean, 95 % t interval over seeds")))
 
 # %%
 counted = ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in change.groupby("arm", sort=False)) or "no finished runs"
 tasks = list(dict.fromkeys(played.task))
 figure = awakening.awakening_figure(change, played, "What awakened neurons do on the old task after position 2\n"
                                     f"sequence {sequence}, trained under profile {profile}; {counted}", unit(tasks[0]) if tasks else "success")
-Image(study.save_figure(figure, out, "awakening"))
+Image(save_figure(figure, out, "awakening"))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Which claims of the paper do our runs support?
 #
@@ -37,7 +21,9 @@ from IPython.display import Markdown
 
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, verdicts
-from nbsp_lib.results import study as results
+from nbsp_lib.results.notes import footnotes
+from nbsp_lib.results.output import markdown, write_csv
+from nbsp_lib.results.study import read_study, trained_profile
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
@@ -45,8 +31,8 @@ enter_repository()
 profile = load_profile(params_file)
 written = ledger.read_paper(paper, ("params.yaml", params_file))
 cycles = [name for name in profile.grid.sequences if len(tasks_of(name)) > 1]
-studies = [results.read_study(profile, name) for name in cycles]
-trained = results.trained_profile([run for study in studies for run in study.results.values()])
+studies = [read_study(profile, name) for name in cycles]
+trained = trained_profile([run for study in studies for run in study.results.values()])
 print(f"sequences {', '.join(cycles)}; runs trained under profile {trained}")
 
 # %% [markdown]
@@ -82,7 +68,7 @@ numbers[numbers.whole].drop(columns=["positions", "whole"]).round(3)
 before = claims.ledger(numbers, speeds, scores)
 now = verdicts.ledger(evidence.gather(studies), evidence.benchmarked(), scores)
 lines, comparisons = ledger.side_by_side(before, now)
-Markdown(results.markdown(ledger.told(comparisons)))
+Markdown(markdown(ledger.told(comparisons)))
 
 # %% [markdown]
 # ## From comparisons to verdicts
@@ -94,7 +80,7 @@ Markdown(results.markdown(ledger.told(comparisons)))
 # C3a, the mask is needed beside replay; C3b, replay is needed beside the mask.
 
 # %%
-Markdown(results.markdown(lines.rename(columns=ledger.TITLES)))
+Markdown(markdown(lines.rename(columns=ledger.TITLES)))
 
 # %% [markdown]
 # ## Beside it: one switch
@@ -106,7 +92,7 @@ Markdown(results.markdown(lines.rename(columns=ledger.TITLES)))
 plan = load_profile(plan_file)
 read = retention.read(switch, Path(switch).name, plan.grid.train)
 supporting = questions.question_table(retention.seed_rows(read), read)
-Markdown(results.markdown(ledger.switched(supporting)))
+Markdown(markdown(ledger.switched(supporting)))
 
 # %% [markdown]
 # ## The paper's numbers beside ours
@@ -127,8 +113,8 @@ both
 # `claims.csv` holds every comparison with the verdict of its claim (`…_before`: by the rules of 2026-11-23); `claims.md` is the ledger for readers, with what is missing below it.
 
 # %%
-results.write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_compared")), Path(out, "claims.csv"))
-notes = [f"{study.sequence}: {note}" for study in studies for note in results.footnotes(study)]
+write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_compared")), Path(out, "claims.csv"))
+notes = [f"{study.sequence}: {note}" for study in studies for note in footnotes(study)]
 text = ledger.page(lines, comparisons, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
 Path(out, "claims.md").write_text(text, encoding="utf-8")
 Markdown(text)

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Does the score know the goal, or the clock?
 #
@@ -43,20 +27,22 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown, display
 
-from nbsp_lib.results import clock, neuron_figures, retention, study
+from nbsp_lib.results import clock, neuron_figures, retention
+from nbsp_lib.results.output import markdown, save_figure, write_csv
+from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 sequence = Path(folder).name
 read = retention.read(folder, sequence, arms.split())
-source = f"sequence {sequence}, trained under profile {study.trained_profile(read.values())}"
+source = f"sequence {sequence}, trained under profile {trained_profile(read.values())}"
 overlaps, given, cuts = clock.score_controls(read, episodes, share, [int(steps) for steps in horizons.split()])
 for name, frame in (("clock", overlaps), ("given_time", given), ("horizon", cuts)):
-    study.write_csv(frame, f"{out}/{name}.csv")
+    write_csv(frame, f"{out}/{name}.csv")
 kinds = overlaps.assign(network=overlaps.network.str.rstrip("01").replace("critic", "critics"))
 table = clock.over_seeds(kinds, ["task", "comparison", "network"], "jaccard")
-study.write_csv(table, f"{out}/clock_table.csv")
-Markdown(study.markdown(table))
+write_csv(table, f"{out}/clock_table.csv")
+Markdown(markdown(table))
 
 # %% [markdown]
 # ## The picture
@@ -66,7 +52,7 @@ Markdown(study.markdown(table))
 # %%
 figure = neuron_figures.overlap(overlaps, f"How far the paper's choice agrees with that of controls\n{source}, "
                                           f"{overlaps.seed.nunique()} seeds, all positions")
-Image(study.save_figure(figure, out, "clock"))
+Image(save_figure(figure, out, "clock"))
 
 # %% [markdown]
 # ## The goal at equal times
@@ -76,7 +62,7 @@ Image(study.save_figure(figure, out, "clock"))
 # %%
 scores = {name: clock.over_seeds(given, ["task"], name) for name in ("chosen", "others", "exchanged")}
 display(given.groupby("task")[["late", "moments"]].mean().round(2))
-Markdown("\n\n".join(f"**{name}**\n\n{study.markdown(frame)}" for name, frame in scores.items()))
+Markdown("\n\n".join(f"**{name}**\n\n{markdown(frame)}" for name, frame in scores.items()))
 
 # %% [markdown]
 # ## The horizon
@@ -86,7 +72,7 @@ Markdown("\n\n".join(f"**{name}**\n\n{study.markdown(frame)}" for name, frame in
 # %%
 figure = clock.horizon_figure(cuts, f"Silent neurons among the chosen, and the length of the scored episodes\n{source}, "
                                     f"{cuts.seed.nunique()} seeds")
-Image(study.save_figure(figure, out, "horizon"))
+Image(save_figure(figure, out, "horizon"))
 
 # %% [markdown]
 # ## Conclusion

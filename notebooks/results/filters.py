@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # What does a skill neuron of a convolutional network see?
 #
@@ -41,7 +25,9 @@ steps = "40 160 320 640 1000"  # moments of one game to look at
 # %%
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import filters, study
+from nbsp_lib.results import filters
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import read_result
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.state import load_agent, read_run
 from nbsp_lib.training.rollout import play
@@ -49,7 +35,7 @@ from nbsp_lib.training.rollout import play
 enter_repository()
 run = read_run(folder)
 task, train = run["config"]["tasks"][0], run["config"]["train"]
-recorded = study.read_result(folder, run["config"]["sequence"], run["config"]["arm"]).curves
+recorded = read_result(folder, run["config"]["sequence"], run["config"]["arm"]).curves
 recorded[["seed", "step", "updates", "return", "success"]].rename(columns={"success": "human-normalised return"}).round(3)
 
 # %% [markdown]
@@ -64,7 +50,7 @@ agent, method = load_agent(folder, 1, [seed], run)
 share = run["config"]["settings"]["share"]
 played = play(agent, task, [seed], games, train, hidden=True, method=method)
 rows = filters.filter_rows(played, share)
-study.write_csv(rows, f"{out}/filters.csv")
+write_csv(rows, f"{out}/filters.csv")
 print("points of the games:", *played.points[0].int().tolist())
 filters.summary(rows).round(3)
 
@@ -82,7 +68,7 @@ at = [int(step) for step in steps.split()]
 pictures, maps = filters.watched(agent, method, task, seed, train, at)
 best = filters.picked(rows, each)
 figure = filters.overlay(best, pictures, maps, at, f"The best-scored filters of an actor that plays {task}\nseed {seed}, {games} games, profile {run['profile']}")
-Image(study.save_figure(figure, out, "filters"))
+Image(save_figure(figure, out, "filters"))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Which part of the network, put back exactly, brings the old task back?
 #
@@ -45,18 +29,20 @@ from pathlib import Path
 from IPython.display import Image, Markdown
 
 from nbsp_lib.envs.performance import unit
-from nbsp_lib.results import grafts, retention, study
+from nbsp_lib.results import grafts, retention
+from nbsp_lib.results.output import markdown, save_figure, write_csv
+from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 sequence = Path(folder).name
 read = retention.read(folder, sequence, arms.split())
-profile = study.trained_profile(read.values())
+profile = trained_profile(read.values())
 rows = grafts.graft_rows(read, states, episodes)
-study.write_csv(rows, f"{out}/graft.csv")
+write_csv(rows, f"{out}/graft.csv")
 table = grafts.graft_table(rows)
-study.write_csv(table, f"{out}/graft_table.csv")
-Markdown(study.markdown(table))
+write_csv(table, f"{out}/graft_table.csv")
+Markdown(markdown(table))
 
 # %% [markdown]
 # ## The picture
@@ -68,7 +54,7 @@ counted = ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in rows.
 tasks = [task for result in read.values() for task in result.run["config"]["tasks"][:1]]
 figure = grafts.graft_figure(rows, f"The old task with weights of position 1 put back after position 2\nsequence {sequence}, trained "
                              f"under profile {profile}; {counted}", unit(tasks[0]) if tasks else "success")
-Image(study.save_figure(figure, out, "graft"))
+Image(save_figure(figure, out, "graft"))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # When is a task learned, when is it lost, and how fast does it come back?
 #
@@ -38,17 +22,15 @@ out = "runs/smoke/learning_curves/window"  # folder for the figure and its data
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import figures
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.notes import accounting
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study, performances
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence)
+study = open_study(params_file, sequence)
 curves = study.table("curves")
-results.write_csv(curves, f"{out}/learning_curves.csv")
+write_csv(curves, f"{out}/learning_curves.csv")
 print(f"performance, wherever this page says success: {study.unit}")
-results.accounting(study)
+accounting(study)
 
 # %% [markdown]
 # ## Which seeds swing?
@@ -76,7 +58,7 @@ swing.round(3)
 # %%
 title = study.title(f"{study.unit.capitalize()} on every task through the cycle")
 figure = figures.learning_curves(curves, study.arms, study.names, title, unit=study.unit, ends=study.table("R"))
-Image(results.save_figure(figure, out, "learning_curves"))
+Image(save_figure(figure, out, "learning_curves"))
 
 # %% [markdown]
 # ## Conclusion
@@ -86,7 +68,7 @@ Image(results.save_figure(figure, out, "learning_curves"))
 # same library trained them on the same kind of machine.
 
 # %%
-matrix, order = results.performances(study)
+matrix, order = performances(study)
 kept = {arm: R[:, 1, order[0]] for arm, R in matrix.items() if len(order) > 1}
 known = {arm: R[:, 0, order[0]] for arm, R in matrix.items()}
 lines = [f"- **{arm}**: {known[arm][left == left].mean():.2f} on {study.names[0]} after position 1, {left[left == left].mean():.2f} "

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Which arm keeps what it learned, and still learns?
 #
@@ -46,15 +30,13 @@ from pathlib import Path
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import collapse, figures, positions, tables
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.notes import accounting, footnotes
+from nbsp_lib.results.output import markdown, save_figure, write_csv
+from nbsp_lib.results.study import common_positions, open_study
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence)
+study = open_study(params_file, sequence)
 print(f"performance, wherever this page says success: {study.unit}")
-results.accounting(study)
+accounting(study)
 
 # %% [markdown]
 # ## The table
@@ -76,10 +58,10 @@ results.accounting(study)
 # %%
 def table_of(column, name, positions=None):
     values = tables.per_seed(study, column, positions)
-    table = tables.main_table(study, values, profile.analysis.repeats, column)
-    results.write_csv(values, f"{out}/{name}_seeds.csv")
-    results.write_csv(table, f"{out}/{name}.csv")
-    text = results.markdown(tables.wide(table), [f"trained under profile {study.trained}", *results.footnotes(study)])
+    table = tables.main_table(study, values, study.profile.analysis.repeats, column)
+    write_csv(values, f"{out}/{name}_seeds.csv")
+    write_csv(table, f"{out}/{name}.csv")
+    text = markdown(tables.wide(table), [f"trained under profile {study.trained}", *footnotes(study)])
     Path(f"{out}/{name}.md").write_text(text, encoding="utf-8")
     return values, table, text
 
@@ -99,8 +81,8 @@ Markdown(text)
 # %%
 if positions.stops(study):
     mastery = positions.mastery_table(study)
-    results.write_csv(mastery, f"{out}/mastery.csv")
-    mastery_text = results.markdown(positions.mastery_wide(mastery), [f"trained under profile {study.trained}"])
+    write_csv(mastery, f"{out}/mastery.csv")
+    mastery_text = markdown(positions.mastery_wide(mastery), [f"trained under profile {study.trained}"])
     Path(f"{out}/mastery.md").write_text(mastery_text, encoding="utf-8")
 else:
     mastery_text = "Every position of these runs has a fixed number of steps, mastered or not, so there is nothing to show here."
@@ -126,7 +108,7 @@ Markdown(last_text)
 # which makes the arms comparable. If all arms are complete, it repeats the first table.
 
 # %%
-common = results.common_positions(study)
+common = common_positions(study)
 common_values, common_table, common_text = table_of("success", "main_table_common", max(common, 1))
 Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
 
@@ -141,9 +123,9 @@ Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
 if collapse.asked(study):
     fallen = collapse.collapse_rows(study)
     collapsed = collapse.collapse_table(fallen, study.arms)
-    results.write_csv(fallen, f"{out}/collapse_seeds.csv")
-    results.write_csv(collapsed, f"{out}/collapse.csv")
-    collapse_text = results.markdown(collapse.collapse_wide(collapsed), [f"trained under profile {study.trained}"])
+    write_csv(fallen, f"{out}/collapse_seeds.csv")
+    write_csv(collapsed, f"{out}/collapse.csv")
+    collapse_text = markdown(collapse.collapse_wide(collapsed), [f"trained under profile {study.trained}"])
     Path(f"{out}/collapse.md").write_text(collapse_text, encoding="utf-8")
 else:
     collapse_text = "This sequence is not cartpole's, so there is nothing to show here."
@@ -159,7 +141,7 @@ Markdown(collapse_text)
 # %%
 text = f"What every arm knows, loses and learns in {max(common, 1)} of {len(study.tasks)} positions"
 figure = figures.metric_points(common_values, common_table[common_table.metric.isin(tables.PICTURE)], study.arms, study.title(text), study.unit)
-Image(results.save_figure(figure, out, "main_table"))
+Image(save_figure(figure, out, "main_table"))
 
 # %% [markdown]
 # ## Conclusion

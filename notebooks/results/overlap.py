@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Would we choose the same neurons again?
 #
@@ -41,15 +25,14 @@ out = "runs/smoke/overlap/window"  # folder for the figures and the tables
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, neuron_tables
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository, read_csv
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study
+from nbsp_lib.runs.files import read_csv
 
-enter_repository()
-study = results.read_study(load_profile(params_file), sequence)
+study = open_study(params_file, sequence)
 rows = read_csv(neurons)
 pairs = neuron_tables.overlap_rows(rows)
-results.write_csv(pairs, f"{out}/overlap.csv")
+write_csv(pairs, f"{out}/overlap.csv")
 pairs.groupby(["comparison", "network"], sort=False)[["jaccard", "expected"]].agg(["mean", "count"]).round(3)
 
 # %% [markdown]
@@ -59,7 +42,7 @@ pairs.groupby(["comparison", "network"], sort=False)[["jaccard", "expected"]].ag
 
 # %%
 figure = neuron_figures.overlap(pairs, study.title("How far two choices of neurons agree"))
-Image(results.save_figure(figure, out, "overlap"))
+Image(save_figure(figure, out, "overlap"))
 
 # %% [markdown]
 # ## Thresholds from other episodes
@@ -70,7 +53,7 @@ Image(results.save_figure(figure, out, "overlap"))
 
 # %%
 table = neuron_tables.held_out_rows(rows)
-results.write_csv(table, f"{out}/held_out.csv")
+write_csv(table, f"{out}/held_out.csv")
 table.groupby(["arm", "network"], sort=False)[["rank_correlation", "jaccard", "expected"]].mean().round(3)
 
 # %% [markdown]
@@ -80,7 +63,7 @@ table.groupby(["arm", "network"], sort=False)[["rank_correlation", "jaccard", "e
 both = rows.dropna(subset=["score_second", "score_held_out"])
 points = both.rename(columns={"score_second": "in_sample", "score_held_out": "held_out"})[:: max(1, len(both) // 6000)]
 figure = neuron_figures.held_out(points, table, study.title("Scores with own and with borrowed thresholds"))
-Image(results.save_figure(figure, out, "held_out"))
+Image(save_figure(figure, out, "held_out"))
 
 # %% [markdown]
 # ## Conclusion

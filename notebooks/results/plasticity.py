@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Can the networks still learn?
 #
@@ -44,14 +28,12 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, tables
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study
 
-enter_repository()
-study = results.read_study(load_profile(params_file), sequence)
+study = open_study(params_file, sequence)
 rows = study.table("plasticity")
-results.write_csv(rows, f"{out}/plasticity.csv")
+write_csv(rows, f"{out}/plasticity.csv")
 without = [arm for arm, result in study.results.items() if result.plasticity.empty]
 print(f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; not run: {', '.join(study.missing) or 'no arm'}")
 
@@ -63,7 +45,7 @@ print(f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; no
 
 # %%
 ends = tables.position_ends(rows)
-results.write_csv(ends, f"{out}/position_ends.csv")
+write_csv(ends, f"{out}/position_ends.csv")
 last = ends[ends.position == ends.groupby(["arm", "seed"]).position.transform("max")]
 last.groupby(["arm", "network"], sort=False)[["position", *neuron_figures.HEALTH]].mean().round(3)
 
@@ -75,7 +57,7 @@ last.groupby(["arm", "network"], sort=False)[["position", *neuron_figures.HEALTH
 
 # %%
 figure = neuron_figures.health_points(last, study.arms, study.title("Signs of plasticity, at the end of the last finished position"))
-Image(results.save_figure(figure, out, "plasticity"))
+Image(save_figure(figure, out, "plasticity"))
 
 # %% [markdown]
 # ## Conclusion

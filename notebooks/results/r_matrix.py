@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # What does an arm know after each position?
 #
@@ -40,16 +24,14 @@ out = "runs/smoke/r_matrix/window"  # folder for the figure and its data
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import figures
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.notes import accounting, footnotes
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study, performances
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence)
-results.write_csv(study.table("R"), f"{out}/r_matrix.csv")
+study = open_study(params_file, sequence)
+write_csv(study.table("R"), f"{out}/r_matrix.csv")
 print(f"performance, wherever this page says success: {study.unit}")
-results.accounting(study)
+accounting(study)
 
 # %% [markdown]
 # ## How to read the picture
@@ -60,10 +42,10 @@ results.accounting(study)
 # last group is what ASR averages. Grey means that no seed has got there.
 
 # %%
-matrix, order = results.performances(study)
+matrix, order = performances(study)
 title = study.title(f"{study.unit.capitalize()} on each task after each position (frame: the task just trained)")
 figure = figures.r_matrix(matrix, study.arms, study.names, order, title, study.unit)
-Image(results.save_figure(figure, out, "r_matrix"))
+Image(save_figure(figure, out, "r_matrix"))
 
 # %% [markdown]
 # ## Conclusion
@@ -80,4 +62,4 @@ for arm, R in matrix.items():
         i, task = divmod(int(loss.argmax()), loss.shape[1])
         where = f"most on {study.names[task]} in position {i + 2}: {loss[i, task]:.2f}" if loss.max() > 0 else "nothing"
         lines.append(f"- **{arm}** loses {where} (seeds: {len(whole)}).")
-Markdown("\n".join(lines + [f"- {note}" for note in results.footnotes(study)]) or "Nothing to compare yet.")
+Markdown("\n".join(lines + [f"- {note}" for note in footnotes(study)]) or "Nothing to compare yet.")

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # How fast does the old task go?
 #
@@ -39,7 +23,9 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import questions, retention, study
+from nbsp_lib.results import questions, retention
+from nbsp_lib.results.output import markdown, save_figure, write_csv
+from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
@@ -47,9 +33,9 @@ enter_repository()
 plan = load_profile(params_file)
 read = retention.read(folder, Path(folder).name, plan.grid.train)
 old, new = next(iter(read.values())).run["config"]["tasks"]
-profile = study.trained_profile(read.values())
+profile = trained_profile(read.values())
 rows = retention.seed_rows(read)
-study.write_csv(rows, f"{out}/retention.csv")
+write_csv(rows, f"{out}/retention.csv")
 hardware, torch = retention.where_trained(read)
 started = [seed for seed in plan.seeds if all(seed in retention.done(result) for result in read.values())]
 alike = [seed for seed in started if retention.same_start(read, seed, list(read))]
@@ -75,7 +61,7 @@ shown = table[["arm", "n"]].assign(**{
     "steps to mastery": [f"{row.steps:,.0f} ({row.mastered} of {row.n})" for row in table.itertuples()],
     f"R[2, {old}]": span("old"), f"{old} through position 2": span("old_through"), f"R[2, {new}]": span("new"),
     "ASR": span("asr")})
-Markdown(study.markdown(shown))
+Markdown(markdown(shown))
 
 # %% [markdown]
 # ## Seed by seed
@@ -83,7 +69,7 @@ Markdown(study.markdown(shown))
 # %%
 each = rows.drop(columns="network").rename(columns={"first": f"R[1, {old}]", "old": f"R[2, {old}]", "old_through": "through position 2",
                                                    "new": f"R[2, {new}]", "asr": "ASR", "steps_to_mastery": "steps to mastery"})
-Markdown(study.markdown(each.astype({"steps to mastery": str})))
+Markdown(markdown(each.astype({"steps to mastery": str})))
 
 # %% [markdown]
 # ## Differences, paired by seed
@@ -96,12 +82,12 @@ Markdown(study.markdown(each.astype({"steps to mastery": str})))
 
 # %%
 pairs = retention.pair_table(rows, read)
-study.write_csv(pairs, f"{out}/retention_pairs.csv")
+write_csv(pairs, f"{out}/retention_pairs.csv")
 names = {"old": f"R[2, {old}]", "old_through": f"{old} through position 2", "new": f"R[2, {new}]", "asr": "ASR"}
 wide = pairs.assign(measure=pairs.measure.map(names), mean=[f"{row.mean:+.3f}" for row in pairs.itertuples()],
                     interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
                     p=[f"{row.p:.4f}" for row in pairs.itertuples()])
-Markdown(study.markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
+Markdown(markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
 
 # %% [markdown]
 # ## What it says beside the claims
@@ -114,9 +100,9 @@ Markdown(study.markdown(wide[["arm", "against", "measure", "n", "more", "fewer",
 
 # %%
 answers = questions.question_table(rows, read)
-study.write_csv(answers, f"{out}/retention_questions.csv")
+write_csv(answers, f"{out}/retention_questions.csv")
 told = answers.assign(measure=answers.measure.map(names), d=[f"{row['mean']:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for _, row in answers.iterrows()])
-Markdown(study.markdown(told.drop(columns=["mean", "low", "high"])))
+Markdown(markdown(told.drop(columns=["mean", "low", "high"])))
 
 # %% [markdown]
 # ## The picture
@@ -127,7 +113,7 @@ Markdown(study.markdown(told.drop(columns=["mean", "low", "high"])))
 # %%
 figure = retention.curves_figure(read, f"After one switch: {old}, then {new}\nprofile {profile}, n = {len(started)} seeds, "
                                        f"{len(read)} of {len(plan.grid.train)} planned arms")
-Image(study.save_figure(figure, out, "retention"))
+Image(save_figure(figure, out, "retention"))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Do a few neurons stand out, or do the best merely come first?
 #
@@ -37,12 +21,11 @@ out = "runs/smoke/score_distribution/window"  # folder for the figures and the t
 from IPython.display import Image, Markdown, display
 
 from nbsp_lib.results import neuron_figures
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository, read_csv
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study
+from nbsp_lib.runs.files import read_csv
 
-enter_repository()
-study = results.read_study(load_profile(params_file), sequence)
+study = open_study(params_file, sequence)
 rows = read_csv(neurons)
 rows["above"] = rows.score.astype(float) - rows.base_rate.astype(float)
 rows.groupby("arm").agg(networks=("seed", "size"), scored=("score", "count"))
@@ -58,7 +41,7 @@ groups = rows[rows.score.notna()].assign(chosen=rows.chosen.astype(bool)).groupb
 table = groups.agg(neurons=("score", "size"), chosen=("chosen", "sum"), all_above=("above", "mean"))
 table["chosen_above"] = rows[rows.chosen.astype(bool)].groupby(["arm", "network", "layer"]).above.mean()
 table["share_of_chosen"] = table.chosen / table.groupby(["arm", "network"]).chosen.transform("sum")
-results.write_csv(table.reset_index(), f"{out}/score_distribution.csv")
+write_csv(table.reset_index(), f"{out}/score_distribution.csv")
 table.round(3)
 
 # %% [markdown]
@@ -72,7 +55,7 @@ arms = list(dict.fromkeys(rows.arm))
 for arm in arms or ["none"]:
     here = rows[rows.arm == arm] if arms else rows.reindex([0]).fillna({"network": "actor", "layer": 1})
     figure = neuron_figures.score_distribution(here, study.title(f"Scores of single neurons, arm {arm}, all positions"))
-    display(Image(results.save_figure(figure, out, f"score_distribution_{arm}")))
+    display(Image(save_figure(figure, out, f"score_distribution_{arm}")))
 
 # %% [markdown]
 # ## Conclusion

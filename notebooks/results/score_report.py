@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Are the chosen neurons better than silent ones?
 #
@@ -39,16 +23,14 @@ import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures
-from nbsp_lib.results import study as results
-from nbsp_lib.runs.files import enter_repository
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import open_study
 
-enter_repository()
-study = results.read_study(load_profile(params_file), sequence)
+study = open_study(params_file, sequence)
 scores = study.table("scores")
 numbers = ["goal_mean", "base_rate", "silent", "chosen", "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked"]
 scores[numbers] = scores[numbers].apply(pd.to_numeric)
-results.write_csv(scores, f"{out}/score_report.csv")
+write_csv(scores, f"{out}/score_report.csv")
 scores.drop(columns="sequence").round(3)
 
 # %% [markdown]
@@ -72,7 +54,7 @@ summary.round(3)
 # %%
 chosen = scores[(scores.status == "scored") & (scores.chosen > 0)]
 figure = neuron_figures.base_rate_trap(chosen, study.title("Chosen neurons against the score of a silent neuron"))
-Image(results.save_figure(figure, out, "score_report"))
+Image(save_figure(figure, out, "score_report"))
 
 # %% [markdown]
 # ## Conclusion

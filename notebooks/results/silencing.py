@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Does an agent need its skill neurons?
 #
@@ -43,14 +27,12 @@ import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, reevaluate
-from nbsp_lib.results import study as results
+from nbsp_lib.results.output import save_figure, write_csv
 from nbsp_lib.results.retention import t_interval
-from nbsp_lib.runs.files import enter_repository, read_csv
-from nbsp_lib.runs.settings import load_profile
+from nbsp_lib.results.study import open_study
+from nbsp_lib.runs.files import read_csv
 
-enter_repository()
-profile = load_profile(params_file)
-study = results.read_study(profile, sequence, arms.split())
+study = open_study(params_file, sequence, arms.split())
 rows = read_csv(neurons)
 rows[rows.network == "actor"].groupby(["arm", "position"]).agg(seeds=("seed", "nunique"), scored=("score", "count"))
 
@@ -61,11 +43,11 @@ rows[rows.network == "actor"].groupby(["arm", "position"]).agg(seeds=("seed", "n
 # ceiling: one that never succeeds cannot show any loss, so read the other bars against the first one.
 
 # %%
-settings = profile.analysis
+settings = study.profile.analysis
 tested = [reevaluate.silence_neurons(run, rows, settings.rollout_episodes, settings.silence_draws) for run in study.results.values()]
 silenced = pd.concat([frame for frame in tested if len(frame)] or [pd.DataFrame(columns=reevaluate.SILENCE_COLUMNS)])
 silenced = silenced.astype({"success": float})
-results.write_csv(silenced, f"{out}/silencing.csv")
+write_csv(silenced, f"{out}/silencing.csv")
 means = silenced.groupby(["arm", "choice"])[["neurons", "activity", "success"]].mean()
 means.round(3)
 
@@ -77,7 +59,7 @@ means.round(3)
 
 # %%
 figure = neuron_figures.silencing(silenced, study.title(f"{study.unit.capitalize()} with actor neurons silenced"), study.unit)
-Image(results.save_figure(figure, out, "silencing"))
+Image(save_figure(figure, out, "silencing"))
 
 # %% [markdown]
 # ## Conclusion

@@ -1,19 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags,-all
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Does the learner master each task alone?
 #
@@ -39,7 +23,9 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib.envs.performance import NORMALISED, SUCCESS, unit
 from nbsp_lib.envs.sequences import distinct, tasks_of
-from nbsp_lib.results import figures, study, tables
+from nbsp_lib.results import figures, tables
+from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.study import COLUMNS, read_alone, trained_profile
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
@@ -47,9 +33,9 @@ enter_repository()
 profile = load_profile(params_file)
 asked = [task for name in (*profile.grid.sequences, *profile.grid.references) for task in tasks_of(name)]
 games, asked = ([task for task in asked if (unit(task) != SUCCESS) == wanted] for wanted in (True, False))
-alone = {task: study.read_alone(profile, task) for task in distinct(asked)}
+alone = {task: read_alone(profile, task) for task in distinct(asked)}
 final = tables.gate(alone)
-study.write_csv(final, f"{out}/training_gate.csv")
+write_csv(final, f"{out}/training_gate.csv")
 final.round(3)
 
 # %% [markdown]
@@ -59,7 +45,7 @@ final.round(3)
 # have few episodes and success swings, so this is a hint at how many steps a position needs, not a result.
 
 # %%
-curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=study.COLUMNS["curves"])])
+curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=COLUMNS["curves"])])
 first = curves[curves.success.astype(float) >= gate].groupby(["task", "seed"]).step.min().unstack()
 first
 
@@ -69,10 +55,10 @@ first
 # A point is one seed, in the order of the seeds; those that pass the gate are green, the others red and below the line.
 
 # %%
-trained = study.trained_profile([run for run in alone.values() if run])
+trained = trained_profile([run for run in alone.values() if run])
 title = f"Plain SAC on single tasks\ntrained under profile {trained}, n = {final.seed.nunique()} seeds"
 figure = figures.training_gate(final, gate, title)
-Image(study.save_figure(figure, out, "training_gate"))
+Image(save_figure(figure, out, "training_gate"))
 
 # %% [markdown]
 # ## Tasks without success
@@ -82,9 +68,9 @@ Image(study.save_figure(figure, out, "training_gate"))
 # others, the mean reward of a step lies between 0 and 1. One row a task and seed, from the last three evaluations together.
 
 # %%
-played = tables.gate({task: study.read_alone(profile, task) for task in distinct(games)})
+played = tables.gate({task: read_alone(profile, task) for task in distinct(games)})
 played["performance"] = [unit(task) for task in played.task]
-study.write_csv(played, f"{out}/training_gate_returns.csv")
+write_csv(played, f"{out}/training_gate_returns.csv")
 played.round(3)
 
 # %% [markdown]

@@ -32,13 +32,14 @@ FIXED = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, stat
 
 def workplace(folder):
     """A repository with the shipped profile and a tiny one, called laptop as the options' default is."""
-    document = read_yaml(ROOT / "profiles/smoke/params.yaml")
+    document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
     document |= {"profile": "laptop", "here": "profiles/laptop/params.yaml", "out": "runs/laptop", "grid": GRID,
-                 "checkpoints": "runs/laptop/checkpoints", "train": document["train"] | TINY}
+                 "checkpoints": "runs/laptop/checkpoints"}
+    shared["sizes"]["smoke"]["train"] |= TINY
     (folder / "profiles/laptop").mkdir(parents=True)
-    with open(folder / "profiles/laptop/params.yaml", "w") as file:
-        YAML(typ="safe", pure=True).dump(document, file)
-    shutil.copy(ROOT / "params.yaml", folder)
+    for made, path in ((document, "profiles/laptop/params.yaml"), (shared, "params.yaml")):
+        with open(folder / path, "w") as file:
+            YAML(typ="safe", pure=True).dump(made, file)
     return folder
 
 
@@ -114,7 +115,7 @@ def test_what_is_wrong_costs_one_line_and_no_training(inside, monkeypatch, capsy
 
 
 def test_a_broken_profile_is_one_line_too(inside, capsys):
-    path = inside / "profiles/laptop/params.yaml"
+    path = inside / "params.yaml"
     path.write_text(path.read_text().replace("batch:", "bacth:"))
     assert cli.main(["run"]) == 2
     said = capsys.readouterr().err
@@ -152,7 +153,7 @@ def test_status_does_not_count_a_run_with_other_settings(tiny, capsys):
     command = "status --sequence window --arm fine-tuning --seeds 0".split()
     capsys.readouterr()
     cli.main(command)
-    path = Path("profiles/laptop/params.yaml")
+    path = Path("params.yaml")
     path.write_text(path.read_text().replace("batch: 16", "batch: 17"))
     cli.main(command)
     assert re.findall(r": (\d) of 4", capsys.readouterr().out) == ["2", "0"]
@@ -287,7 +288,7 @@ def test_check_method_says_what_is_wrong_in_plain_words(inside, tmp_path, capsys
 
 def test_an_arm_by_import_path_trains_and_ships(inside, monkeypatch, capsys):
     """Its file is part of the run's identity: a changed method has another state."""
-    path = Path("profiles/laptop/params.yaml")
+    path = Path("params.yaml")
     Path("mine.py").write_text((ROOT / "docs/my_method.py").read_text())
     document = read_yaml(path)
     document["arms"]["mine"] = {"method": "mine.py:Anchor", "strength": 3.0}

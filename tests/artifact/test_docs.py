@@ -204,6 +204,7 @@ def test_named_files_exist(path, pipeline):
 def test_named_functions_and_settings_exist(path):
     """`module.name` is in the library, or a key of params.yaml."""
     settings = read_yaml(ROOT / "params.yaml")
+    settings |= settings["sizes"]["laptop"] | {"analysis": settings["analysis"]}
     for module, name in re.findall(r"`(\w+)\.(\w+)[^`/]*`", path.read_text(encoding="utf-8")):
         if name in ("py", "csv", "md", "json", "yaml", "x"):                  # a file, or any name
             continue

@@ -31,6 +31,7 @@ def page_of(folder):
     """Write a profile for the results in `folder` and return its path."""
     text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
     text = text.replace("checkpoints: runs/smoke/checkpoints", f"checkpoints: {folder}/checkpoints")
+    text = text.replace("root: ../..", f"root: {Path.cwd()}")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     return str(folder / "params.yaml")
 

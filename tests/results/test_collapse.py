@@ -9,7 +9,8 @@ from test_results import profile_at
 
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.results import collapse
-from nbsp_lib.results import study as results
+from nbsp_lib.results.output import markdown
+from nbsp_lib.results.study import read_study
 
 
 def by_hand(a, n, b, m):
@@ -36,7 +37,7 @@ def study(tmp_path, monkeypatch):
         synthetic.write(
             tmp_path, "cartpole", arm, **write, **({"finished": {3: 3}, "diverged": (3,)} if arm == "fine-tuning" else {})
         )
-    return results.read_study(profile_at(tmp_path, seeds=(0, 1, 2, 3)), "cartpole")
+    return read_study(profile_at(tmp_path, seeds=(0, 1, 2, 3)), "cartpole")
 
 
 def test_counts_by_hand(study):
@@ -48,7 +49,7 @@ def test_counts_by_hand(study):
     assert table.loc["nbsp", "p_fine-tuning"] == table.loc["fine-tuning", "p_nbsp"] == pytest.approx(by_hand(2, 3, 0, 4))
     assert np.isnan(table.loc["nbsp", "p_nbsp"]) and table.loc["nbsp", "differs_fine-tuning"] == "no"
     assert table.loc["nbsp", "high"] == pytest.approx(1 - 0.025**0.25)           # Clopper-Pearson of 0 of 4
-    assert "2 of 3" in results.markdown(collapse.collapse_wide(table.reset_index()))
+    assert "2 of 3" in markdown(collapse.collapse_wide(table.reset_index()))
 
 
 def test_the_level_is_shared_among_the_arms_compared():
@@ -64,4 +65,4 @@ def test_the_level_is_shared_among_the_arms_compared():
 
 def test_only_where_swing_up_comes_before_position_three(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1))
-    assert not collapse.asked(results.read_study(profile_at(tmp_path), "window"))
+    assert not collapse.asked(read_study(profile_at(tmp_path), "window"))

@@ -7,7 +7,8 @@ import synthetic
 from test_results import profile_at
 
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.results import evidence, study
+from nbsp_lib.results import evidence
+from nbsp_lib.results.study import read_study
 
 
 def test_benchmarks_that_count(tmp_path):
@@ -30,7 +31,7 @@ def test_numbers_from_folders(tmp_path):
     other[1, 0, 0] = 0.7
     for arm, table in (("nbsp", R), ("replay-only", R), ("fine-tuning", other)):
         synthetic.write(tmp_path, "window", arm, seeds=(0, 1), R=table, settings={"replay_every": 5})
-    table = evidence.gather([study.read_study(profile_at(tmp_path), "window")])
+    table = evidence.gather([read_study(profile_at(tmp_path), "window")])
     one = table[(table.arm == "nbsp") & (table.positions == 3) & (table.seed == 0)].iloc[0]
     assert one.learned == (0.9, 0.4) and one.dose == 0.2 and not one.whole
     assert one.fm == pytest.approx((0.1 + (0.4 - 0.7)) / 2)
@@ -57,7 +58,7 @@ def test_atari_is_a_share_of_the_game_alone(tmp_path, monkeypatch, points, passe
     profile = type(profile)(
         **vars(profile) | {"grid": type(profile.grid)(**vars(profile.grid) | {"sequences": ("boxing-road-runner",)})}
     )
-    tables, _, found = evidence.judged(study.read_study(profile, "boxing-road-runner"))
+    tables, _, found = evidence.judged(read_study(profile, "boxing-road-runner"))
     assert found == passed
     if passed:
         assert tables["nbsp"][0, :, 0].tolist() == pytest.approx([1, 0.5, 1, 0])

@@ -9,7 +9,8 @@ import torch
 from test_results import HAND, profile_at
 
 from nbsp_lib.results import figures, neuron_figures, neuron_tables, tables
-from nbsp_lib.results import study as results
+from nbsp_lib.results.output import save_figure
+from nbsp_lib.results.study import COLUMNS, performances, read_study
 from nbsp_lib.training import rollout
 
 ARMS = ("fine-tuning", "nbsp", "replay-only")
@@ -20,7 +21,7 @@ def study(tmp_path):
     """Two arms of two seeds; replay-only is missing."""
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), R=HAND)
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), unscored=[(0, 1)])
-    return results.read_study(profile_at(tmp_path), "window")
+    return read_study(profile_at(tmp_path), "window")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_of_many_arms_those_not_run_are_named_and_take_no_room(study):
     figure = figures.learning_curves(study.table("curves"), many, study.names, "t")
     assert len([ax for ax in figure.get_axes() if ax.get_visible()]) == 2
     assert "not run: replay-only, a, b, c, d, e, f" in words(figure)
-    matrix, order = results.performances(study)
+    matrix, order = performances(study)
     figure = figures.r_matrix(matrix, many, study.names, order, "t")
     assert "not run: replay-only, a, b, c, d, e, f" in words(figure) and "replay-only, not run" not in words(figure)
     table = tables.main_table(study, tables.per_seed(study), repeats=50)
@@ -96,7 +97,7 @@ def test_spans_are_the_positions(study):
 
 
 def test_r_matrix_shows_means_and_gaps(study):
-    matrix, order = results.performances(study)
+    matrix, order = performances(study)
     figure = figures.r_matrix(matrix, study.arms, study.names, order, study.title("R"))
     shown = np.ma.filled(figure.get_axes()[0].collections[0].get_array().astype(float), np.nan).reshape(3, 4, 2)
     assert np.allclose(shown[0], HAND.mean(0)) and np.isnan(shown[2]).all()
@@ -170,23 +171,23 @@ def test_overlap_shows_mean_and_expectation(neurons):
 
 
 @pytest.mark.parametrize("draw", [
-    lambda: figures.learning_curves(pd.DataFrame(columns=results.COLUMNS["curves"]), ARMS, ("a", "b"), "t"),
+    lambda: figures.learning_curves(pd.DataFrame(columns=COLUMNS["curves"]), ARMS, ("a", "b"), "t"),
     lambda: figures.r_matrix({}, ARMS, ("a", "b"), np.array([0, 1]), "t"),
     lambda: neuron_figures.silencing(pd.DataFrame(columns=["arm", "seed", "position", "choice", "draw", "success"]), "t"),
     lambda: neuron_figures.overlap(pd.DataFrame(columns=["comparison", "network", "jaccard", "expected"]), "t"),
     lambda: neuron_figures.activation_split(pd.DataFrame(columns=neuron_tables.NEURON_COLUMNS), "t"),
-    lambda: neuron_figures.base_rate_trap(pd.DataFrame(columns=results.COLUMNS["scores"]), "t"),
+    lambda: neuron_figures.base_rate_trap(pd.DataFrame(columns=COLUMNS["scores"]), "t"),
 ])
 def test_nothing_to_show_is_said(draw, tmp_path):
     figure = draw()
     assert "not run" in words(figure) or "unscored" in words(figure) or "nothing to compare" in words(figure)
-    results.save_figure(figure, tmp_path, "empty")
+    save_figure(figure, tmp_path, "empty")
 
 
 def test_saved_figures_are_byte_equal(study, tmp_path):
-    matrix, order = results.performances(study)
+    matrix, order = performances(study)
     for folder in "ab":
         figure = figures.r_matrix(matrix, study.arms, study.names, order, study.title("R"))
-        assert results.save_figure(figure, tmp_path / folder, "r").endswith("r.png")
+        assert save_figure(figure, tmp_path / folder, "r").endswith("r.png")
     for suffix in ("png", "svg"):
         assert (tmp_path / "a" / f"r.{suffix}").read_bytes() == (tmp_path / "b" / f"r.{suffix}").read_bytes()

@@ -9,7 +9,7 @@ from nbsp_lib.envs.atari import reference_scores
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.results.handwritten import number, read_table, unique
 from nbsp_lib.results.ledger import PAPER, beside, escaped, read_paper
-from nbsp_lib.results.study import markdown
+from nbsp_lib.results.output import markdown
 
 HEADER = ",".join(PAPER)
 ROW = "1,window,nbsp,ASR,0.85,p. 7"

@@ -9,7 +9,7 @@ import synthetic
 from test_result_notebooks import run
 
 from nbsp_lib.results import claims, evidence, ledger, questions, verdicts
-from nbsp_lib.results import study as results
+from nbsp_lib.results.study import Study, read_result
 
 # [P = 2, K = 4, M = 2]: by hand ASR, FM, plasticity of the four positions
 R = {"nbsp": np.array([[[0.9, 0.0], [0.8, 0.9], [1.0, 0.7], [0.8, 1.0]]] * 2),
@@ -21,8 +21,8 @@ FM = {"nbsp": (0.1 + 0.2 + 0.2) / 3, "replay-only": (0.4 + 0.5 + 0.5) / 3}
 @pytest.fixture
 def study(tmp_path):
     folders = [synthetic.write(tmp_path, "window", arm, seeds=(0, 1), R=table) for arm, table in R.items()]
-    read = {arm: results.read_result(folder, "window", arm) for arm, folder in zip(R, folders, strict=True)}
-    return results.Study("window", synthetic.SEQUENCES["window"], (*R, "mask-only"), (0, 1), read, {}, "smoke")
+    read = {arm: read_result(folder, "window", arm) for arm, folder in zip(R, folders, strict=True)}
+    return Study("window", synthetic.SEQUENCES["window"], (*R, "mask-only"), (0, 1), read, {}, "smoke", None)
 
 
 def test_numbers_from_folders(study):
@@ -69,7 +69,7 @@ def test_speeds_are_taken_only_where_they_are_recorded_ones(study):
 def test_the_notebook_says_that_timings_are_judged_on_shipped_runs(tmp_path, profile, said):
     text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
     text = text.replace("profile: smoke", f"profile: {profile}").replace("runs/smoke/checkpoints", f"{tmp_path}/checkpoints")
-    text = text.replace("sequences: [drawer]", "sequences: [window]")
+    text = text.replace("sequences: [drawer]", "sequences: [window]").replace("root: ../..", f"root: {Path.cwd()}")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     for arm, speed in (("fine-tuning", 100.0), ("nbsp", 80.0)):
         folder = synthetic.write(tmp_path / "checkpoints", "window", arm, seeds=(0, 1))

@@ -11,7 +11,8 @@ import torch
 from test_figures import made_up_rollout
 from test_results import profile_at
 
-from nbsp_lib.results import neuron_tables, reevaluate, study
+from nbsp_lib.results import neuron_tables, reevaluate
+from nbsp_lib.results.study import read_study
 from nbsp_lib.training import rollout as evaluate
 
 
@@ -92,7 +93,7 @@ def test_matched_neurons_are_the_nearest_of_their_layer_that_are_left():
 
 def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), finished={0: 1})
-    result = study.read_study(profile_at(tmp_path, seeds=(0,)), "window").results["nbsp"]
+    result = read_study(profile_at(tmp_path, seeds=(0,)), "window").results["nbsp"]
     again = reevaluate.reroll_rows(result)
     assert again.position.tolist() == [1, 1] and again.rerolled.between(0, 1).all()
     assert (again.difference == again.rerolled - again.recorded).all()

@@ -9,7 +9,8 @@ from test_results import HAND, profile_at
 
 from nbsp_lib.envs.performance import EDITED
 from nbsp_lib.results import figures, positions, reevaluate, tables
-from nbsp_lib.results import study as results
+from nbsp_lib.results.notes import footnotes
+from nbsp_lib.results.study import COLUMNS, read_result, read_study
 from nbsp_lib.training import rollout
 
 NAN = float("nan")
@@ -42,8 +43,8 @@ def test_older_runs_get_the_columns_that_they_lack():
 def test_both_protocols_are_read(tmp_path):
     synthetic.write(tmp_path / "old", "window", "nbsp", seeds=(0, 1), old=True)
     synthetic.write(tmp_path / "new", "window", "nbsp", seeds=(0, 1), mastered={(0, 1): 400, (1, 3): 300})
-    old, new = (results.read_study(profile_at(tmp_path / name), "window") for name in ("old", "new"))
-    assert list(old.table("R").columns) == list(new.table("R").columns) == results.COLUMNS["R"]
+    old, new = (read_study(profile_at(tmp_path / name), "window") for name in ("old", "new"))
+    assert list(old.table("R").columns) == list(new.table("R").columns) == COLUMNS["R"]
     assert set(old.table("R").steps) == {1000} and set(old.table("R").episodes) == {12}
     assert old.table("R").steps_to_mastery.isna().all()
     R = new.table("R").drop_duplicates(["seed", "position"]).set_index(["seed", "position"])
@@ -54,7 +55,7 @@ def test_both_protocols_are_read(tmp_path):
 
 def test_steps_to_mastery_stand_beside_what_was_learned(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), R=HAND, mastered={(0, 1): 300, (1, 1): 500, (1, 2): 600})
-    table = positions.mastery_table(results.read_study(profile_at(tmp_path), "window"))
+    table = positions.mastery_table(read_study(profile_at(tmp_path), "window"))
     shown = positions.mastery_wide(table)
     assert shown.columns.tolist() == ["arm", "1: window-open", "2: window-close", "3: window-open", "4: window-close"]
     assert shown.values.tolist() == [["nbsp", "400 (2 of 2), 1.00", "> 800 (1 of 2), 0.90", "not mastered (0 of 2), 1.00",
@@ -73,13 +74,13 @@ def test_forward_transfer_goes_on_with_the_result_after_a_stop(tmp_path):
     for task in ("window-open", "window-close"):
         stopped = {(1, 1): 500} if task == "window-close" else {}
         synthetic.write(tmp_path, task, "fine-tuning", seeds=(0, 1), R=np.full((2, 1, 1), 0.5), mastered=stopped)
-    study = results.read_study(profile_at(tmp_path, seeds=(0,)), "window")
+    study = read_study(profile_at(tmp_path, seeds=(0,)), "window")
     assert tables.transfer(study, "nbsp") == pytest.approx([((0.8 - 0.3) / 0.7 + (0.64 - 0.35) / 0.65) / 2])
 
 
 def test_after_a_stop_the_pooled_result_stands_for_the_last_evaluation(tmp_path):
     folder = synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), R=HAND[:1], mastered={(0, 1): 400})
-    result = results.read_result(folder, "window", "nbsp")
+    result = read_result(folder, "window", "nbsp")
     result.R.loc[(result.R.position == 1) & (result.R.task == "window-open"), "success"] = 0.96
     steps, values = tables.first_visit(result, [0, 1], "window-open", 1, "success")
     assert steps.tolist() == [0, 100, 200, 300, 400, 1000]
@@ -88,7 +89,7 @@ def test_after_a_stop_the_pooled_result_stands_for_the_last_evaluation(tmp_path)
 
 def test_lines_begin_together_and_end_with_their_seed(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), R=HAND, mastered={(0, 1): 400, (1, 1): 600, (1, 2): 300})
-    study = results.read_study(profile_at(tmp_path), "window")
+    study = read_study(profile_at(tmp_path), "window")
     curves, R = study.table("curves"), study.table("R")
     places = positions.spans(curves)
     assert places.start.tolist() == [0, 600, 1600, 2600] and places.end.tolist() == [600, 1600, 2600, 3600]
@@ -132,7 +133,7 @@ def test_what_is_rolled_out_again_is_what_the_last_evaluation_played(tmp_path, m
     folder, asked = synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), **kind), []
     play, note = reevaluate.play, lambda episodes, goals: asked.append((episodes, goals))
     monkeypatch.setattr(reevaluate, "play", lambda *args, **options: note(args[3], options["goals"]) or play(*args, **options))
-    rows = reevaluate.reroll_rows(results.read_result(folder, "window", "nbsp"))
+    rows = reevaluate.reroll_rows(read_result(folder, "window", "nbsp"))
     assert asked == [(len(expected), expected)] * 2 and set(rows.episodes) == {len(expected)}
 
 
@@ -140,5 +141,5 @@ def test_what_is_rolled_out_again_is_what_the_last_evaluation_played(tmp_path, m
 def test_pruning_inside_an_older_R_is_said(tmp_path, old):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), method="packnet", old=old)
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0,), old=old)
-    notes = results.footnotes(results.read_study(profile_at(tmp_path, seeds=(0,)), "window"))
+    notes = footnotes(read_study(profile_at(tmp_path, seeds=(0,)), "window"))
     assert [note for note in notes if EDITED in note] == [f"nbsp: {EDITED}"] * old

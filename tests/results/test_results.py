@@ -3,14 +3,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
 
-from nbsp_lib.results import study as results
 from nbsp_lib.results import tables
+from nbsp_lib.results.notes import accounting, footnotes, reached
+from nbsp_lib.results.output import markdown, write_csv
+from nbsp_lib.results.study import COLUMNS, common_positions, open_study, read_alone, read_study
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.state import Corrupted
 
@@ -31,7 +34,7 @@ def profile_at(folder, arms=("fine-tuning", "nbsp", "replay-only"), seeds=(0, 1)
 
 def test_the_table_has_the_numbers_of_a_hand_made_R(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), R=HAND)
-    study = results.read_study(profile_at(tmp_path), "window")
+    study = read_study(profile_at(tmp_path), "window")
     values = tables.per_seed(study)
     table = tables.main_table(study, values, repeats=50).set_index(["arm", "metric"])
     for metric, numbers in EXPECTED.items():
@@ -51,7 +54,7 @@ def test_forward_transfer_by_hand(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), R=HAND[:1])
     for task in ("window-open", "window-close"):
         synthetic.write(tmp_path, task, "fine-tuning", seeds=(0, 1), R=np.full((2, 1, 1), 0.5))
-    study = results.read_study(profile_at(tmp_path, seeds=(0,)), "window")
+    study = read_study(profile_at(tmp_path, seeds=(0,)), "window")
     assert tables.transfer(study, "nbsp") == pytest.approx([0.24 / 0.7])
 
 
@@ -61,7 +64,7 @@ def test_the_interval_of_forward_transfer_holds_the_seeds_of_the_reference(tmp_p
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), R=np.repeat(HAND[:1], 2, axis=0))
     synthetic.write(tmp_path, "window-open", "fine-tuning", seeds=(0, 1), R=np.full((2, 1, 1), 0.5))
     synthetic.write(tmp_path, "window-close", "fine-tuning", seeds=(0, 1), R=np.array([[[0.4]], [[0.6]]]))
-    study = results.read_study(profile_at(tmp_path), "window")
+    study = read_study(profile_at(tmp_path), "window")
     table = tables.main_table(study, tables.per_seed(study), repeats=20).set_index(["arm", "metric"])
     own = 0.48                                                      # area of close under nbsp: 0.6 · 0.8
     half = 12.7062 * (1 - own) / 0.49 * 0.06                        # t_1; the mean of two areas varies by 0.06
@@ -79,10 +82,10 @@ def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), R=HAND)
     profile = profile_at(tmp_path)
     profile = replace(profile, grid=replace(profile.grid, sequences=("window",)))
-    alone = results.read_alone(profile, "window-open")
+    alone = read_alone(profile, "window-open")
     assert set(alone.curves.position) == {1} and alone.finished(0) == 1
-    assert results.read_alone(profile, "window-close") is None      # no sequence begins with it
-    gate = tables.gate({task: results.read_alone(profile, task) for task in ("window-open", "window-close")})
+    assert read_alone(profile, "window-close") is None      # no sequence begins with it
+    gate = tables.gate({task: read_alone(profile, task) for task in ("window-open", "window-close")})
     assert gate.value.dropna().tolist() == [1, 1] and gate.source.tolist() == ["window", "window", ""]
     assert gate.status.tolist() == ["ok", "ok", "not run"]
 
@@ -91,33 +94,33 @@ def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     ([3, 3], "3 of 3 seeds"), ([3, 3, 3, 0], "3 of 3 seeds, 3 of 4 positions"), ([0, 0], "0 of 3 seeds"),
     ([3, 2, 2, 0], "3/2/2/0 of 3 seeds after position 1/…/4"), ([2, 2], "2 of 3 seeds")])
 def test_how_far_the_seeds_got(counts, text):
-    assert results.reached(counts, 3) == text
+    assert reached(counts, 3) == text
 
 
 def test_missing_arms_and_seeds_show(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0, 1), finished={1: 2}, unscored=[(0, 1)])
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), diverged=(1,))
-    study = results.read_study(profile_at(tmp_path, seeds=(0, 1, 2)), "window")
-    counts = results.accounting(study).set_index("arm")
+    study = read_study(profile_at(tmp_path, seeds=(0, 1, 2)), "window")
+    counts = accounting(study).set_index("arm")
     assert counts.k.to_dict() == {"fine-tuning": 1, "nbsp": 1, "replay-only": 0} and set(counts.n) == {3}
     cut_short = {"fine-tuning": "2/2/1/1", "nbsp": "2/2/2/1"}
     assert counts.reached.to_dict() == {arm: f"{seeds} of 3 seeds after position 1/…/4" for arm, seeds in cut_short.items()} | {
         "replay-only": "missing: no run here"}
     assert study.missing == ["replay-only"]
-    notes = " ".join(results.footnotes(study))
+    notes = " ".join(footnotes(study))
     for part in ("replay-only: missing", "1 (2 of 4)", "2 (0 of 4)", "nbsp: diverged seeds: 1", "seed 0 position 1"):
         assert part in notes
     table = tables.wide(tables.main_table(study, tables.per_seed(study), repeats=20)).set_index("arm")
     assert table.seeds.tolist() == ["1 of 3", "1 of 3", "0 of 3"] and table.loc["replay-only", "ASR"] == "–"
     assert "[one seed]" in table.loc["nbsp", "ASR"]
-    assert results.common_positions(study) == 4
-    assert "replay-only" in results.markdown(table.reset_index(), notes.split(". "))
+    assert common_positions(study) == 4
+    assert "replay-only" in markdown(table.reset_index(), notes.split(". "))
 
 
 def test_an_arm_that_is_told_the_task_is_named(tmp_path):
     synthetic.write(tmp_path, "window", "fine-tuning", seeds=(0,), method="packnet")
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0,))
-    notes = results.footnotes(results.read_study(profile_at(tmp_path, seeds=(0,)), "window"))
+    notes = footnotes(read_study(profile_at(tmp_path, seeds=(0,)), "window"))
     said = "fine-tuning: told which task is played also when evaluated; no other arm is."
     assert [note for note in notes if "told" in note] == [said]
 
@@ -133,7 +136,7 @@ def test_seeds_trained_by_different_code_are_named(tmp_path, seeds, said):
         method = "sac" if arm == "replay-only" else "nbsp"
         path = synthetic.write(tmp_path, "window", arm, seeds=(0, 1), method=method) / "run.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | entries))
-    notes = [note for note in results.footnotes(results.read_study(profile_at(tmp_path), "window")) if "versions" in note]
+    notes = [note for note in footnotes(read_study(profile_at(tmp_path), "window")) if "versions" in note]
     assert [note.split(": ")[-1] for note in notes] == ([said] if said else []) and all("Method nbsp" in note for note in notes)
 
 
@@ -141,15 +144,15 @@ def test_all_metrics_of_an_arm_rest_on_the_same_seeds(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), finished={1: 2})
     for task in ("window-open", "window-close"):
         synthetic.write(tmp_path, task, "fine-tuning", seeds=(0,))
-    values = tables.per_seed(results.read_study(profile_at(tmp_path), "window"))
+    values = tables.per_seed(read_study(profile_at(tmp_path), "window"))
     assert values[values.seed == 1].value.isna().all() and values[values.seed == 0].value.notna().all()
 
 
 def test_nothing_there_is_a_table_of_gaps(tmp_path):
-    study = results.read_study(profile_at(tmp_path), "window")
+    study = read_study(profile_at(tmp_path), "window")
     table = tables.main_table(study, tables.per_seed(study), repeats=20)
-    assert table["mean"].isna().all() and set(table.k) == {0} and results.common_positions(study) == 0
-    assert list(study.table("curves").columns) == results.COLUMNS["curves"] and study.trained == "none"
+    assert table["mean"].isna().all() and set(table.k) == {0} and common_positions(study) == 0
+    assert list(study.table("curves").columns) == COLUMNS["curves"] and study.trained == "none"
 
 
 @pytest.mark.parametrize("change", [{"profile": "laptop"}, {"train": {"steps": 999}}])
@@ -157,36 +160,36 @@ def test_two_trainings_are_not_mixed(tmp_path, change):
     synthetic.write(tmp_path, "window", "nbsp")
     synthetic.write(tmp_path, "window", "fine-tuning", **change)
     with pytest.raises(ValueError, match=r"not mixed.*window/fine-tuning.*window/nbsp"):
-        results.read_study(profile_at(tmp_path), "window")
+        read_study(profile_at(tmp_path), "window")
 
 
 def test_a_reference_of_another_profile_is_refused_too(tmp_path):
     synthetic.write(tmp_path, "window", "nbsp")
     synthetic.write(tmp_path, "window-close", "fine-tuning", profile="paper")
     with pytest.raises(ValueError, match="paper: window-close/fine-tuning"):
-        results.read_study(profile_at(tmp_path), "window")
+        read_study(profile_at(tmp_path), "window")
 
 
 def test_a_changed_file_is_refused_by_name(tmp_path):
     folder = synthetic.write(tmp_path, "window", "nbsp")
     (folder / "R.csv").write_text((folder / "R.csv").read_text().replace("ok", "OK"))
     with pytest.raises(Corrupted, match=r"R\.csv"):
-        results.read_study(profile_at(tmp_path), "window")
+        read_study(profile_at(tmp_path), "window")
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
 def test_csv_is_byte_equal_and_reads_back(tmp_path, name):
     frame = pd.DataFrame({"arm": ["nbsp"], "value": [1 / 3]})
-    one, two = (results.write_csv(frame, tmp_path / folder / name) for folder in "ab")
+    one, two = (write_csv(frame, tmp_path / folder / name) for folder in "ab")
     assert one.read_bytes() == two.read_bytes()
     assert pd.read_csv(one).value.item() == 0.333333
 
 
 def test_no_number_is_a_negative_zero(tmp_path):
     frame = pd.DataFrame({"arm": ["nbsp"] * 3, "value": [-1e-9, -0.004, -0.1], "n": [1, 2, 3]})
-    written = results.write_csv(frame, tmp_path / "a.csv").read_text().split()
+    written = write_csv(frame, tmp_path / "a.csv").read_text().split()
     assert written == ["arm,value,n", "nbsp,0.0,1", "nbsp,-0.004,2", "nbsp,-0.1,3"]
-    assert [line.split(" | ")[1] for line in results.markdown(frame).splitlines()[2:]] == ["0.00", "0.00", "-0.10"]
+    assert [line.split(" | ")[1] for line in markdown(frame).splitlines()[2:]] == ["0.00", "0.00", "-0.10"]
     assert frame.value[0] == -1e-9                                   # the frame itself stays as it was
 
 
@@ -200,3 +203,12 @@ def test_ends_of_positions_are_the_last_evaluations_with_critics_averaged():
     ends = tables.position_ends(rows)
     assert ends[["position", "network"]].values.tolist() == [[1, "actor"], [1, "critics"], [2, "actor"], [2, "critics"]]
     assert ends.dormant.tolist() == pytest.approx([0.1, 0.3, 0.3, 0.6])
+
+
+def test_a_page_opens_its_study_from_anywhere_in_the_repository(monkeypatch):
+    """The profile's grid is what the study asks for; the root becomes the current folder."""
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root / "docs")
+    study = open_study("params.yaml", "window", ("nbsp", "slow"))
+    assert Path.cwd() == root and study.profile == load_profile("params.yaml")
+    assert study.arms == ("nbsp", "slow") and study.seeds[:3] == study.profile.seeds and "nbsp" in study.results

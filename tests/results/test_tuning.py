@@ -10,7 +10,8 @@ import synthetic
 
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import METHODS
-from nbsp_lib.results import study, tuning
+from nbsp_lib.results import tuning
+from nbsp_lib.results.study import read_study
 from nbsp_lib.runs.settings import load_profile
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_rows_hold_what_is_finished_and_keep_what_was(tmp_path, monkeypatch):
     first, second = TUNING.grid.arms[:2]
     synthetic.write(tmp_path, "tuning", first, seeds=(1000,), R=np.array([[[0.5, 0.0], [0.4, 1.0]]]))
     made = type(TUNING)(**{**vars(TUNING), "checkpoints": str(tmp_path)})
-    rows = tuning.tuning_rows(made, study.read_study(made, "tuning"))
+    rows = tuning.tuning_rows(made, read_study(made, "tuning"))
     one = rows[rows.arm == first].iloc[0]
     assert one.status == "ok" and one.ASR == pytest.approx(0.7) and one.FM == pytest.approx(0.1) and one.value == 2
     assert (rows[rows.arm != first].status == "not run").all() and len(rows) == len(TUNING.grid.arms)

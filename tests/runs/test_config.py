@@ -13,23 +13,24 @@ from dvc.fs import LocalFileSystem
 from ruamel.yaml import YAML
 
 from nbsp_lib.envs.sequences import SEQUENCES, benchmark_of, distinct, tasks_of
+from nbsp_lib.runs.profiles import OWN, SHARED
 from nbsp_lib.runs.settings import (
     Arm,
     AtariTrain,
     ConfigError,
-    Profile,
     TrainSettings,
     arm_of,
     cell,
     check_seeds,
     config_hash,
     load_profile,
-    read_yaml,
 )
+from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = {"shipped": ROOT / "params.yaml"} | {name: ROOT / f"profiles/{name}/params.yaml"
                                              for name in ("smoke", "laptop", "paper")}
+EVERY = {"shipped": ROOT / "params.yaml"} | {path.parent.name: path for path in sorted(ROOT.glob("profiles/*/params.yaml"))}
 
 
 @pytest.fixture
@@ -38,9 +39,10 @@ def profiles():
 
 
 def edited(tmp_path, changes):
-    """laptop's file with values replaced by dotted key; the value ... removes the key."""
-    document = read_yaml(FILES["laptop"])
+    """laptop as a profile of one file, with values replaced by dotted key; the value ... removes the key."""
+    document = read_yaml(FILES["shipped"]) | read_yaml(FILES["laptop"]) | {"root": ".", "here": "params.yaml"}
     for key, value in changes.items():
+        key = f"{SIZE}{key}" if key.startswith(("train.", "atari.", "dmc.")) else key
         *parents, last = key.split(".")
         place = document
         for parent in parents:
@@ -55,6 +57,7 @@ def edited(tmp_path, changes):
     return path
 
 
+SIZE = "sizes.laptop."
 ARM = "made of at most 60 of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
 BAD = [
     ({"train.stepz": 1}, 'train.stepz: unknown key "stepz", nearest valid name: "steps"'),
@@ -136,7 +139,8 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, changes, message):
     path = edited(tmp_path, changes)
     with pytest.raises(ConfigError) as error:
         load_profile(path)
-    assert str(error.value) == f"{path}: {message}"
+    where = SIZE if message.startswith(("train.", "atari.", "dmc.")) else ""
+    assert str(error.value) == f"{path}: {where}{message}"
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -160,36 +164,79 @@ def test_yaml_1_2_reads_exponents_as_floats(tmp_path):
     path.write_text("lr: 1e-3\nno: no\neight: 010\n")
     assert read_yaml(path) == {"lr": 0.001, "no": "no", "eight": 10}
     assert load_profile(edited(tmp_path, {"train.critic_lr": 1})).train.critic_lr.hex() == (1.0).hex()
-    assert "actor_lr: 1e-3" in FILES["laptop"].read_text()                  # the spelling that YAML 1.1 reads as text
+    assert "actor_lr: 1e-3" in FILES["shipped"].read_text()                  # the spelling that YAML 1.1 reads as text
     assert load_profile(FILES["laptop"]).train.actor_lr == 0.001
 
 
-def key_tree(value, inside=""):
-    return {f"{inside}{k}" for k in value} | {path for k, v in value.items() if isinstance(v, dict) and k != "arms"
-                                              for path in key_tree(v, f"{inside}{k}.")}
+def sizes():
+    return read_yaml(FILES["shipped"])["sizes"]
 
 
-def test_profiles_have_the_same_keys_and_arms():
-    documents = {name: read_yaml(path) for name, path in FILES.items()}
-    quick = {"ancl", "cbp", "redo"}            # smoke is so short that they would not act at their settings
-    for name, document in documents.items():
-        for arm in quick if name == "smoke" else ():
-            assert document["arms"][arm].items() > documents["shipped"]["arms"][arm].items()
-            document["arms"][arm] = documents["shipped"]["arms"][arm]
-        assert key_tree(document) == key_tree(documents["shipped"])
-        assert document["arms"] == documents["shipped"]["arms"]
-        assert list(document) == [field.name for field in dataclasses.fields(Profile)]
-        assert document["profile"] == name
-        assert ROOT / document["here"] == FILES[name]
-        assert (FILES[name].parent / document["root"]).resolve() == ROOT.resolve()
+def test_a_profile_names_paths_size_grid_and_seeds():
+    """What the root's file holds besides is what all share; a profile with arms of its own says where they are."""
+    for name, path in EVERY.items():
+        document = read_yaml(path)
+        more = [*SHARED] if name == "shipped" else ["arms"] if name == "tuning" else []
+        assert list(document) == [*OWN, *more]
+        assert document["profile"] == name and document["size"] in sizes()
+        assert ROOT / document["here"] == path
+        assert (path.parent / document["root"]).resolve() == ROOT.resolve()
+        assert document["arms_in"] == ("profiles/tuning/params.yaml" if name == "tuning" else "params.yaml")
+        assert load_profile(path).arms.keys() == read_yaml(ROOT / document["arms_in"])["arms"].keys()
+
+
+def test_a_size_names_only_what_differs_from_laptop():
+    """Every setting that a size names is another one than it had without; arms of its own have more settings."""
+    common = read_yaml(FILES["shipped"])
+    base = common["sizes"].pop("laptop")
+    assert list(base["train"]) == [field.name for field in dataclasses.fields(TrainSettings)]
+    for size_name, size in common["sizes"].items():
+        train = base["train"] | size.get("train", {})
+        before = {"train": base["train"], "analysis": common["analysis"]}
+        before |= {name: train | base[name] for name in ("atari", "dmc")}
+        for section, settings in before.items():
+            assert all(settings[key] != value for key, value in size.get(section, {}).items()), f"{size_name}.{section}"
+        assert all(arm.items() > common["arms"][key].items() for key, arm in size.get("arms", {}).items())
+    assert set(common["sizes"]["smoke"]["arms"]) == {"ancl", "cbp", "redo"}   # smoke is so short that they would not act
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"size": "lap"}, 'profiles/x/params.yaml: size: unknown size "lap", nearest valid name: "laptop"'),
+    ({"analysis": {}}, "profiles/x/params.yaml: analysis: is read from params.yaml, not from here"),
+    ({"arms": {}}, "profiles/x/params.yaml: arms: is read from params.yaml, not from here"),
+    ({"root": ".."}, "profiles/params.yaml: cannot be read: No such file or directory"),
+    ({"arms_in": "arm.yaml"}, "arm.yaml: cannot be read: No such file or directory"),
+    ({"sizes.smoke.trian": {}}, 'params.yaml: sizes.smoke.trian: unknown key "trian", nearest valid name: "train"'),
+    ({"sizes.smoke.train": [1]}, "params.yaml: sizes.smoke.train: [1] is a list, expected a mapping"),
+    ({"sizes.smoke.train.gama": 1}, 'params.yaml: sizes.smoke.train.gama: unknown key "gama", nearest valid name: "gamma"'),
+    ({"sizes.smoke.arms.cpb": {}}, 'params.yaml: sizes.smoke.arms: unknown arm "cpb", nearest valid name: "cbp"'),
+    ({"sizes.laptop": ...}, "params.yaml: sizes.laptop: missing"),
+    ({"sizes.laptop.dmc": ...}, "params.yaml: sizes.laptop.dmc: missing"),
+    ({"sizes": ...}, "params.yaml: sizes: missing"),
+])
+def test_what_is_wrong_is_said_of_the_file_that_holds_it(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    Path("profiles/x").mkdir(parents=True)
+    own, shared = read_yaml(FILES["smoke"]), read_yaml(FILES["shipped"])
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = shared if parents or value is ... else own
+        for parent in parents:
+            place = place[parent]
+        place.pop(last) if value is ... else place.update({last: value})
+    for document, path in ((own, "profiles/x/params.yaml"), (shared, "params.yaml")):
+        with open(path, "w") as file:
+            YAML(typ="safe", pure=True).dump(document, file)
+    with pytest.raises(ConfigError) as error:
+        load_profile("profiles/x/params.yaml")
+    assert str(error.value) == message
 
 
 def test_every_number_names_its_source():
-    for path in FILES.values():
-        train, *others = re.split("\natari:|\ndmc:", path.read_text().split("\ntrain:")[1].split("\narms:")[0])
-        lines = [line for section in (train, *others) for line in section.splitlines()[1:] if line.strip()]
-        assert len(train.splitlines()) - 1 == len(dataclasses.fields(TrainSettings))
-        assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World|Machado|Mnih)", line) for line in lines)
+    text = FILES["shipped"].read_text().split("\nsizes:")[1].split("\narms:")[0]
+    lines = [line for line in text.splitlines() if re.match(r" {6}\w+: [^{]", line)]
+    assert len(lines) == sum(len(settings) for size in sizes().values() for name, settings in size.items() if name != "arms")
+    assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World|Machado|Mnih)", line) for line in lines)
 
 
 def test_shipped_is_laptop_but_trains_nothing(profiles):
@@ -214,7 +261,7 @@ def test_arms_carry_every_setting(profiles):
 
 def test_every_arm_can_be_named_to_dvc_as_a_parameter():
     """The stages of dvc.yaml depend on "arms.NAME", and DVC takes a point in it for another level."""
-    for path in [*FILES.values(), *(ROOT / f"profiles/{name}/params.yaml" for name in ("pixels", "tuning"))]:
+    for path in (FILES["shipped"], EVERY["tuning"]):
         arms, fs = read_yaml(path)["arms"], LocalFileSystem()
         read = read_param_file(fs, str(path), [f"arms.{arm}" for arm in arms], flatten=True)
         assert read == {f"arms.{arm}": settings for arm, settings in arms.items()} and arms

@@ -37,7 +37,7 @@ def as_read(text):
 def test_such_a_name_is_no_arm_and_no_profile(name, tmp_path):
     with pytest.raises(ConfigError, match="begin with a letter and be no word that YAML or a csv file reads as a value"):
         arm_of(name, {"method": "sac"}, "arms")
-    document = read_yaml(ROOT / "profiles/smoke/params.yaml") | {"profile": name}
+    document = read_yaml(ROOT / "profiles/smoke/params.yaml") | {"profile": name, "root": str(ROOT)}
     with open(tmp_path / "params.yaml", "w") as file:
         YAML(typ="safe", pure=True).dump(document, file)
     with pytest.raises(ConfigError, match=r"params\.yaml: profile: "):
