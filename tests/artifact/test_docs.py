@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli
-from nbsp_lib.artifact.notebook import checked, defaults
+from nbsp_lib.artifact.notebook import checked, declared
 from nbsp_lib.campaign import plan
 from nbsp_lib.campaign.speed import Rates
 from nbsp_lib.methods import find
@@ -101,10 +101,10 @@ def check_nbsp(words, monkeypatch):
     if args.command == "check-method":
         assert find(args.path)
     elif args.command != "doctor":
-        profile, grid, seeds = cli.chosen(args)
-        assert grid and seeds
+        _, runs, seeds = cli.chosen(args)
+        assert runs and seeds
         if args.command in ("run", "plan"):
-            assert "total" in plan.estimate(profile, grid, seeds, args.population)
+            assert "total" in plan.estimate(runs, seeds, args.population)
 
 
 def check_make(words):
@@ -137,7 +137,7 @@ def check_notebook(source, words):
     source = (ROOT / source).with_suffix(".py")
     assert source.is_file(), source
     assert len(words) % 3 == 0 and set(words[::3]) <= {"-p"}, words
-    checked(zip(words[1::3], words[2::3]), defaults(jupytext.read(source), source), source)
+    checked(zip(words[1::3], words[2::3]), declared(jupytext.read(source), source), source)
 
 
 def check_module(name, words):
