@@ -17,8 +17,6 @@ from nbsp_lib.runs.settings import ConfigError, check_seeds, load_profile
 from nbsp_lib.runs.strict import scalar
 from nbsp_lib.usage import ABOUT, EXAMPLES, TEXTS
 
-SHIPPED = "data/checkpoints"
-
 
 def profile_of(name):
     """The profile called `name`: "shipped" is params.yaml, every other one a folder of profiles/."""
@@ -30,8 +28,9 @@ def profile_of(name):
 
 
 def chosen(args):
-    """-> profile, [(sequence, arm)], seeds: what the options ask for, by default what the profile trains."""
+    """-> profile, [Run], seeds: what the options ask for, by default what the profile trains."""
     profile = profile_of(args.profile)
+    from nbsp_lib.runs.run import SHIPPED, Run  # here, because --help and a wrong profile need no torch
     sequences, arms = args.sequence or profile.grid.sequences, args.arm or profile.grid.train
     for sequence in sequences:
         tasks_of(sequence, "--sequence")
@@ -42,35 +41,37 @@ def chosen(args):
     grid = [(sequence, arm) for sequence in dict.fromkeys(sequences) for arm in dict.fromkeys(arms)]
     if not args.sequence and not args.arm:
         grid += [(task, arm) for task in profile.grid.references for arm in profile.grid.alone]
-    return profile, grid, check_seeds(list(args.seeds or profile.seeds), "--seeds")
+    return profile, [Run(profile, *one) for one in grid], check_seeds(list(args.seeds or profile.seeds), "--seeds")
 
 
 def run(args):
     """The exit code of a campaign; see launch."""
-    from nbsp_lib.campaign.launch import launch
-    return launch(args, *chosen(args))
+    _, runs, seeds = chosen(args)
+    from nbsp_lib.campaign.launch import launch  # here as below: a refused option needs no simulator
+    return launch(args, runs, seeds)
 
 
 def status(args):
     """Print how far every run is."""
+    _, runs, seeds = chosen(args)
     from nbsp_lib.campaign.status import show
-    show(*chosen(args))
+    show(runs, seeds)
 
 
 def plan(args):
     """Print what the runs would take."""
+    _, runs, seeds = chosen(args)
     from nbsp_lib.campaign.plan import estimate
-    profile, grid, seeds = chosen(args)
-    print(estimate(profile, grid, seeds, args.population, args.jobs or 1))
+    print(estimate(runs, seeds, args.population, args.jobs or 1))
 
 
 def promote(args):
     """Copy finished positions into data/checkpoints."""
     from nbsp_lib.campaign.promote import promote, runs_of
-    profile, grid, seeds = chosen(args)
+    profile, runs, seeds = chosen(args)
     if clone := getattr(args, "from"):                       # a word of Python
-        grid, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
-    return promote(profile, grid, seeds, args.last_only, args.copy_only, args.replace, clone)
+        runs, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
+    return promote(profile, runs, seeds, args.last_only, args.copy_only, args.replace, clone)
 
 
 def doctor(args):

@@ -15,7 +15,8 @@ import psutil
 from ruamel.yaml import YAML
 
 from nbsp_lib.campaign.job import Job
-from nbsp_lib.runs.settings import config_hash, load_profile
+from nbsp_lib.runs.run import Run
+from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,10 +93,14 @@ def workplace(folder, **train):
 
 def command(job):
     """In place of jobs.Job.command: WORKER."""
-    about = {"name": f"{job.arm}-{'-'.join(map(str, job.seeds))}", "folders": [str(state.folder) for state in job.states()],
-             "out": f"{job.profile.checkpoints}/{job.sequence}/{job.arm}", "hash": config_hash(job.run), "seeds": list(job.seeds),
-             "positions": 4}
+    about = {"name": f"{job.run.arm}-{'-'.join(map(str, job.seeds))}", "seeds": list(job.seeds), "positions": 4,
+             "folders": [str(state.folder) for state in job.states()], "out": str(job.run.folder), "hash": job.run.config_hash}
     return sys.executable, "-c", WORKER, json.dumps(about)
+
+
+def job(profile, arm, *seeds):
+    """The job of some seeds of an arm on the sequence window."""
+    return Job(Run(profile, "window", arm), seeds)
 
 
 def obedient(monkeypatch):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbsp_lib.runs.export import ship
+from nbsp_lib.runs.run import Placement, Run
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import train_run
 
@@ -28,12 +29,17 @@ def games(**train):
     return replace(made, atari=replace(made.atari, **small | train))
 
 
-def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, sequence=SEQUENCE, **how):
+def run_in(folder, arm="nbsp", made=None, sequence=SEQUENCE):
+    """The Run whose states lie under `folder`."""
+    return Run(made or profile(), sequence, arm, Path(folder) / "state")
+
+
+def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, sequence=SEQUENCE, population=1, compile=False, **how):
     """Train and ship under `folder`; where the results are."""
-    folder, made = Path(folder), made or profile()
-    train_run(made, sequence, arm, seeds, positions=positions, root=folder / "state", **how)
-    ship(made, sequence, arm, seeds, folder / "out", root=folder / "state")
-    return folder / "out"
+    run, out = run_in(folder, arm, made, sequence), Path(folder) / "out"
+    train_run(run, seeds, Placement(population, positions, compile=compile), **how)
+    ship(run, seeds, out)
+    return out
 
 
 def contents(out, seed=None):

@@ -14,81 +14,65 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbsp_lib.campaign.job import ENGINE, diverged, last_lines
-from nbsp_lib.envs.sequences import tasks_of
+from nbsp_lib.campaign.failures import ENGINE
+from nbsp_lib.campaign.job import BaseJob
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.runs.disk import lock
-from nbsp_lib.runs.export import json_in
-from nbsp_lib.runs.settings import Profile, cell, config_hash
-from nbsp_lib.runs.train_run import place, states_of
+from nbsp_lib.runs.settings import Profile
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
-    """A job (see jobs.Job) that records the stages (names) of one dvc.yaml."""
+class Recording(BaseJob):
+    """A job that records stages (their names) of one dvc.yaml."""
     profile: Profile
     file: str
     stages: tuple
-    title = "record with DVC"
 
     @property
     def name(self):
         return f"{self.profile.profile}-dvc"
 
     @property
-    def log(self):
-        return ENGINE / f"{self.name}.log"
+    def title(self):
+        return f"record {len(self.stages)} stages with DVC"
 
     @property
     def command(self):
         return (sys.executable, "-m", "nbsp_lib.campaign.dvc_record", self.file, *self.stages)
 
-    def result(self):
-        return (last_lines(self.log, n=1) or ["nothing"])[0]
 
-    def progress(self, before):
-        return f"{self.title}: {len(self.stages)} stages"
-
-    over, saves = (lambda self: False), (lambda self: 0)
-    needs, reports, about = (lambda self: set()), (lambda self: {}), (lambda self: {})
+def recordings(runs):
+    """Returns [Recording] of the complete ones of some runs of a profile: at most one."""
+    stages = [stage_of(run)[1] for run in runs if stage_of(run) and complete(run)]
+    file = Path(runs[0].profile.here).with_name("dvc.yaml") if runs else None
+    return [Recording(runs[0].profile, str(file), tuple(stages))] if stages else []
 
 
-def recordings(profile, grid):
-    """[Recording] of what is complete in grid = [(sequence, arm)]: at most one."""
-    stages = [stage_of(profile, *one)[1] for one in grid if stage_of(profile, *one) and complete(profile, *one)]
-    return [Recording(profile, str(Path(profile.here).with_name("dvc.yaml")), tuple(stages))] if stages else []
-
-
-def stage_of(profile, sequence, arm):
-    """(dvc.yaml, name) of the stage that trains this run, or None."""
-    file, grid = Path(profile.here).with_name("dvc.yaml"), profile.grid
-    if file.exists() and sequence in grid.sequences and arm in grid.train:
-        return str(file), f"train@{sequence}-{arm}"
-    if file.exists() and sequence in grid.references and arm in grid.alone:
-        return str(file), f"alone@{sequence}-{arm}"
+def stage_of(run):
+    """(dvc.yaml, name) of the stage that trains a run, or None."""
+    file, grid = Path(run.profile.here).with_name("dvc.yaml"), run.profile.grid
+    if file.exists() and run.sequence in grid.sequences and run.arm in grid.train:
+        return str(file), f"train@{run.sequence}-{run.arm}"
+    if file.exists() and run.sequence in grid.references and run.arm in grid.alone:
+        return str(file), f"alone@{run.sequence}-{run.arm}"
     return None
 
 
-def complete(profile, sequence, arm):
+def complete(run):
     """Whether the stage's command would find every seed of the profile finished, here and in its result folder."""
-    run, K, ready = cell(profile, sequence, arm), len(tasks_of(sequence)), True
-    kept = json_in(Path(profile.checkpoints) / sequence / arm / "run.json")
-    if kept.get("config_hash") != config_hash(run):
+    seeds = run.profile.seeds
+    if not run.recorded() or run.unfinished(seeds, folders=[run.folder]):
         return False
     with suppress(Corrupted):
-        for seed, state in states_of(run, profile.seeds).items():
-            manifest = state.manifest or {}
-            ready &= place(state) >= (K, 0) or bool(manifest.get("diverged"))
-            ready &= kept["finished"].get(str(seed), 0) >= K or seed in diverged(profile, sequence, arm)
-        return ready
+        return all(run.arrived(state) for state in run.states(seeds).values())
     return False
 
 
 def main(file, *names):
-    """Bring DVC's record of some stages up to date -> exit code, that of the first that failed. A second process waits."""
+    """Brings DVC's record of some stages up to date -> exit code, that of the first that failed. A second process waits."""
     ENGINE.mkdir(parents=True, exist_ok=True)
-    with open(ENGINE / "record.lock", "w") as held:
-        lock(held)
+    with open(ENGINE / "record.lock", "w") as file_lock:
+        lock(file_lock)
         logging.getLogger("dvc").setLevel(logging.ERROR)
         codes = [record(file, name) for name in names]
     print(f"{codes.count(0)} of {len(names)} stages are recorded in {Path(file).with_name('dvc.lock')}")

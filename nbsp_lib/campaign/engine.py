@@ -1,7 +1,7 @@
-"""A campaign: jobs on a backend, in order, each retried once, and a report of what came of them. `nbsp run --jobs 2`.
+"""Runs jobs on a backend, in order, each retried once.
 
 All that is known about a run lies in its state and its result folder. An engine only starts and stops processes, so it may die
-at any moment, and several may share the work of one folder: what another process holds is put back and looked at again.
+at any moment, and several may share the work of one folder: jobs locked by another process are re-queued.
 """
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from nbsp_lib.campaign.backends.local import Local
-from nbsp_lib.campaign.backends.worker import Task
-from nbsp_lib.campaign.dvc_record import recordings
-from nbsp_lib.campaign.job import busy, forget_failure, jobs_of, last_lines, note_failure, why
-from nbsp_lib.campaign.plan import footprint
+from nbsp_lib.campaign.failures import forget_failure, last_lines, note_failure, why
+from nbsp_lib.campaign.job import busy
 from nbsp_lib.campaign.screen import Screen
-from nbsp_lib.runs.train_run import OVER, TIME_OVER
+from nbsp_lib.campaign.worker import Task
 
 TICK, LOOK, DRAW, AGAIN = 0.2, 2.0, 1.0, 5.0    # seconds: a turn; between looks at waiting jobs; drawing; after a lost lock
 TRIES, OUTCOMES = 2, ("done", "failed", "stopped", "not begun")
@@ -38,14 +35,15 @@ class JobProcess:
 
 
 class Engine:
-    """`jobs` (see jobs.Job for what one can be asked) on `backend`, until nothing is left, a signal came or `deadline` (of
-    time.monotonic()) passed."""
+    """Runs `jobs` (see job.BaseJob) on `backend` until nothing is left, a signal came or `deadline` (of time.monotonic())
+    passed."""
 
     def __init__(self, jobs, backend, screen=None, deadline=math.inf):
         self.waiting, self.running, self.ended = list(jobs), {}, {}
         self.backend, self.screen = backend, screen or Screen()
         self.tries, self.later = Counter(), {}
-        self.came, self.heard, self.told = [], 0, 0         # signals, of these answered; 1: told to end, 2: killed
+        self.signals, self.stopping, self.killing = [], False, False    # received so far; what the workers were asked for
+        self.signals_before_stop = 0
         self.looked = self.drawn = -1e9
         self.deadline = deadline
         self.reserve = min(RESERVE, (deadline - time.monotonic()) / 10)
@@ -54,11 +52,11 @@ class Engine:
     def run(self):
         """-> {job: (what came of it, words, last lines)}; what came of it: one of OUTCOMES."""
         order = list(self.waiting)
-        with self.signals():
+        with self.noting_signals():
             try:
                 while self.waiting or self.running:
                     self.collect()
-                    if self.came or self.late():
+                    if self.signals or self.late():
                         self.halt()
                     else:
                         self.fill()
@@ -70,14 +68,14 @@ class Engine:
                     self.halt()
                     time.sleep(TICK)
                     self.collect()
-                self.screen.draw(())
+                self.screen.clear()
                 self.backend.close()
         return {job: self.ended[job] for job in order}
 
     @contextmanager
-    def signals(self):
+    def noting_signals(self):
         kinds = (signal.SIGINT, signal.SIGTERM)
-        before = {kind: signal.signal(kind, lambda number, frame: self.came.append(number)) for kind in kinds}
+        before = {kind: signal.signal(kind, lambda number, frame: self.signals.append(number)) for kind in kinds}
         try:
             yield
         finally:
@@ -91,24 +89,24 @@ class Engine:
 
     # -- a turn --------------------------------------------------------------------------------------------------------
     def collect(self):
-        """Take note of the processes that ended."""
-        for job, life in list(self.running.items()):
-            code = life.handle.poll()
+        """Takes note of the processes that ended."""
+        for job, process in list(self.running.items()):
+            code = process.handle.poll()
             if code is None:
                 continue
             del self.running[job]
             self.looked = -1e9
             if code == 0:
                 forget_failure(job)
-                self.end(job, "done", f"{job.result()}, {duration(time.monotonic() - life.began)}")
-            elif self.told and (code in STOPPED or self.told > 1):
+                self.end(job, "done", f"{job.result()}, {duration(time.monotonic() - process.began)}")
+            elif self.stopping and (code in STOPPED or self.killing):
                 self.end(job, "stopped", f"{job.result()}" + ("" if code in STOPPED else ", killed"))
             elif code == os.EX_TEMPFAIL:
-                self.put_back(job, "another process was quicker; later")
-            elif code in STOPPED and job.saves() > life.saves:
+                self.put_back(job, "locked by another process, will retry")
+            elif code in STOPPED and job.saves() > process.saves:
                 self.put_back(job, "stopped from outside; goes on")
             else:
-                self.failed(job, code, last_lines(job.log, life.offset))
+                self.failed(job, code, last_lines(job.log, process.offset))
 
     def put_back(self, job, words):
         self.screen.say(f"{job.title}: {words}")
@@ -122,7 +120,7 @@ class Engine:
             note_failure(job, self.tries[job], code, lines)
         except OSError as error:                    # a full disk must not end the other jobs too
             words += f" (no record of it: {error.strerror})"
-        if self.tries[job] < TRIES and not self.told:
+        if self.tries[job] < TRIES and not self.stopping:
             self.screen.say(f"{job.title}: failed, {words}; once more")
             self.waiting.append(job)
         else:
@@ -133,7 +131,7 @@ class Engine:
         self.screen.say(f"{job.title}: {outcome}, {words}")
 
     def fill(self):
-        """Start what can be started, in order."""
+        """Starts what can be started, in order."""
         if time.monotonic() - self.looked < LOOK or self.deadline - time.monotonic() < self.reserve:
             return
         while self.waiting and self.backend.capacity > 0:
@@ -153,7 +151,7 @@ class Engine:
         for job in list(self.waiting):
             needs = job.needs()
             free = time.monotonic() >= self.later.get(job, 0) and not needs & taken and not any(map(busy, needs))
-            if job.over():                          # asked last: who had the lock may just have finished
+            if job.over():                          # asked last: the process that had the lock may just have finished
                 self.waiting.remove(job)
                 forget_failure(job)
                 self.end(job, "done", f"{job.result()}, by another process")
@@ -172,75 +170,42 @@ class Engine:
             self.screen.say(f"{job.title}: started")
 
     def halt(self):
-        """Ask every process to save and end; at a second Ctrl-C kill them."""
+        """Asks every process to save and end; at a second Ctrl-C kills them."""
         for job in self.waiting:
             self.ended[job] = ("not begun", job.result(), ())
         self.waiting.clear()
-        if not self.told:
-            self.told, self.heard = 1, len(self.came)
+        if not self.stopping:
+            self.stopping, self.signals_before_stop = True, len(self.signals)
             if self.running:
-                cause = f"{signal.Signals(self.came[0]).name}: " if self.came else "time is over: " if self.late() else ""
-                self.screen.say(f"{cause}{len(self.running)} running jobs save and end; Ctrl-C kills them")
-            for life in self.running.values():
-                with suppress(ProcessLookupError):
-                    life.handle.stop()
-        elif self.told == 1 and signal.SIGINT in self.came[self.heard:]:
-            self.told = 2
-            for life in self.running.values():
-                with suppress(ProcessLookupError):
-                    life.handle.kill()
+                self.screen.say(f"{self.cause()}{len(self.running)} running jobs save and end; Ctrl-C kills them")
+            self.tell("stop")
+        elif not self.killing and signal.SIGINT in self.signals[self.signals_before_stop:]:
+            self.killing = True
+            self.tell("kill")
+
+    def cause(self):
+        """Why the campaign ends before its jobs, as the beginning of a line."""
+        if self.signals:
+            return f"{signal.Signals(self.signals[0]).name}: "
+        return "time is over: " if self.late() else ""
+
+    def tell(self, word):
+        """Calls `stop` or `kill` of every running process; one that just ended is fine."""
+        for process in self.running.values():
+            with suppress(ProcessLookupError):
+                getattr(process.handle, word)()
 
     def draw(self):
-        if self.screen.live and self.running and time.monotonic() - self.drawn > DRAW:
-            self.drawn, counts = time.monotonic(), Counter(outcome for outcome, _, _ in self.ended.values())
-            said = ", ".join(f"{n} {outcome}" for outcome, n in [("running", len(self.running)), ("waiting", len(self.waiting)),
-                                                                 *counts.items()] if n)
-            self.screen.draw([*(job.progress(life.reports) for job, life in self.running.items()), f"jobs: {said}"])
+        """Draws the running jobs and how many there are of each kind, once in DRAW seconds."""
+        if not self.screen.live or not self.running or time.monotonic() - self.drawn < DRAW:
+            return
+        self.drawn = time.monotonic()
+        counts = {"running": len(self.running), "waiting": len(self.waiting)}
+        counts |= Counter(outcome for outcome, _, _ in self.ended.values())
+        summary = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
+        self.screen.draw([(job.title, job.progress(process.reports)) for job, process in self.running.items()],
+                         f"jobs: {summary}")
 
 
 def duration(seconds):
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def campaign(profile, grid, seeds, backend, population=1, positions=None, device="cpu", dvc=True, screen=None, workers=0,
-             compile=False, deadline=math.inf):
-    """Train what is missing of a grid [(sequence, arm)] on a backend, report, and record finished stages with DVC.
-
-    -> exit code: 0, 1 if a job failed, TIME_OVER if the deadline (of time.monotonic()) left something unfinished, 128 + the
-    number of the signal that ended it.
-    """
-    screen, jobs = screen or Screen(), []
-    for sequence, arm in grid:
-        mine = jobs_of(profile, sequence, arm, seeds, population, positions, device, workers, compile)
-        there = [seed for seed in seeds if not any(seed in job.seeds for job in mine)]
-        if there:
-            screen.say(f"{sequence} {arm}: seeds {', '.join(map(str, there))} are finished already")
-        if mine:
-            screen.say(footprint(profile, sequence, arm, min(population, len(mine[0].seeds))))
-        jobs += mine
-    engine = Engine(jobs, backend, screen, deadline)
-    ended, came = engine.run(), engine.came
-    if dvc and not came and not engine.told:
-        recorder = Engine(recordings(profile, grid), Local(1), screen, deadline)
-        ended, came = ended | recorder.run(), recorder.came
-    report(ended, screen)
-    outcomes = {outcome for outcome, _, _ in ended.values()}
-    if came or not outcomes & {"stopped", "not begun"}:
-        return 128 + came[0] if came else int("failed" in outcomes)
-    screen.say(OVER)
-    return 1 if "failed" in outcomes else TIME_OVER
-
-
-def report(ended, screen):
-    """A line for each job, the last lines of those that failed, and a summary."""
-    if len(ended) > 1:
-        screen.say()
-        for job, (outcome, words, _) in ended.items():
-            screen.say(f"{job.title:40} {outcome:9} {words}")
-    for job, (outcome, _, lines) in ended.items():
-        if outcome == "failed":
-            screen.say(f"\n{job.title} failed, the end of {job.log}:")
-            for line in lines:
-                screen.say(f"    {line}")
-    counts = Counter(outcome for outcome, _, _ in ended.values())
-    screen.say(", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "nothing to do")

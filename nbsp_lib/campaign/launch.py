@@ -1,56 +1,63 @@
-"""What `nbsp run` does once its options are read: what is missing is trained in this process, or by an engine's."""
+"""What `nbsp run` does once its options are read: it trains what is missing, in this process or in those of an engine."""
 from __future__ import annotations
 
 import math
 import sys
 import time
-from pathlib import Path
 
-from nbsp_lib.envs.sequences import tasks_of
+import torch
+
+from nbsp_lib.campaign.backends import BACKENDS
+from nbsp_lib.campaign.backends.local import visible_gpus
+from nbsp_lib.campaign.campaign import campaign
+from nbsp_lib.campaign.memory import footprint
+from nbsp_lib.core import compilation
+from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.disk import closed, probe
-from nbsp_lib.runs.settings import ConfigError, cell
+from nbsp_lib.runs.export import check_same_run, ship
+from nbsp_lib.runs.run import STATE, Placement
+from nbsp_lib.runs.train_run import OVER, TIME_OVER, Stopped, train_run
 
 MINUTE = 60.0
 
 
-def launch(args, profile, grid, seeds):
-    """The exit code of `nbsp run`. args: its options; grid: [(sequence, arm)]. What can be refused is refused before training:
-    options without effect, result folders of other settings, a disk without locks or one that may not be written."""
+def launch(args, runs, seeds):
+    """Returns the exit code of `nbsp run`. args: its options. What can be refused is refused before training: options without
+    effect, result folders of other settings, a disk without locks or one that may not be written."""
     deadline = time.monotonic() + MINUTE * args.minutes if args.minutes else math.inf
-    import torch
-
-    from nbsp_lib.campaign.plan import footprint, shipped
-    from nbsp_lib.runs.export import check_same_run, ship
-    from nbsp_lib.runs.train_run import OVER, TIME_OVER, Stopped, train_run
     check_backend(args)
     if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
-    places = [Path(profile.checkpoints) / sequence / arm for sequence, arm in grid]
-    for (sequence, arm), out in zip(grid, places):          # better now than after hours of training
-        check_same_run(cell(profile, sequence, arm), out)
-    for folder in (".state", profile.checkpoints):          # and so are locks, and folders that may be written
+    for run in runs:                                        # better now than after hours of training
+        check_same_run(run, run.folder)
+    for folder in (STATE, *{run.profile.checkpoints for run in runs}):     # and so are locks, and folders that may be written
         probe(folder)
         if refused := closed(folder):
             raise refused
+    placement = Placement(args.population, args.positions, args.device, args.workers, compiles(args))
     if args.jobs or args.backend:
-        return with_engine(args, profile, grid, seeds, deadline)
-    for (sequence, arm), out in zip(grid, places):
-        wanted, kept = args.positions or len(tasks_of(sequence)), shipped(profile, sequence, arm)
-        missing = [seed for seed in seeds if kept.get(seed, 0) < wanted]
+        return with_engine(args, runs, seeds, placement, deadline)
+    for run in runs:
+        missing = run.unfinished(seeds, args.positions)
         if len(missing) < len(seeds):
-            print(f"{out}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
-        if missing:
-            print(footprint(profile, sequence, arm, min(args.population, len(missing))))
-            try:
-                train_run(profile, sequence, arm, missing, args.population, args.positions, args.device,
-                          workers=args.workers, compile=compiles(args), deadline=deadline)
-            except Stopped:
-                if time.monotonic() < deadline:
-                    raise
-                print(OVER, file=sys.stderr)
-                return TIME_OVER
-            done = ship(profile, sequence, arm, missing, out)
-            print(f"{out}: " + ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))} positions" for seed, k in done.items()))
+            print(f"{run.folder}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
+        if missing and not trained(run, missing, placement, deadline):
+            print(OVER, file=sys.stderr)
+            return TIME_OVER
+
+
+def trained(run, seeds, placement, deadline):
+    """Trains seeds of a run in this process and ships them; returns False if the deadline came before the end."""
+    print(footprint(run, min(placement.population, len(seeds))))
+    try:
+        train_run(run, seeds, placement, deadline=deadline)
+    except Stopped:
+        if time.monotonic() < deadline:
+            raise
+        return False
+    finished, K = ship(run, seeds, run.folder), len(run.tasks)
+    print(f"{run.folder}: " + ", ".join(f"seed {seed}: {done} of {K} positions" for seed, done in finished.items()))
+    return True
 
 
 def check_backend(args):
@@ -64,25 +71,31 @@ def check_backend(args):
             raise ConfigError(f"--{name.replace('_', '-')}: only with {needed}")
 
 
-def with_engine(args, profile, grid, seeds, deadline):
-    """The exit code of a campaign on the backend that the options ask for."""
-    from nbsp_lib.campaign.backends import BACKENDS
-    from nbsp_lib.campaign.backends.local import visible_gpus
-    from nbsp_lib.campaign.engine import campaign
-    jobs, name, gpus = args.jobs or 1, args.backend or "local", args.gpus
-    if gpus is None:                                        # as many on each GPU as there must be; elsewhere a whole one
-        gpus = 0.0 if args.device == "cpu" else 1 / -(-jobs // len(visible_gpus())) if name == "local" else 1.0
+def with_engine(args, runs, seeds, placement, deadline):
+    """Returns the exit code of a campaign on the backend that the options ask for."""
+    jobs, name = args.jobs or 1, args.backend or "local"
     options = {"partition": args.partition, "minutes": args.minutes} if name == "slurm" else {}
-    backend = BACKENDS[name](jobs, gpus, **{key: value for key, value in options.items() if value is not None})
+    backend = BACKENDS[name](jobs, gpu_share(args), **{key: value for key, value in options.items() if value is not None})
     if backend.jobs < jobs:
         print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
-    return campaign(profile, grid, seeds, backend, args.population, args.positions, args.device, not args.no_dvc,
-                    workers=args.workers, compile=compiles(args), deadline=deadline)
+    return campaign(runs, seeds, backend, placement, not args.no_dvc, deadline=deadline)
+
+
+def gpu_share(args):
+    """Returns the share of one GPU that each process gets: as asked, otherwise so that all jobs fit on the GPUs of this machine;
+    a whole one elsewhere."""
+    if args.gpus is not None:
+        return args.gpus
+    if args.device == "cpu":
+        return 0.0
+    if args.backend in ("ray", "slurm"):
+        return 1.0
+    jobs_per_gpu = math.ceil((args.jobs or 1) / len(visible_gpus()))
+    return 1 / jobs_per_gpu
 
 
 def compiles(args):
     """Whether to compile on a CPU: as asked, by default where a C++ compiler is found. All of smoke is quicker than compiling."""
-    from nbsp_lib.core.compilation import cpp_compiler
     if args.compile is None:
-        return args.device == "cpu" and args.profile != "smoke" and bool(cpp_compiler())
+        return args.device == "cpu" and args.profile != "smoke" and bool(compilation.cpp_compiler())
     return args.compile

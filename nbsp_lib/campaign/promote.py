@@ -7,40 +7,38 @@ import sys
 from pathlib import Path
 
 from nbsp_lib.artifact.compare import MACHINE, accept
-from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.export import check_same_run, ship, take
-from nbsp_lib.runs.settings import cell, load_profile
+from nbsp_lib.runs.run import SHIPPED, Run
+from nbsp_lib.runs.settings import load_profile
 
-SHIPPED, EXPECTED = "data/checkpoints", "data/expected"
+EXPECTED = "data/expected"
 REPRO = ("-m", "dvc", "repro", "dvc.yaml")
 
 
-def promote(profile, grid, seeds, last_only=False, copy_only=False, replace=False, clone=None):
-    """Copy the finished positions of these runs into data/checkpoints, from their states or, where they stand further than
-    there, from the result folders of another `clone`; unless copy_only, regenerate every table and take them as the expected
-    ones. Says what it did and what to commit; returns the exit code.
+def promote(profile, runs, seeds, last_only=False, copy_only=False, replace=False, clone=None):
+    """Copies the finished positions of runs of a profile into data/checkpoints, from their states or, where they stand further
+    than there, from the result folders of another `clone`; unless copy_only, regenerates every table and takes them as the
+    expected ones. Says what it did and what to commit; returns the exit code.
 
-    grid: [(sequence, arm)]. seeds: None takes all that the clone has. replace: a run with other settings makes way.
+    seeds: None takes all that the clone has. replace: a run with other settings makes way.
     ConfigError before anything is copied if a run cannot stand beside those that are shipped.
     """
-    places = {(sequence, arm): Path(SHIPPED, sequence, arm) for sequence, arm in grid}
-    for (sequence, arm), out in places.items():
-        run = cell(profile, sequence, arm)
+    places = {run: Path(SHIPPED, run.sequence, run.arm) for run in runs}
+    for run, out in places.items():
         if clone:
-            check_same_run(run, Path(clone, profile.checkpoints, sequence, arm),
-                                f'profile "{profile.profile}" is another one there')
+            check_same_run(run, Path(clone) / run.folder, f'profile "{profile.profile}" is another one there')
         if not replace:
             check_same_run(run, out, "--replace puts the new run in its place")
     shown = None if copy_only else shown_with(profile)
-    for (sequence, arm), out in places.items():
+    for run, out in places.items():
         if clone:
-            taken = take(profile, sequence, arm, seeds, clone, out, last_only=last_only, replace=replace)
+            taken = take(run, seeds, clone, out, last_only=last_only, replace=replace)
         else:
-            done = ship(profile, sequence, arm, seeds, out, last_only=last_only, replace=replace)
-            taken = {seed: (0, k) for seed, k in done.items()}
-        said = ", ".join(f"seed {seed}: {k} of {len(tasks_of(sequence))}" + (f", before {before}" if before else "")
-                         for seed, (before, k) in taken.items())
+            done = ship(run, seeds, out, last_only=last_only, replace=replace)
+            taken = {seed: (0, positions) for seed, positions in done.items()}
+        said = ", ".join(f"seed {seed}: {now} of {len(run.tasks)}" + (f", before {before}" if before else "")
+                         for seed, (before, now) in taken.items())
         print(f"{out}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
     if copy_only:
         return 0
@@ -55,15 +53,15 @@ def promote(profile, grid, seeds, last_only=False, copy_only=False, replace=Fals
 
 
 def runs_of(profile, clone, sequences=None, arms=None):
-    """[(sequence, arm)] of the result folders of a profile in another clone, of these sequences and arms if they are given.
+    """Returns [Run] of the result folders of a profile in another clone, of these sequences and arms if they are given.
     ConfigError if there are none."""
     folder = Path(clone, profile.checkpoints)
     found = [path.parent for path in sorted(folder.glob("*/*/run.json")) if path.parent.suffix not in (".part", ".old")]
-    grid = [(path.parent.name, path.name) for path in found]
-    grid = [(sequence, arm) for sequence, arm in grid if sequence in (sequences or [sequence]) and arm in (arms or [arm])]
-    if not grid:
+    runs = [Run(profile, path.parent.name, path.name) for path in found]
+    runs = [run for run in runs if run.sequence in (sequences or [run.sequence]) and run.arm in (arms or [run.arm])]
+    if not runs:
         raise ConfigError(f"--from: {folder} holds none of these runs")
-    return grid
+    return runs
 
 
 def shown_with(profile):

@@ -1,25 +1,46 @@
-"""What a campaign shows: lines that stay, and on a terminal a block below them that is drawn anew."""
+"""What a campaign shows: lines that stay, and on a terminal a bar for each running job below them."""
 from __future__ import annotations
 
-import shutil
-import sys
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nbsp_lib.runs.progress import words
 
 
 class Screen:
-    """out: a text stream; the block is left out where it is no terminal (`live`)."""
+    """console: of rich, by default of stdout; where that is no terminal (`live` is False), there are plain lines only."""
 
-    def __init__(self, out=None):
-        self.out, self.drawn = out or sys.stdout, 0
-        self.live = self.out.isatty()
+    def __init__(self, console=None):
+        self.console, self.block = console or Console(), None
+        self.live = self.console.is_terminal
 
     def say(self, text=""):
-        self.draw(())
-        print(text, file=self.out, flush=True)
+        """Prints a line that stays."""
+        self.console.print(Text(text), soft_wrap=True)
 
-    def draw(self, lines):
-        size = shutil.get_terminal_size()
-        rows = [line[:size.columns - 1] for line in lines][:size.lines - 2]
-        if self.live and (rows or self.drawn):
-            self.out.write((f"\x1b[{self.drawn}F" if self.drawn else "") + "\x1b[J" + "".join(f"{row}\n" for row in rows))
-            self.out.flush()
-            self.drawn = len(rows)
+    def draw(self, jobs, summary):
+        """Draws the block anew: jobs = [(title, report of progress.json or None)], and a line below them."""
+        if not self.live:
+            return
+        bars = Table.grid(padding=(0, 1))
+        for width in (None, 20, None):
+            bars.add_column(no_wrap=True, width=width)
+        for title, report in jobs:
+            if report:
+                bars.add_row(Text(title), ProgressBar(report["total"], report["done"]), Text(words(report)))
+            else:
+                bars.add_row(Text(title), ProgressBar(1, 0), Text("starting"))
+        if not self.block:
+            self.block = Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False,
+                              redirect_stderr=False)
+            self.block.start()
+        self.block.update(Group(bars, Text(summary, no_wrap=True)), refresh=True)
+
+    def clear(self):
+        """Removes the block."""
+        if self.block:
+            self.block.stop()
+        self.block = None

@@ -7,14 +7,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nbsp_lib.campaign.job import busy, diverged, failures, why
-from nbsp_lib.campaign.plan import shipped
+from nbsp_lib.campaign.failures import failures, why
+from nbsp_lib.campaign.job import busy
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
-from nbsp_lib.runs.fingerprint import fingerprint
-from nbsp_lib.runs.progress import line
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.runs.train_run import place, states_of, trunk_of
+from nbsp_lib.runs.progress import words
 
 STALLED = 600.0     # seconds without a sign of life
 KINDS = ("done", "diverged", "running", "stalled", "failed", "stopped", "missing")
@@ -35,53 +32,52 @@ class Standing:
         return f"{self.sequence:15} {self.arm:15} seed {self.seed}: {', '.join(filter(None, said))}"
 
 
-def show(profile, grid, seeds):
-    """Print a line for each seed and how many there are of each kind."""
-    found = standings(profile, grid, seeds)
+def show(runs, seeds):
+    """Prints a line for each seed and how many there are of each kind."""
+    found = standings(runs, seeds)
     counts = Counter(each.kind for each in found)
     print(*found, ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]), sep="\n")
 
 
-def standings(profile, grid, seeds):
-    """[Standing] of every seed of every run in grid = [(sequence, arm)]."""
+def standings(runs, seeds):
+    """Returns [Standing] of every seed of every run."""
     records, found = failures(), []
-    for sequence, arm in grid:
-        run, kept, bad = cell(profile, sequence, arm), shipped(profile, sequence, arm), diverged(profile, sequence, arm)
-        mine, trunks = states_of(run, seeds), states_of(trunk_of(run), seeds)
-        failed = {seed: record for record in records if record.get("fingerprint") == fingerprint(run)
+    for run in runs:
+        finished, diverged = run.finished(), run.diverged()
+        mine, trunks = run.states(seeds), run.trunk().states(seeds)
+        failed = {seed: record for record in records if record.get("fingerprint") == run.fingerprint
                   for seed in record["seeds"]}
         for seed in seeds:
             try:
-                positions = max(place(mine[seed])[0], kept.get(seed, 0))
+                positions = run.reached(seed)
                 kind, words = standing(mine[seed], trunks[seed], failed.get(seed), seed)
-                if positions >= len(tasks_of(sequence)) and kind not in ("running", "stalled"):
+                if positions >= len(run.tasks) and kind not in ("running", "stalled"):
                     kind, words = "done", ""
-                elif seed in bad:
+                elif seed in diverged:
                     kind, words = "diverged", ""
             except Corrupted as error:
-                positions, kind, words = kept.get(seed, 0), "failed", str(error)
-            found.append(Standing(sequence, arm, seed, positions, kind, words))
+                positions, kind, words = finished.get(seed, 0), "failed", str(error)
+            found.append(Standing(run.sequence, run.arm, seed, positions, kind, words))
     return found
 
 
 def standing(state, trunk, record, seed):
     """(kind, words) of one seed by its state, the state of its shared position 1 and the record of a failure, if any."""
-    manifest = state.manifest or {}
-    if manifest.get("diverged"):
+    if state.diverged:
         return "diverged", ""
     if busy(state.folder):
-        quiet, words = seconds_quiet(state, trunk), last_report(state, trunk)
-        return ("stalled", f"no sign of life for {quiet / 60:.0f} min, {words}") if quiet > STALLED else ("running", words)
-    if record and record["serials"].get(str(seed), 0) == manifest.get("serial", 0):        # saved since: no news any more
+        quiet, report = seconds_quiet(state, trunk), last_report(state, trunk)
+        return ("stalled", f"no sign of life for {quiet / 60:.0f} min, {report}") if quiet > STALLED else ("running", report)
+    if record and record["serials"].get(str(seed), 0) == state.serial:         # otherwise it was saved since: no news any more
         return "failed", why(record["code"], record["lines"])
-    if manifest:
+    if state.manifest:
         return "stopped", ""
     return "missing", f"position 1 is shared and has {trunk.manifest['round']} rounds" if trunk.manifest else ""
 
 
 def seconds_quiet(state, trunk):
-    """Seconds since the last sign of life: a report, or taking the lock. A sign of the future, by a clock that was set back
-    or runs ahead elsewhere, says nothing; without any other it is 0."""
+    """Seconds since the last sign of life: a report, or taking the lock; 0 without any. Timestamps in the future (clock
+    changes, other machines) are ignored."""
     now, signs = time.time(), []
     for path in (state.folder / "lock", state.folder / "progress.json", trunk.folder / "progress.json"):
         with suppress(OSError):
@@ -93,6 +89,5 @@ def last_report(state, trunk):
     """What was last reported of a seed that is in training, without the label."""
     for folder, where in ((state.folder, ""), (trunk.folder, "position 1, shared: ")):
         with suppress(OSError, ValueError, KeyError):
-            report = json.loads((folder / "progress.json").read_text())
-            return where + line(report).removeprefix(f"{report['label']}: ")
+            return where + words(json.loads((folder / "progress.json").read_text()))
     return "starting"

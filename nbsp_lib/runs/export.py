@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.errors import ConfigError, Corrupted
+from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.disk import lock
 from nbsp_lib.runs.files import checked, read_csv, sha256, write_atomic
-from nbsp_lib.runs.fingerprint import code_hash, method_hash
-from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.runs.fingerprint import code_hash
+from nbsp_lib.runs.run import STATE, json_in
 from nbsp_lib.runs.state import read_run
-from nbsp_lib.runs.train_run import STATE, states_of
 from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.networks import actor_bytes
 
@@ -82,35 +80,15 @@ def read_records(folder):
     return made
 
 
-def json_in(path):
-    """What a JSON file holds, {} without the file. Corrupted."""
-    try:
-        return json.loads(path.read_bytes()) if path.exists() else {}
-    except ValueError:
-        raise Corrupted(f"{path}: is not JSON; the file was damaged") from None
-
-
-def unlike(run, recorded):
-    """In what the run of a run.json is another one than `run` (settings.cell), in words; None if it is the same.
-
-    Of a method from outside the library, what its files define counts as well: comments, docstrings and imports do not.
-    """
-    if recorded["config_hash"] != config_hash(run):
-        return "other settings"
-    if recorded.get("method_code") != method_hash(run["method"]):
-        return f"another version of {run['method'].partition(':')[0]}"
-    return None
-
-
 def check_same_run(run, out, remedy="move it away first"):
-    """ConfigError if the result folder `out` holds another run than `run` (settings.cell); see `unlike`."""
+    """ConfigError if the result folder `out` holds another run; see Run.unlike."""
     recorded = json_in(Path(out) / "run.json")
-    if recorded and (found := unlike(run, recorded)):
-        raise ConfigError(f"{out}: holds a run with {found}; {remedy}")
+    if recorded and (difference := run.unlike(recorded)):
+        raise ConfigError(f"{out}: holds a run with {difference}; {remedy}")
 
 
 @contextlib.contextmanager
-def held(out, root=STATE):
+def folder_lock(out, root=STATE):
     """Meanwhile no other process ships into the result folder `out`; waits for one that does. A dead process holds nothing.
 
     The lock lies in `root`: a result folder is replaced as a whole, and holds nothing that is not shipped.
@@ -122,65 +100,64 @@ def held(out, root=STATE):
         yield
 
 
-def ship(profile, sequence, arm, seeds, out, root=STATE, last_only=False, replace=False):
-    """Write the result folder `out` of a run from its states; returns {seed: positions finished}.
+def ship(run, seeds, out, last_only=False, replace=False):
+    """Writes the result folder `out` of a run from its states; returns {seed: positions finished}.
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
     has finished no position is left out unless it diverged. ConfigError if `out` holds another run, unless
     `replace`: then nothing of it is kept. last_only: ship only each seed's last actor.
     """
-    run, out = cell(profile, sequence, arm), Path(out)
-    with merging(out, run, root, replace) as records:
-        for seed, state in states_of(run, seeds, root).items():
-            fresh = record_of(state, code_hash(run["method"])) if state.manifest else None
+    out = Path(out)
+    with merging(out, run, replace) as records:
+        for seed, state in run.states(seeds).items():
+            fresh = record_of(state, code_hash(run.config["method"])) if state.manifest else None
             if fresh and (seed not in records or fresh.finished >= records[seed].finished):
                 records[seed] = fresh
-        return settle(out, run, profile.profile, arm, records, last_only)
+        return settle(out, run, records, last_only)
 
 
-def take(profile, sequence, arm, seeds, clone, out, root=STATE, last_only=False, replace=False):
-    """Merge the result folder that a run has in `clone`, another clone of this repository, into the result folder `out`, with
+def take(run, seeds, clone, out, last_only=False, replace=False):
+    """Merges the result folder that a run has in `clone`, another clone of this repository, into the result folder `out`, with
     what was recorded where it was trained; returns {seed: (positions finished here before, now)} of the seeds it took.
 
     The seed that stands further counts, at a draw the one in `out`. seeds: None takes all. replace, last_only: as in `ship`.
     ConfigError if either folder holds another run, Corrupted if a file is not what its run.json says.
     """
-    run, out, taken = cell(profile, sequence, arm), Path(out), {}
-    source, there = Path(clone, profile.checkpoints, sequence, arm), Path(clone, STATE)
-    with held(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():      # it may be shipping just now
-        check_same_run(run, source, f'profile "{profile.profile}" is another one there')
+    out, taken, source, there = Path(out), {}, Path(clone) / run.folder, Path(clone, STATE)
+    with folder_lock(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():   # it may be shipping just now
+        check_same_run(run, source, f'profile "{run.profile.profile}" is another one there')
         found = read_records(source)
-    with merging(out, run, root, replace) as records:
+    with merging(out, run, replace) as records:
         for seed, fresh in found.items():
             before = records[seed].finished if seed in records else 0
             if (seeds is None or seed in seeds) and (seed not in records or fresh.finished > before):
                 records[seed], taken[seed] = fresh, (before, fresh.finished)
         if taken:
-            settle(out, run, profile.profile, arm, records, last_only)
+            settle(out, run, records, last_only)
     return taken
 
 
 @contextlib.contextmanager
-def merging(out, run, root, replace):
-    """The records of the result folder `out`, held meanwhile. Of another run none if `replace`."""
-    with held(out, root):
+def merging(out, run, replace):
+    """The records of the result folder `out`, locked meanwhile. Of another run none if `replace`."""
+    with folder_lock(out, run.root):
         recover(out)
         if not replace:
             check_same_run(run, out)
-        recorded = json_in(out / "run.json")
-        yield {} if recorded and unlike(run, recorded) else read_records(out)
+        yield read_records(out) if run.recorded(out) else {}
 
 
-def settle(out, run, profile, arm, records, last_only):
-    """Write what there is to ship of `records`, if anything; returns {seed: positions finished}."""
+def settle(out, run, records, last_only):
+    """Writes what there is to ship of `records`, if anything; returns {seed: positions finished}."""
     records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
     if records:
-        write(out, run, profile, arm, records, last_only)
+        write(out, run, records, last_only)
     return {seed: record.finished for seed, record in records.items()}
 
 
-def write(out, run, profile, arm, records, last_only):
-    part = out.with_name(out.name + ".part")
+def write(out, run, records, last_only):
+    """Puts a folder of `records`, {seed: Record}, in the place of the result folder `out`."""
+    part, old = out.with_name(out.name + ".part"), out.with_name(out.name + ".old")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name, columns in COLUMNS.items():
@@ -192,25 +169,33 @@ def write(out, run, profile, arm, records, last_only):
         for name, data in record.networks.items():
             if not last_only or name.startswith(f"position{record.finished}."):
                 write_atomic(part / name, actor_bytes(data) if last_only else data)
-    scores = [row for record in records.values() for row in record.rows["scores"]]
-    unscored = sorted({(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"})
-    each = lambda entry: {str(seed): entry(record) for seed, record in records.items()}
-    first = next(iter(records.values()))
-    differing = {seed: known for seed, known in each(lambda record: record.versions).items() if known != first.versions}
-    own = method_hash(run["method"])
-    about = {"config": run | {"arm": arm}, "config_hash": config_hash(run), "code_hash": first.code,
-             "code": each(lambda record: record.code), **({"method_code": own} if own else {}), "profile": profile,
-             "versions": first.versions, **({"versions_of": differing} if differing else {}),
-             "files": {path.name: sha256(path) for path in sorted(part.iterdir())}, "seeds": list(records),
-             "positions": len(tasks_of(run["sequence"])), "finished": each(lambda record: record.finished),
-             "diverged": [s for s, r in records.items() if r.diverged], "unscored": [list(pair) for pair in unscored]}
-    timing = {seed: known for seed, known in each(lambda record: record.timing).items() if known}
+    timing = {str(seed): record.timing for seed, record in records.items() if record.timing}
+    files = {path.name: sha256(path) for path in sorted(part.iterdir())}
     write_atomic(part / "timing.json", json.dumps(timing, indent=1) + "\n")
-    write_atomic(part / "run.json", json.dumps(about, indent=1) + "\n")
+    write_atomic(part / "run.json", json.dumps(description(run, records, files), indent=1) + "\n")
     if out.exists():
-        out.rename(out.with_name(out.name + ".old"))
+        out.rename(old)
     part.rename(out)
-    shutil.rmtree(out.with_name(out.name + ".old"), ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def description(run, records, files):
+    """Returns the content of run.json. files: {name: sha256}."""
+    first = next(iter(records.values()))
+    differing = {str(seed): record.versions for seed, record in records.items() if record.versions != first.versions}
+    scores = [row for record in records.values() for row in record.rows["scores"]]
+    unscored = {(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"}
+    made = {"config": run.config | {"arm": run.arm}, "config_hash": run.config_hash, "code_hash": first.code,
+            "code": {str(seed): record.code for seed, record in records.items()}}
+    if run.method_code:
+        made["method_code"] = run.method_code
+    made |= {"profile": run.profile.profile, "versions": first.versions}
+    if differing:
+        made["versions_of"] = differing
+    return made | {"files": files, "seeds": list(records), "positions": len(run.tasks),
+                   "finished": {str(seed): record.finished for seed, record in records.items()},
+                   "diverged": [seed for seed, record in records.items() if record.diverged],
+                   "unscored": [list(pair) for pair in sorted(unscored)]}
 
 
 def recover(out):

@@ -86,10 +86,10 @@ def method_hash(method):
     return None if method in METHODS else digest(files_of(method))
 
 
-def fingerprint(run):
-    """Folder name of a run's state: readable, and different for whatever trains differently. run: settings.cell."""
-    name = re.sub("[^A-Za-z0-9-]+", "-", run["method"]).strip("-")[-80:]     # an import path has slashes and dots, and any length
-    return f"{run['sequence']}-{name}-{config_hash(run)[:8]}-{code_hash(run['method'])[:8]}"
+def fingerprint(config):
+    """Folder name of a run's state: readable, and different for whatever trains differently. config: Run.config."""
+    name = re.sub("[^A-Za-z0-9-]+", "-", config["method"]).strip("-")[-80:]    # an import path has slashes and dots, any length
+    return f"{config['sequence']}-{name}-{config_hash(config)[:8]}-{code_hash(config['method'])[:8]}"
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""How far training is: a bar on the terminal of whoever trains, a file for everybody else, and a line drawn from such files."""
+"""How far training is: a bar on the terminal that trains, a file for every other process, and a line drawn from such files."""
 from __future__ import annotations
 
 import contextlib
@@ -16,7 +16,7 @@ from nbsp_lib.runs.files import write_atomic
 
 
 class Bar:
-    """Progress of a cycle: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
+    """Progress of a Trainer: on the terminal (unless TQDM_DISABLE is set), and in each state's progress.json."""
 
     def __init__(self, trainer, states, last, label):
         self.total, self.states, self.label = sum(trainer.budgets[:last]), states, label
@@ -62,10 +62,15 @@ def learnt(report):
     return " ".join([*(f"{task} {value:.2f}" for task, value in report["performance"].items()), f"return {report['return']:.0f}"])
 
 
-def line(report):
-    """One report of a progress.json as a line of text."""
-    return (f"{report['label']}: {report['done']} of {report['total']} rounds, {learnt(report)}, "
+def words(report):
+    """One report of a progress.json in words, without its label."""
+    return (f"{report['done']} of {report['total']} rounds, {learnt(report)}, "
             f"{report['updates_per_s']:.0f} updates/s, {report['seconds_left'] / 60:.0f} min left")
+
+
+def line(report):
+    """The same with its label."""
+    return f"{report['label']}: {words(report)}"
 
 
 @contextlib.contextmanager

@@ -51,6 +51,26 @@ class SeedState:
             raise Corrupted(f"{path}: its checksum differs from the recorded one; delete {self.folder} to train this seed again")
         return manifest
 
+    @property
+    def place(self):
+        """(positions done, rounds done); (0, −1) before anything was saved."""
+        manifest = self.manifest
+        return (manifest["position"], manifest["round"]) if manifest else (0, -1)
+
+    @property
+    def over(self):
+        """Whether the position that it stands at is trained to its end, so that only the switch is missing."""
+        return bool((self.manifest or {}).get("over"))
+
+    @property
+    def diverged(self):
+        return bool((self.manifest or {}).get("diverged"))
+
+    @property
+    def serial(self):
+        """How often it was saved."""
+        return (self.manifest or {}).get("serial", 0)
+
     def write(self, manifest):
         write_atomic(self.folder / "state.json", json.dumps(manifest | {"self": self_checksum(manifest)}, indent=1))
 

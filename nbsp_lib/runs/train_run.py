@@ -1,4 +1,4 @@
-"""A run: one sequence × one arm × some seeds, from nothing, from a fork of position 1, or from where it was stopped."""
+"""Trains seeds of a run: from nothing, from a fork of position 1, or from where they were stopped."""
 from __future__ import annotations
 
 import contextlib
@@ -7,19 +7,14 @@ import math
 import signal
 import threading
 import time
-from pathlib import Path
 
 import torch
 
-from nbsp_lib.envs.sequences import benchmark_of, tasks_of
+from nbsp_lib.envs.sequences import benchmark_of
 from nbsp_lib.errors import Diverged
-from nbsp_lib.methods import find
-from nbsp_lib.runs.fingerprint import fingerprint
 from nbsp_lib.runs.progress import Bar
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.runs.state import SeedState
+from nbsp_lib.runs.run import ONE_BY_ONE
 
-STATE = ".state"            # resumable state, outside everything that DVC owns
 TIME_OVER = 75              # exit code: EX_TEMPFAIL, to be tried again
 OVER = "the time of --minutes is over: everything is saved, and the same command goes on from there"
 
@@ -28,66 +23,38 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C, SIGTERM or the end of the time: the state is saved, and the same command goes on from there."""
 
 
-def trunk_of(run):
-    """The cell of the shared position 1: plain SAC until its first task end, whatever the arm."""
-    return run | {"method": "sac", "settings": {}, "until": "first task end"}
+def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, deadline=math.inf):
+    """Trains what is missing of `seeds` of a Run -> {seed: SeedState}. Finished seeds are left alone.
 
-
-def states_of(run, seeds, root=STATE):
-    """seed -> SeedState of a run (settings.cell)."""
-    return {seed: SeedState(Path(root) / fingerprint(run) / f"seed{seed}") for seed in seeds}
-
-
-def place(state):
-    """(positions done, rounds done) of a state; (0, −1) before anything was saved."""
-    manifest = state.manifest
-    return (manifest["position"], manifest["round"]) if manifest else (0, -1)
-
-
-def over(state):
-    """Whether the position that a state stands at is trained to its end, so that only the switch is missing."""
-    return bool((state.manifest or {}).get("over"))
-
-
-def train_run(profile, sequence, arm, seeds, population=1, positions=None, device="cpu", root=STATE, fork=True, save_every=20.0,
-              workers=0, compile=False, deadline=math.inf):
-    """Train what is missing of `seeds`, `population` of them at a time -> {seed: SeedState}. Finished seeds are left alone.
-
-    positions: stop after this many (default: all). fork: share position 1 with every arm that starts neutral.
-    workers: processes that step the environments (default: this one), with the same trajectories. compile: also on a CPU, see
-    compilation.compiled; numbers then differ in their last bits from those of plain calls.
+    fork: share position 1 with every arm that starts neutral. save_every: seconds between two saves.
     deadline: of time.monotonic(), when to save and end, also while another process trains position 1.
     A seed that diverges keeps its last good state; the others go on. Stopped at the deadline, Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)           # Adam's second moments of silent neurons decay into slow numbers
     keep_memory()
-    run, chosen = cell(profile, sequence, arm), profile.arms[arm]
-    last = min(positions or len(tasks_of(sequence)), len(tasks_of(sequence)))
-    make, train = lambda: find(chosen.method)(**chosen.settings), profile.training(sequence)
-    if workers and benchmark_of(tasks_of(sequence)[0]) != "metaworld":
+    if placement.workers and benchmark_of(run.tasks[0]) != "metaworld":
         raise ValueError("workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine")
-    from nbsp_lib.envs.env_pool import Pool  # here, because who asks how far a run is needs no simulator
-    states = states_of(run, seeds, root)
-    with stop_signals(deadline) as stop, contextlib.ExitStack() as held:
+    from nbsp_lib.envs.env_pool import Pool  # here, because what only asks how far a run is needs no simulator
+    states = run.states(seeds)
+    with stop_signals(deadline) as stop, contextlib.ExitStack() as locks:
         for state in states.values():
-            held.enter_context(state.lock())
-        make_env = held.enter_context(contextlib.closing(Pool(workers))) if workers else None
-        new = [seed for seed in seeds if not states[seed].manifest]
-        if fork and find(chosen.method).forkable and new:
-            trunk = states_of(trunk_of(run), new, root)
+            locks.enter_context(state.lock())
+        make_env = locks.enter_context(contextlib.closing(Pool(placement.workers))) if placement.workers else None
+        new = {seed: state for seed, state in states.items() if not state.manifest}
+        if fork and run.forkable and new:
+            trunk = run.trunk().states(new)
             with contextlib.ExitStack() as shared:
                 for state in trunk.values():                         # another arm may be training it just now
                     try:
                         shared.enter_context(state.lock(giving_up=stop))
                     except BlockingIOError:
                         raise Stopped("stopped while another process trains position 1; the same command goes on") from None
-                advance(train, sequence, find("sac"), trunk, 1, False, population, device, stop, save_every,
-                        "position 1", make_env, compile)
-                for seed in new:
-                    states[seed].fork(trunk[seed])
-        advance(train, sequence, make, states, last, True, population, device, stop, save_every, arm, make_env, compile)
-        if stop():                           # it came during the last switch: whoever loops over runs must not go on
+                advance(run.trunk(), trunk, placement, stop, save_every, make_env)
+                for seed, state in new.items():
+                    state.fork(trunk[seed])
+        advance(run, states, placement, stop, save_every, make_env)
+        if stop():                           # it came during the last switch: a loop over runs must not go on
             raise Stopped("stopped; everything is saved")
     return states
 
@@ -100,30 +67,28 @@ def keep_memory():
         mallopt(trim_threshold, 2 ** 31 - 1)
 
 
-def advance(train, sequence, make, states, last, switch, population, device, stop, save_every, label, make_env=None,
-            compile=False):
-    """Bring every state to `last` positions, the least advanced seeds first, those at the same place together.
+def advance(run, states, placement, stop, save_every, make_env=None):
+    """Brings every state of a run to its last position, the least advanced seeds first, those at the same place together.
 
     Seeds whose position is over wait for the others of it, so that all begin the next one together.
     """
     from nbsp_lib.training.saving import load  # likewise
     from nbsp_lib.training.trainer import Trainer
-    arrived = lambda s: (s.manifest or {}).get("diverged") or place(s)[0] >= last or (not switch and over(s))
-    where = lambda s: (place(s)[0], over(s), place(s)[1])
-    trainer = None
-    while todo := [seed for seed, state in states.items() if not arrived(state)]:
+    last, trainer = run.last(placement.positions), None
+    while todo := [seed for seed, state in states.items() if not run.arrived(state, placement.positions)]:
         if stop():
             raise Stopped("stopped; everything is saved, the same command goes on from here")
-        lowest = min(where(states[seed]) for seed in todo)
-        group = tuple(seed for seed in todo if where(states[seed]) == lowest)[:population]
-        if trainer is None or trainer.seeds != group:               # a cycle that goes on keeps what was compiled for it
-            trainer = Trainer(train, sequence, make(), group, device, make_env, compile)
+        stands = {seed: (states[seed].place[0], states[seed].over, states[seed].place[1]) for seed in todo}
+        lowest = min(stands.values())
+        group = tuple(seed for seed in todo if stands[seed] == lowest)[:placement.population]
+        if trainer is None or trainer.seeds != group:               # one that goes on keeps what was compiled for it
+            trainer = Trainer(run.training, run.sequence, run.method(), group, placement.device, make_env, placement.compile)
         mine = [states[seed] for seed in group]
-        if place(mine[0]) >= (0, 0):
+        if mine[0].place >= (0, 0):
             load(trainer, mine)
-        with Bar(trainer, mine, last if switch else 1, f"{sequence} {label} seed {','.join(map(str, group))}") as bar:
+        with Bar(trainer, mine, last, f"{run.title} seed {','.join(map(str, group))}") as bar:
             try:
-                if not trainer.run(mine, bar, stop, save_every, switch):
+                if not trainer.run(mine, bar, stop, save_every, not run.shared):
                     raise Stopped("stopped; everything is saved, the same command goes on from here")
             except Diverged as error:
                 for seed in error.seeds:

@@ -34,15 +34,18 @@ import json
 
 import pandas as pd
 
-from nbsp_lib.runs import export, settings, train_run
+from nbsp_lib.runs import settings
+from nbsp_lib.runs.export import ship
 from nbsp_lib.runs.files import enter_repository, read_csv
+from nbsp_lib.runs.run import Placement, Run
+from nbsp_lib.runs.train_run import train_run
 
 enter_repository()
 profile = settings.load_profile(params_file)
 seeds = settings.check_seeds(seeds or list(profile.seeds))
-settings.one_of(arm, profile.arms, "arm", "arm")
-cell = settings.cell(profile, sequence, arm)
-print(json.dumps(cell, indent=1))
+run = Run(profile, sequence, arm)
+placement = Placement(population, positions or None, device, workers, compile)
+print(json.dumps(run.config, indent=1))
 
 # %% [markdown]
 # ## Training
@@ -51,8 +54,8 @@ print(json.dumps(cell, indent=1))
 # state; `nbsp status` reads it.
 
 # %%
-train_run.train_run(profile, sequence, arm, seeds, population, positions or None, device, workers=workers, compile=compile)
-finished = export.ship(profile, sequence, arm, seeds, out)
+train_run(run, seeds, placement)
+finished = ship(run, seeds, out)
 pd.Series(finished, name="positions finished").rename_axis("seed").to_frame()
 
 # %% [markdown]

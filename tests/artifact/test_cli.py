@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-import nbsp_lib.runs.train_run
 from nbsp_lib import cli
 from nbsp_lib.artifact import doctor
-from nbsp_lib.campaign import plan, speed
+from nbsp_lib.campaign import launch, plan, speed, work
 from nbsp_lib.campaign.speed import Rates
 from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.methods.check import CHECKS
 from nbsp_lib.methods.nbsp import NBSP
-from nbsp_lib.runs.settings import cell, load_profile
+from nbsp_lib.runs.run import Placement, Run
+from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.runs.strict import read_yaml
-from nbsp_lib.runs.train_run import states_of, train_run
+from nbsp_lib.runs.train_run import train_run
 from nbsp_lib.training import rollout
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def trained(tmp_path_factory):
         patch.setenv("TQDM_DISABLE", "1")
         patch.setattr(MetaWorld, "step", lambda self, action: (steps.append(len(self.episodes)), step(self, action))[1])
         rollout.environments.cache_clear()
-        train_run(load_profile("profiles/laptop/params.yaml"), "window", "fine-tuning", (0,), positions=2)
+        train_run(Run(load_profile("profiles/laptop/params.yaml"), "window", "fine-tuning"), (0,), Placement(positions=2))
     return folder, sum(steps)
 
 
@@ -106,7 +106,7 @@ ONLY = [
 def test_what_is_wrong_costs_one_line_and_no_training(inside, monkeypatch, capsys, line, words):
     def never(*args, **settings):
         raise AssertionError("this must not begin")
-    monkeypatch.setattr(nbsp_lib.runs.train_run, "train_run", never)
+    monkeypatch.setattr(launch, "train_run", never)
     monkeypatch.setattr(plan, "measure", never)
     assert cli.main(line.split()) == 2
     said = capsys.readouterr()
@@ -132,8 +132,8 @@ def test_help_shows_an_example_that_parses(command, capsys, monkeypatch):
     assert args.command == command
     monkeypatch.chdir(ROOT)
     if command not in ("doctor", "check-method"):
-        _, grid, seeds = cli.chosen(args)
-        assert grid and seeds
+        _, runs, seeds = cli.chosen(args)
+        assert runs and seeds
 
 
 def test_status_says_what_is_done(tiny, capsys):
@@ -189,45 +189,50 @@ def test_other_settings_in_the_result_folder_are_refused_before_training(tiny, m
     path = Path("runs/laptop/checkpoints/window/nbsp/run.json")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"config_hash": "another", "finished": {}}))
-    monkeypatch.setattr(nbsp_lib.runs.train_run, "train_run", lambda *args: pytest.fail("this must not begin"))
+    monkeypatch.setattr(launch, "train_run", lambda *args: pytest.fail("this must not begin"))
     assert cli.main("run --sequence window --arm fine-tuning nbsp".split()) == 2
     assert "holds a run with other settings" in capsys.readouterr().err
 
 
-def total(jobs, name):
-    return sum(len(job.seeds) * getattr(job.work, name) for job in jobs)
+def total(groups, name):
+    return sum(len(group.seeds) * getattr(group.work, name) for group in groups)
+
+
+def counted(groups):
+    return [(plan.SHARED if group.run.shared else group.run.arm, group.seeds, group.work.positions) for group in groups]
 
 
 def test_plan_counts_what_training_does(trained, tiny, tmp_path):
     """Nothing is left of two trained positions, and before them the plan says what was then simulated and updated."""
-    todo = plan.jobs(tiny, [("window", "fine-tuning")], (0,), 1, root=tmp_path / "nowhere")
-    left = plan.jobs(tiny, [("window", "fine-tuning")], (0,), 1)
-    manifest = states_of(cell(tiny, "window", "fine-tuning"), (0,))[0].manifest
+    run = Run(tiny, "window", "fine-tuning")
+    todo = work.planned([Run(tiny, "window", "fine-tuning", tmp_path / "nowhere")], (0,), 1)
+    left = work.planned([run], (0,), 1)
+    manifest = run.states((0,))[0].manifest
     updates = pd.DataFrame(manifest["curves"]).updates
     assert total(todo, "positions") == 4 and total(left, "positions") == 2
     assert total(todo, "updates") - total(left, "updates") == updates.max() == 2 * (80 - 20) * 0.5
-    steps = lambda jobs: total(jobs, "played") + total(jobs, "measured")
+    steps = lambda groups: total(groups, "played") + total(groups, "measured")
     assert steps(todo) - steps(left) == trained[1]
     assert total(todo, "played") == 4 * 80
 
 
 def test_plan_counts_a_shared_position_once(inside, measured, capsys):
     profile, arms = load_profile("profiles/laptop/params.yaml"), ("fine-tuning", "nbsp", "replay-only")
-    jobs = plan.jobs(profile, [("window", arm) for arm in arms], (0, 1), 2)
-    assert [(job.arm, job.seeds, job.work.positions) for job in jobs] == [
+    groups = work.planned([Run(profile, "window", arm) for arm in arms], (0, 1), 2)
+    assert counted(groups) == [
         (plan.SHARED, (0, 1), 1), *((arm, (0, 1), 3) for arm in arms)]
     assert cli.main("plan --arm fine-tuning nbsp replay-only --sequence window --population 2".split()) == 0
     said = capsys.readouterr().out
     assert re.search(r"^total +8 +20\.0 +600 ", said, re.M)                 # 2 seeds x (1 + 3 x 3) positions, 30 updates each
     assert sorted(measured) == [2, 2]                                       # plain SAC and NBSP
-    hours = sum(job.hours(FIXED) for job in jobs)
-    assert hours == pytest.approx((300 * 2e-3 + (total(jobs, "played") + total(jobs, "measured")) * 1e-4) / 3600)
+    hours = sum(group.hours(FIXED) for group in groups)
+    assert hours == pytest.approx((300 * 2e-3 + (total(groups, "played") + total(groups, "measured")) * 1e-4) / 3600)
 
 
 def test_plan_groups_seeds_at_the_same_place(tiny):
     """Seed 0 goes on alone; three new seeds share position 1 two at a time, and so do the runs forked from it."""
-    jobs = plan.jobs(tiny, [("window", "fine-tuning")], (0, 1, 2, 3), 2)
-    assert [(job.arm, job.seeds, job.work.positions) for job in jobs] == [
+    groups = work.planned([Run(tiny, "window", "fine-tuning")], (0, 1, 2, 3), 2)
+    assert counted(groups) == [
         (plan.SHARED, (1, 2), 1), (plan.SHARED, (3,), 1),
         ("fine-tuning", (1, 2), 3), ("fine-tuning", (3,), 3), ("fine-tuning", (0,), 2)]
 

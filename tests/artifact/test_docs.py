@@ -101,10 +101,10 @@ def check_nbsp(words, monkeypatch):
     if args.command == "check-method":
         assert find(args.path)
     elif args.command != "doctor":
-        profile, grid, seeds = cli.chosen(args)
-        assert grid and seeds
+        _, runs, seeds = cli.chosen(args)
+        assert runs and seeds
         if args.command in ("run", "plan"):
-            assert "total" in plan.estimate(profile, grid, seeds, args.population)
+            assert "total" in plan.estimate(runs, seeds, args.population)
 
 
 def check_make(words):

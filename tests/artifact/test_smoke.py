@@ -6,6 +6,7 @@ import torch
 
 from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.runs.export import ship
+from nbsp_lib.runs.run import Placement, Run
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import train_run
 
@@ -28,8 +29,9 @@ def test_the_smoke_profile_masks_and_replays(tmp_path, monkeypatch):
 
     monkeypatch.setattr(NBSP, "rows", watched_rows)
     monkeypatch.setattr(NBSP, "hold", watched_hold)
-    train_run(profile, "window", "nbsp", (0,), positions=2, root=tmp_path / "state")
-    ship(profile, "window", "nbsp", (0,), tmp_path / "out", root=tmp_path / "state")
+    run = Run(profile, "window", "nbsp", tmp_path / "state")
+    train_run(run, (0,), Placement(positions=2))
+    ship(run, (0,), tmp_path / "out")
     updates = 2 * 400                                  # 1,000 steps less 200 random ones, one update for every second
     assert len(replayed) == updates // 2               # position 1 is shared and plain
     assert sum(replayed) == len(replayed) // profile.arms["nbsp"].settings["replay_every"]

@@ -10,8 +10,8 @@ from test_ship import finished
 
 from nbsp_lib.campaign import promote
 from nbsp_lib.errors import ConfigError
-from nbsp_lib.runs import export, fingerprint, train_run
-from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs import export, fingerprint
+from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.state import Corrupted, read_run
 
 OUT, THERE = "data/checkpoints/window/nbsp", "runs/smoke/checkpoints/window/nbsp"
@@ -26,9 +26,9 @@ def clone_at(folder, positions, made=None):
             patch.setattr(module, "code_hash", lambda method: "f" * 16)
         for seed, k in positions.items():
             finished(folder / ".state", seed, k, made, versions=CARD)
-            state = train_run.states_of(cell(made, "window", "nbsp"), (seed,), folder / ".state")[seed]
+            state = Run(made, "window", "nbsp", folder / ".state").states((seed,))[seed]
             state.mark(hardware="a card", compiled=True, population=len(positions))
-        export.ship(made, "window", "nbsp", tuple(positions), folder / THERE, root=folder / ".state")
+        export.ship(Run(made, "window", "nbsp", folder / ".state"), tuple(positions), folder / THERE)
     return folder
 
 
@@ -39,7 +39,7 @@ def house(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "house")
     for seed in (0, 1):
         finished(".state", seed, 2)
-    export.ship(tiny_run.profile(), "window", "nbsp", (0, 1), OUT)
+    export.ship(Run(tiny_run.profile(), "window", "nbsp"), (0, 1), OUT)
     return tmp_path
 
 
@@ -80,12 +80,12 @@ def test_seeds_sequences_and_arms_may_be_chosen_and_what_is_half_shipped_is_not_
         shutil.copytree(clone / THERE, (clone / THERE).with_name(rest))
     shutil.copytree(clone / THERE, clone / "runs/smoke/checkpoints/window-close/fine-tuning")
     grid = [("window", "nbsp"), ("window-close", "fine-tuning")]
-    assert promote.runs_of(profile, clone) == grid
-    assert promote.runs_of(profile, clone, ["window"]) == promote.runs_of(profile, clone, arms=["nbsp"]) == grid[:1]
+    named = lambda *chosen, **how: [(run.sequence, run.arm) for run in promote.runs_of(profile, clone, *chosen, **how)]
+    assert named() == grid and named(["window"]) == named(arms=["nbsp"]) == grid[:1]
     for nothing in ((clone, ["drawer"]), (clone, ["window"], ["ewc"]), (house / "nowhere",)):
         with pytest.raises(ConfigError, match=r"--from: .*runs/smoke/checkpoints holds none of these runs"):
             promote.runs_of(profile, *nothing)
-    assert promote.promote(profile, grid[:1], (2,), copy_only=True, clone=clone) == 0
+    assert promote.promote(profile, [Run(profile, "window", "nbsp")], (2,), copy_only=True, clone=clone) == 0
     assert read_run(OUT)["finished"] == {"0": 2, "1": 2, "2": 4}
 
 

@@ -15,15 +15,16 @@ from pathlib import Path
 import campaign
 import pytest
 from campaign import events, order, until
+from rich.console import Console
 
 from nbsp_lib import cli
-from nbsp_lib.campaign import engine, screen, status
+from nbsp_lib.campaign import engine, failures, screen, status
 from nbsp_lib.campaign import job as jobs
 from nbsp_lib.campaign.backends.local import Local
-from nbsp_lib.campaign.job import Job, busy
+from nbsp_lib.campaign.job import busy
 from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs.run import Placement, Run
 from nbsp_lib.runs.state import SeedState
-from nbsp_lib.runs.train_run import states_of, trunk_of
 
 ROOT = campaign.ROOT
 
@@ -84,12 +85,12 @@ def test_every_seed_once_in_order_and_no_more_at_a_time_than_asked_for(place, ca
 def test_a_job_is_the_notebook_of_the_pipeline_with_its_parameters(place, monkeypatch):
     import jupytext
 
-    from nbsp_lib.artifact.notebook import checked, defaults
+    from nbsp_lib.artifact.notebook import checked, declared
     monkeypatch.undo()
-    made, = jobs.jobs_of(place, "window", "nbsp", (0, 1), population=2, positions=3)
+    made, = jobs.jobs_of(Run(place, "window", "nbsp"), (0, 1), Placement(population=2, positions=3))
     assert made.command[1:4] == ("-m", "nbsp_lib.artifact.notebook", "notebooks/pipeline/train.py")
     source, words = ROOT / made.command[3], made.command[5:]
-    given = checked(zip(words[1::3], words[2::3]), defaults(jupytext.read(source), source), source)
+    given = checked(zip(words[1::3], words[2::3]), declared(jupytext.read(source), source), source)
     assert given == {"params_file": place.here, "sequence": "window", "arm": "nbsp", "seeds": [0, 1], "population": 2,
                      "positions": 3, "device": "cpu", "workers": 0,
                      "compile": False, "out": "runs/laptop/checkpoints/window/nbsp"}
@@ -109,7 +110,7 @@ def test_a_failure_is_tried_once_more_and_reported_and_the_others_finish(place, 
     assert [line.split(": ", 1)[1] for line in said.splitlines()[:-1]] == [
         "0 of 4 positions, failed, exit code 4: no luck again", "4 of 4 positions, done", "4 of 4 positions, done"]
     assert nbsp("run --sequence window --arm nbsp --seeds 0 1 2 3 --jobs 2") == 0
-    assert begun().count("nbsp-0") == 3 and not jobs.failures()
+    assert begun().count("nbsp-0") == 3 and not failures.failures()
 
 
 def test_a_seed_that_diverged_is_named_and_not_trained_again(place, capsys):
@@ -122,9 +123,9 @@ def test_a_seed_that_diverged_is_named_and_not_trained_again(place, capsys):
 
 def test_what_another_process_trains_is_left_to_it(place, capsys):
     """Seed 0 is in other hands and comes free, seed 1 is in other hands and gets finished there, seed 2 is ours."""
-    states, run = (states_of(jobs.cell(place, "window", "nbsp"), (0, 1, 2)) for _ in range(2))
+    states, run = (Run(place, "window", "nbsp").states((0, 1, 2)) for _ in range(2))
     with held(states[0]):
-        other = Job(place, "window", "nbsp", (1,))
+        other = campaign.job(place, "nbsp", 1)
         with held(states[1]):
             def elsewhere():
                 until(lambda: "ended" in [word for word, job, _, _ in events() if job == "nbsp-2"])
@@ -142,7 +143,8 @@ def test_what_another_process_trains_is_left_to_it(place, capsys):
 
 def test_two_engines_share_the_work(place):
     """As processes, started at once: every seed is trained once, and neither fails."""
-    program = ("import campaign, sys\nfrom nbsp_lib import cli, engine\nfrom nbsp_lib.campaign.job import Job\n"
+    program = ("import campaign, sys\nfrom nbsp_lib import cli\nfrom nbsp_lib.campaign import engine\n"
+               "from nbsp_lib.campaign.job import Job\n"
                "Job.command = property(campaign.command)\nengine.LOOK = engine.AGAIN = 0.05\nsys.exit(cli.main(sys.argv[1:]))")
     line = "run --sequence window --arm nbsp fine-tuning --seeds 0 1 2 --jobs 1".split()
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
@@ -157,14 +159,14 @@ def test_two_engines_share_the_work(place):
 
 def test_a_shared_position_is_trained_by_one_job_at_a_time(place):
     """Two arms of one seed never run together before position 1 is there, and nothing keeps them apart afterwards."""
-    tuned, nbsp_0, nbsp_1 = (Job(place, "window", arm, (seed,)) for arm, seed in (("fine-tuning", 0), ("nbsp", 0), ("nbsp", 1)))
+    tuned, nbsp_0, nbsp_1 = (campaign.job(place, arm, seed) for arm, seed in (("fine-tuning", 0), ("nbsp", 0), ("nbsp", 1)))
     assert tuned.needs() & nbsp_0.needs() and not nbsp_0.needs() & nbsp_1.needs()
     assert nbsp("run --sequence window --arm nbsp fine-tuning --seeds 0 1 --jobs 4") == 0
     times = {(word, job): when for word, job, _, when in events()}
     for seed in (0, 1):
         first, second = sorted((f"nbsp-{seed}", f"fine-tuning-{seed}"), key=lambda job: times["begun", job])
         assert times["ended", first] < times["begun", second]
-    trunk = states_of(trunk_of(nbsp_0.run), (0,))[0]
+    trunk = nbsp_0.run.trunk().states((0,))[0]
     trunk.folder.mkdir(parents=True)
     trunk.write({"position": 0, "round": 3, "serial": 1})
     assert tuned.needs() & nbsp_0.needs()
@@ -182,7 +184,7 @@ def test_a_signal_lets_every_worker_save_once(place, capsys, number, code):
         ended, said = nbsp("run --sequence window --arm nbsp --seeds 0 1 2 --jobs 2", capsys)
     assert ended == code and said.splitlines()[-1] == "2 stopped, 1 not begun"
     assert sorted(job for word, job, _, _ in events() if word == "saved") == ["nbsp-0", "nbsp-1"]
-    assert not jobs.failures() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert not failures.failures() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert nbsp("run --sequence window --arm nbsp --seeds 0 1 2 --jobs 2") == 0
 
 
@@ -201,7 +203,7 @@ def test_a_second_ctrl_c_kills(place, capsys):
 def test_a_worker_stopped_from_outside_goes_on_if_it_got_anywhere(place, capsys):
     """Twice told to end, as by the time limit of a queue, with a save in between; a third time without one is a failure."""
     order("nbsp-0", *["wait"] * 4)
-    state = states_of(jobs.cell(place, "window", "nbsp"), (0,))[0]
+    state = Run(place, "window", "nbsp").states((0,))[0]
     def outside():
         for life in range(4):
             _, _, pid, _ = until(lambda life=life: [event for event in events() if event[0] == "begun"][life:])[0]
@@ -255,8 +257,8 @@ def test_a_lock_of_a_dead_process_holds_nothing(tmp_path):
 
 def test_status_tells_what_is_alive_from_what_is_not(place, capsys):
     """Running, stalled, stopped, damaged and missing; a clock that jumps makes no nonsense."""
-    run = jobs.cell(place, "window", "nbsp")
-    states, report = states_of(run, range(5)), Path("progress.json")
+    run = Run(place, "window", "nbsp")
+    states, report = run.states(range(5)), Path("progress.json")
     words = ('{"label": "window nbsp seed 0", "done": 5, "total": 16, "performance": {"window-open": 0.5}, "return": 7.0, '
              '"updates_per_s": 50.0, "seconds_left": 120, "time": 0, "pid": 1}')
     for seed in range(4):
@@ -270,7 +272,7 @@ def test_status_tells_what_is_alive_from_what_is_not(place, capsys):
                 path.write_text(words if name != "lock" else "")
                 os.utime(path, (time.time() - age,) * 2)
         (states[3].folder / "state.json").write_text("{")
-        found = {each.seed: (each.kind, each.words) for each in status.standings(place, [("window", "nbsp")], range(5))}
+        found = {each.seed: (each.kind, each.words) for each in status.standings([run], range(5))}
         assert found[0] == ("running", "5 of 16 rounds, window-open 0.50 return 7, 50 updates/s, 2 min left")
         assert found[1][0] == "stalled" and found[1][1].startswith("no sign of life for 20 min, 5 of 16 rounds")
         assert found[2] == ("stopped", "") and found[4] == ("missing", "")
@@ -284,32 +286,52 @@ def test_status_tells_what_is_alive_from_what_is_not(place, capsys):
 def test_a_failure_is_no_news_once_its_seed_was_saved_again(place, capsys):
     order("nbsp-0", "fail 3 no luck", "fail 3 no luck")
     assert nbsp("run --sequence window --arm nbsp --seeds 0 --jobs 1") == 1
-    SeedState(Job(place, "window", "nbsp", (0,)).states()[0].folder).write({"position": 0, "round": 1, "serial": 1})
+    SeedState(campaign.job(place, "nbsp", 0).states()[0].folder).write({"position": 0, "round": 1, "serial": 1})
     capsys.readouterr()
     assert nbsp("status --sequence window --arm nbsp --seeds 0", capsys)[1].splitlines()[-1] == "1 stopped"
 
 
-def test_a_terminal_shows_one_line_for_each_running_job():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-    shown = screen.Screen(Terminal())
-    shown.draw(["a" * 500, "b"])
-    shown.draw(["c", "d", "e"])
-    shown.say("said")
-    shown.draw(["f"])
-    rows, at = [], 0
-    for piece in re.split(r"(\x1b\[\d*[FJ]|\n)", shown.out.getvalue()):
+def displayed(text):
+    """The rows of a terminal after `text`, of which rich uses: up a line, erase a line, show and hide the cursor."""
+    rows, at = [""], 0
+    for piece in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
         if piece == "\n":
             at += 1
-        elif piece.endswith("F") and piece.startswith("\x1b"):
+            rows += [""] * (at == len(rows))
+        elif piece == "\x1b[2K":
+            rows[at] = ""
+        elif piece.endswith("A"):
             at -= int(piece[2:-1])
-        elif piece == "\x1b[J":
-            del rows[at:]
-        elif piece:
-            rows[at:at + 1] = [piece]
-    assert rows == ["said", "f"]
-    assert max(len(line) for line in shown.out.getvalue().splitlines()) < 500
+        elif piece[0] not in "\x1b\r":
+            rows[at] += piece
+        else:
+            assert piece == "\r" or piece[-1] in "lhm", piece
+    return [row.rstrip() for row in rows if row.strip()]
+
+
+def test_a_terminal_shows_one_line_for_each_running_job():
+    """Drawn anew below the lines that stay, cut to the width of the terminal, with a bar for what was reported."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=20, color_system=None)
+    shown, report = screen.Screen(console), {"label": "a", "done": 5, "total": 10, "performance": {"window-open": 0.5},
+                                             "return": 7.0, "updates_per_s": 50.0, "seconds_left": 120}
+    shown.draw([("a" * 500, None), ("b", None)], "jobs: 2 running")
+    assert [len(row) <= 100 for row in displayed(console.file.getvalue())] == [True] * 3
+    shown.draw([("c", None), ("d", report), ("e", None)], "jobs: 3 running")
+    shown.say("said " * 30)
+    shown.draw([("f", report)], "jobs: 1 running")
+    said, bar, summary = displayed(console.file.getvalue())
+    assert said == ("said " * 30).strip() and summary == "jobs: 1 running"
+    assert re.fullmatch(r"f +\u2501{10}\S? +5 of 10 rounds, window-open 0.50 return 7, 50 updates/s, 2 min left", bar)
+    shown.clear()
+    assert displayed(console.file.getvalue()) == [said]
+
+
+def test_without_a_terminal_there_are_plain_lines(capsys):
+    shown = screen.Screen()
+    shown.draw([("a", None)], "jobs: 1 running")
+    shown.say("[bold]" + "said " * 100)
+    shown.clear()
+    assert not shown.live and capsys.readouterr().out == "[bold]" + "said " * 100 + "\n"
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -21,17 +21,16 @@ import tiny_run
 from campaign import ROOT, family, until
 
 from nbsp_lib import cli
-from nbsp_lib.runs import train_run as runs
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.runs.train_run import states_of
+from nbsp_lib.campaign import launch
+from nbsp_lib.runs.run import Run
 from nbsp_lib.training.rollout import environments
 
 LINE = "run --sequence window --arm nbsp fine-tuning --seeds 0 1 --positions 2 --jobs 2 --no-compile"
 # Imported by the notebook of training before anything else; what it breaks is named in the environment.
 FAULTS = """
 import os, random, time
-from nbsp_lib.training.trainer import Cycle
-fault, real, learn = os.environ.get("FAULT"), time.time, Cycle.learn
+from nbsp_lib.training.trainer import Trainer
+fault, real, learn = os.environ.get("FAULT"), time.time, Trainer.update
 if fault == "clock":
     chance = random.Random(os.getpid())
     time.time = lambda: real() + chance.uniform(-1e5, 1e5)
@@ -40,7 +39,7 @@ if fault == "nan":
         learn(self, updates)
         if 1 in self.seeds and self.position == 1:
             self.agent.actor.params["w1"][self.seeds.index(1), 0, 3, 3] = float("nan")
-    Cycle.learn = poisoned
+    Trainer.update = poisoned
 """
 
 
@@ -134,7 +133,7 @@ def test_a_nan_and_a_damaged_state_stay_with_their_seeds(undisturbed, tmp_path):
     made = place(tmp_path)
     line = "run --sequence window --arm fine-tuning --seeds {} --positions {} --jobs 2 --no-compile"
     assert finish(tmp_path, line.format("2", 1))[0] == 0
-    state = states_of(cell(made, "window", "fine-tuning"), (2,), tmp_path / ".state")[2]
+    state = Run(made, "window", "fine-tuning", tmp_path / ".state").states((2,))[2]
     path = state.folder / state.manifest["state"]
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     code, said = finish(tmp_path, line.format("0 1 2", 2), FAULT="nan")
@@ -176,7 +175,7 @@ def inside(tmp_path, monkeypatch):
 def test_a_full_disk_costs_one_line_and_nothing_that_was_saved(inside, tmp_path, monkeypatch, capsys):
     """No room for the third save of position 2: the state is the second one, and with room again the end is the usual one."""
     line = "run --sequence window --arm nbsp --seeds 0 --positions 2 --no-compile".split()
-    state, sync, saves = states_of(cell(inside, "window", "nbsp"), (0,))[0], os.fsync, []
+    state, sync, saves = Run(inside, "window", "nbsp").states((0,))[0], os.fsync, []
 
     def full(number):
         name = os.readlink(f"/proc/self/fd/{number}")
@@ -187,7 +186,7 @@ def test_a_full_disk_costs_one_line_and_nothing_that_was_saved(inside, tmp_path,
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(number)
 
-    monkeypatch.setattr(runs, "train_run", functools.partial(runs.train_run, save_every=0.0))
+    monkeypatch.setattr(launch, "train_run", functools.partial(launch.train_run, save_every=0.0))
     monkeypatch.setattr(os, "fsync", full)
     assert cli.main(line) == 1
     said = capsys.readouterr().err
@@ -213,7 +212,7 @@ def small_disk(folder):
 def test_a_disk_that_fills_up_fails_the_job_until_there_is_room(tmp_path):
     """The states lie on a tiny disk of their own; the last save stands and is gone on from."""
     made = place(tmp_path)
-    folder = states_of(cell(made, "window", "nbsp"), (0,), tmp_path / ".state")[0].folder
+    folder = Run(made, "window", "nbsp", tmp_path / ".state").states((0,))[0].folder
     if not small_disk(folder):
         pytest.skip("needs the right to mount")
     try:

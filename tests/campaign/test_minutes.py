@@ -15,11 +15,13 @@ from test_engine import begun, held
 
 from nbsp_lib import cli
 from nbsp_lib.campaign import engine, launch
-from nbsp_lib.campaign.backends.ray import Local, Ray, Slurm
-from nbsp_lib.campaign.engine import campaign as run_campaign
+from nbsp_lib.campaign.backends.local import Local
+from nbsp_lib.campaign.backends.ray import Ray
+from nbsp_lib.campaign.backends.slurm import Slurm
+from nbsp_lib.campaign.campaign import campaign as run_campaign
 from nbsp_lib.campaign.job import jobs_of
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.runs.train_run import OVER, TIME_OVER, states_of, trunk_of
+from nbsp_lib.runs.run import Run
+from nbsp_lib.runs.train_run import OVER, TIME_OVER
 from nbsp_lib.training.rollout import environments
 
 RUN = "run --sequence window --arm nbsp fine-tuning --seeds 0 --positions 2 --no-compile"
@@ -63,19 +65,19 @@ def test_a_run_in_parts_ends_as_one_in_one_go(place, monkeypatch, capsys):
 
 @pytest.mark.parametrize("how", PART)
 def test_it_ends_while_it_waits_for_position_1_of_another_arm(place, monkeypatch, capsys, how):
-    trunk = states_of(trunk_of(cell(place, "window", "nbsp")), (0,))[0]
+    trunk = Run(place, "window", "nbsp").trunk().states((0,))[0]
     campaign.obedient(monkeypatch)
     with held(trunk), minutes_last(0.5, monkeypatch):
         before = time.monotonic()
         assert cli.main(f"run --sequence window --arm nbsp --seeds 0 --no-compile --minutes 1{how}".split()) == TIME_OVER
     said = capsys.readouterr()
     assert time.monotonic() - before < 20 and OVER in said.out + said.err and not begun()
-    assert states_of(cell(place, "window", "nbsp"), (0,))[0].manifest is None
+    assert Run(place, "window", "nbsp").states((0,))[0].manifest is None
 
 
 def test_ctrl_c_ends_that_waiting_too(place):
     """A single one."""
-    trunk = states_of(trunk_of(cell(place, "window", "nbsp")), (0,))[0]
+    trunk = Run(place, "window", "nbsp").trunk().states((0,))[0]
     asking = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     with held(trunk):
         asking.start()
@@ -93,14 +95,14 @@ def test_every_backend_lets_its_workers_save_and_begins_nothing_more(place, name
     campaign.obedient(monkeypatch)
     for seed in (0, 1):
         order(f"nbsp-{seed}", "wait")
-    grid, seeds = [("window", "nbsp")], (0, 1, 2)
+    runs, seeds = [Run(place, "window", "nbsp")], (0, 1, 2)
     made = BACKENDS[name]()
-    assert run_campaign(place, grid, seeds, made, dvc=False, deadline=time.monotonic() + 8) == TIME_OVER
+    assert run_campaign(runs, seeds, made, dvc=False, deadline=time.monotonic() + 8) == TIME_OVER
     said = capsys.readouterr().out.splitlines()
     assert said[-2:] == ["2 stopped, 1 not begun", OVER]
     assert "time is over: 2 running jobs save and end; Ctrl-C kills them" in said
     assert sorted(job for word, job, _, _ in events() if word == "saved") == ["nbsp-0", "nbsp-1"]
-    assert run_campaign(place, grid, seeds, BACKENDS[name](), dvc=False) == 0
+    assert run_campaign(runs, seeds, BACKENDS[name](), dvc=False) == 0
     assert begun().count("nbsp-2") == 1
 
 
@@ -119,7 +121,7 @@ def test_what_is_done_in_time_is_done_and_a_failure_counts_more_than_the_time(pl
 def test_nothing_begins_in_the_last_tenth_of_the_time(place, monkeypatch):
     """A job of Slurm that was told to end shortly before must not be submitted again."""
     campaign.obedient(monkeypatch)
-    made = engine.Engine(jobs_of(place, "window", "nbsp", (0,)), Local(1), deadline=time.monotonic() + 100)
+    made = engine.Engine(jobs_of(Run(place, "window", "nbsp"), (0,)), Local(1), deadline=time.monotonic() + 100)
     assert made.reserve == pytest.approx(10, abs=0.1)
     made.deadline -= 91                                     # nine seconds are left
     assert [outcome for outcome, _, _ in made.run().values()] == ["not begun"] and not begun()

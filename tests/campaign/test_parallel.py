@@ -15,7 +15,7 @@ from nbsp_lib.campaign.backends import BACKENDS
 from nbsp_lib.campaign.backends.local import Local
 from nbsp_lib.campaign.backends.ray import Ray
 from nbsp_lib.campaign.backends.slurm import Slurm
-from nbsp_lib.campaign.backends.worker import Task
+from nbsp_lib.campaign.worker import Task
 from nbsp_lib.errors import ConfigError
 
 # Saves at SIGTERM and takes its time for it; a second signal would break the save off.
@@ -122,7 +122,8 @@ def test_kill_leaves_nothing_of_a_worker_that_does_not_listen(backend, folder):
 @contextmanager
 def engine(made, code):
     """A process of its own that starts `code` on a backend; killed at the end."""
-    text = f"import sys, time\nfrom nbsp_lib.campaign.backends.ray import *\nfrom nbsp_lib.campaign.backends.ray import Task\n" \
+    text = "import sys, time\nfrom nbsp_lib.campaign.backends import Local, Ray\n" \
+           "from nbsp_lib.campaign.worker import Task\n" \
            f"handle = {made}.start(Task('a', (sys.executable, '-c', {code!r}), 'a.log'))\ntime.sleep(100)"
     process = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
     try:

@@ -10,12 +10,14 @@ import pytest
 import tiny_run
 import torch
 
-from nbsp_lib.campaign import plan, speed
+from nbsp_lib.campaign import memory, plan, speed, work
 from nbsp_lib.campaign.speed import Rates
 from nbsp_lib.core.gaussian import Gaussian
 from nbsp_lib.core.sac import make_agent
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import METHODS
+from nbsp_lib.runs.run import Run
+from nbsp_lib.training.saving import tensors
 from nbsp_lib.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +32,9 @@ def test_replay_and_state_are_counted_as_training_makes_them(sequence, observati
     trainer = Trainer(train, sequence, METHODS["nbsp"](), (0, 1, 2))
     held = trainer.replay.data.nbytes + (trainer.replay.frames.nbytes if observation == "pixels" else 0)
     assert 3 * speed.replay_bytes(train, tasks, trainer.method, trainer.agent) == held
-    needed = plan.memory(train, tasks, METHODS["nbsp"](), 3)
+    needed = memory.memory(Run(profile, sequence, "nbsp"), 3)
     assert needed.replay == held
-    assert needed.state == 2 * sum(t.nbytes for name, t in trainer.tensors().items() if name not in trainer.replay.tensors())
+    assert needed.state == 2 * sum(t.nbytes for name, t in tensors(trainer).items() if name not in trainer.replay.tensors())
 
 
 def test_the_plan_of_games_is_made_from_games(monkeypatch):
@@ -40,24 +42,24 @@ def test_the_plan_of_games_is_made_from_games(monkeypatch):
     made = tiny_run.games()
     rates = speed.measure(made.atari, "boxing-road-runner", METHODS["nbsp"](), 2, 0.3)
     assert min(rates.update, rates.play, rates.evaluate) > 0
-    job, = plan.jobs(made, [("boxing-road-runner", "crelu")], (0, 1), 2)
+    group, = work.planned([Run(made, "boxing-road-runner", "crelu")], (0, 1), 2)
     positions, games = 4, 1 + 3                                         # the first evaluation, then three of a position
-    assert job.work.played == positions * 200
-    assert job.work.measured == 60 * 2 * 2 * (games + 3 * 3)
+    assert group.work.played == positions * 200
+    assert group.work.measured == 60 * 2 * 2 * (games + 3 * 3)
 
 
 def test_memory_grows_with_the_population_and_with_what_is_scored():
     profile = tiny_run.profile(layers=(256, 256), scoring_episodes=50, episode=200, envs=4, steps=8000, random_steps=800)
-    tasks = ("window-open", "window-close")
-    one, three = (plan.memory(profile.train, tasks, METHODS["nbsp"](), size) for size in (1, 3))
+    nbsp = Run(profile, "window", "nbsp")
+    one, three = (memory.memory(nbsp, size) for size in (1, 3))
     assert three.work == 3 * one.work > 3 * 12 * 512 * 50 * 200         # float32 activations of an actor and two critics
-    assert plan.memory(profile.train, tasks, METHODS["sac"](), 3).work < one.work      # scores nothing
-    assert three.peak > one.peak > one.base > plan.FIRST_TASK
+    assert memory.memory(nbsp.trunk(), 3).work < one.work          # scores nothing
+    assert three.peak > one.peak > one.base > memory.FIRST_TASK
 
 
 def test_the_footprint_is_one_line_with_replay_and_peak():
     made = tiny_run.profile(steps=20000, store=0.1)
-    line = plan.footprint(made, "window", "nbsp", 3)
+    line = memory.footprint(Run(made, "window", "nbsp"), 3)
     tasks, method = ("window-open", "window-close"), METHODS["nbsp"]()
     agent = make_agent(method, [torch.Generator()], 39, Gaussian(4), tasks, made.train)
     replay = round(3 * speed.replay_bytes(made.train, tasks, method, agent) / 1e6)
@@ -70,10 +72,9 @@ def test_the_plan_adds_up_time_and_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "measure", lambda *given: RATES)
     monkeypatch.setattr(plan.time, "process_time", lambda: 7.0)
-    profile, grid = tiny_run.profile(), [("window", "nbsp")]
-    said = plan.estimate(profile, grid, (0, 1), 1, processes=3)
-    jobs = plan.jobs(profile, grid, (0, 1), 1)
-    total = 7 + 4 * 2 + 3600 * sum(job.hours(RATES) for job in jobs)
+    runs = [Run(tiny_run.profile(), "window", "nbsp")]
+    said = plan.estimate(runs, (0, 1), 1, processes=3)
+    total = 7 + 4 * 2 + 3600 * sum(group.hours(RATES) for group in work.planned(runs, (0, 1), 1))
     assert f"in all {total:.0f} s of CPU time, 15 s of them to start" in said
     peak, together = (int(re.search(pattern, said)[1].replace(",", "")) for pattern in (
         r"peak memory of a process about ([\d,]+) MB", r"3 at a time: ([\d,]+) MB of"))

@@ -12,7 +12,7 @@ import tiny_run
 from nbsp_lib.artifact import compare
 from nbsp_lib.campaign import promote
 from nbsp_lib.errors import ConfigError
-from nbsp_lib.runs.settings import cell, config_hash
+from nbsp_lib.runs.run import Run
 
 GRID = [("window", "fine-tuning"), ("window", "nbsp")]
 OLD = {"claims/claims.csv": b"a\n1\n", "evaluate/window.csv": b"a\n2\n", "gone.csv": b"a\n"}
@@ -33,9 +33,9 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text("")
     fill(tmp_path / "data/expected", OLD | {"machine.json": json.dumps(compare.machine(), indent=1).encode() + b"\n"})
 
-    def ship(profile, sequence, arm, seeds, out, last_only, replace):
+    def ship(run, seeds, out, last_only, replace):
         made.calls.append(("ship", str(out), tuple(seeds), last_only, *(["replace"] if replace else [])))
-        return {seeds[0]: 3} if arm == "nbsp" else {}
+        return {seeds[0]: 3} if run.arm == "nbsp" else {}
 
     def dvc(command, env):
         made.calls.append(("dvc", *command[1:]))
@@ -49,12 +49,16 @@ def place(tmp_path, monkeypatch):
     return made
 
 
+def runs(profile):
+    return [Run(profile, *names) for names in GRID]
+
+
 def expected(root):
     return {name: data for name, data in promote.contents(root / "data/expected").items() if name != compare.MACHINE}
 
 
 def test_runs_are_copied_then_tables_made_then_expected(place, capsys):
-    assert promote.promote(place.profile, GRID, (1, 2), last_only=True) == 0
+    assert promote.promote(place.profile, runs(place.profile), (1, 2), last_only=True) == 0
     assert place.calls == [("ship", f"data/checkpoints/window/{arm}", (1, 2), True) for _, arm in GRID] + [
         ("dvc", "-m", "dvc", "repro", "dvc.yaml")]
     assert expected(place.root) == NEW
@@ -62,7 +66,7 @@ def test_runs_are_copied_then_tables_made_then_expected(place, capsys):
         "data/checkpoints/window/fine-tuning: nothing finished", "data/checkpoints/window/nbsp: seed 1: 3 of 4",
         "data/expected/evaluate/window.csv: changed", "data/expected/gone.csv: gone", "data/expected/overlap/window.csv: new",
         "to commit: git add data/checkpoints data/expected docs/images dvc.lock"]
-    promote.promote(place.profile, GRID, (1, 2))
+    promote.promote(place.profile, runs(place.profile), (1, 2))
     assert "data/expected: nothing changed" in capsys.readouterr().out
 
 
@@ -70,7 +74,7 @@ def test_another_machine_and_older_pictures_are_named(place, capsys):
     (place.root / "data/expected/machine.json").write_text("{}")
     fill(place.root, {"docs/images/curves.png": b"old", "docs/images/other.png": b"x",
                       "results/curves/window/curves.png": b"new"})
-    promote.promote(place.profile, GRID, (1,))
+    promote.promote(place.profile, runs(place.profile), (1,))
     said = capsys.readouterr().out
     assert "data/expected/machine.json: this machine is the reference now" in said
     assert "cp results/curves/window/curves.png docs/images/curves.png" in said and "other.png" not in said
@@ -78,14 +82,14 @@ def test_another_machine_and_older_pictures_are_named(place, capsys):
 
 def test_copy_only_copies_only(place, capsys):
     place.profile = replace(place.profile, train=replace(place.profile.train, batch=17))
-    assert promote.promote(tiny_run.profile(), GRID, (1,), copy_only=True) == 0
+    assert promote.promote(tiny_run.profile(), runs(tiny_run.profile()), (1,), copy_only=True) == 0
     assert [call[0] for call in place.calls] == ["ship", "ship"] and expected(place.root) == OLD
     assert capsys.readouterr().out.count("\n") == 2
 
 
 def test_expected_tables_stand_if_the_pipeline_fails(place, capsys):
     place.code = 255
-    assert promote.promote(place.profile, GRID, (1,)) == 1
+    assert promote.promote(place.profile, runs(place.profile), (1,)) == 1
     assert expected(place.root) == OLD
     said = capsys.readouterr().err
     assert "exit code 255" in said and said.count("\n") == 1
@@ -111,17 +115,17 @@ def test_what_cannot_stand_beside_the_shipped_runs_is_refused_before_anything_is
     trained = place.profile
     spoil(place)
     with pytest.raises(ConfigError, match=re.escape(words)) as refusal:
-        promote.promote(trained, GRID, (1,))
+        promote.promote(trained, runs(trained), (1,))
     assert "\n" not in str(refusal.value) and not place.calls and expected(place.root) == OLD
 
 
 def test_a_run_with_other_settings_makes_way_if_it_is_said(place):
     other_run(place)
-    assert promote.promote(place.profile, GRID, (1,), copy_only=True, replace=True) == 0
+    assert promote.promote(place.profile, runs(place.profile), (1,), copy_only=True, replace=True) == 0
     assert [call[4:] for call in place.calls] == [("replace",), ("replace",)]
 
 
 def test_the_same_run_is_not_refused(place):
-    check_same_settings = {"config_hash": config_hash(cell(place.profile, "window", "nbsp"))}
-    fill(place.root, {"data/checkpoints/window/nbsp/run.json": json.dumps(check_same_settings).encode()})
-    assert promote.promote(place.profile, GRID, (1,)) == 0
+    same = {"config_hash": Run(place.profile, "window", "nbsp").config_hash}
+    fill(place.root, {"data/checkpoints/window/nbsp/run.json": json.dumps(same).encode()})
+    assert promote.promote(place.profile, runs(place.profile), (1,)) == 0

@@ -8,8 +8,7 @@ import campaign
 import pytest
 
 from nbsp_lib.campaign import dvc_record
-from nbsp_lib.runs.settings import cell, config_hash
-from nbsp_lib.runs.train_run import states_of
+from nbsp_lib.runs.run import Run
 
 STAGES = """stages:
   train:
@@ -44,32 +43,34 @@ def place(tmp_path, monkeypatch):
 
 def finish(profile, seeds, positions=4):
     """States and run.json of `seeds` as training would leave them."""
-    run, out = cell(profile, "window", "nbsp"), Path(profile.checkpoints) / "window/nbsp"
+    run = Run(profile, "window", "nbsp")
+    out = run.folder
     out.mkdir(parents=True, exist_ok=True)
-    for state in states_of(run, seeds).values():
+    for state in run.states(seeds).values():
         state.folder.mkdir(parents=True, exist_ok=True)
         state.write({"position": positions, "round": 0, "serial": 1})
-    (out / "run.json").write_text(json.dumps({"config_hash": config_hash(run), "diverged": [],
+    (out / "run.json").write_text(json.dumps({"config_hash": run.config_hash, "diverged": [],
                                               "finished": {str(seed): positions for seed in seeds}}))
 
 
 def test_only_complete_stages_of_the_profile_are_recorded(place):
     grid = [("window", "nbsp"), ("window", "mask-only"), ("window-close", "fine-tuning")]
-    assert [dvc_record.stage_of(place, *one) for one in grid] == [None] * 3             # the profile has no pipeline
+    runs = [Run(place, *one) for one in grid]
+    assert [dvc_record.stage_of(run) for run in runs] == [None] * 3             # the profile has no pipeline
     (Path(place.here).with_name("dvc.yaml")).write_text(STAGES)
     file = "profiles/laptop/dvc.yaml"
-    assert [dvc_record.stage_of(place, *one) for one in grid] == [
+    assert [dvc_record.stage_of(run) for run in runs] == [
         (file, "train@window-nbsp"), None, (file, "alone@window-close-fine-tuning")]
-    assert dvc_record.recordings(place, grid) == []
+    assert dvc_record.recordings(runs) == []
     finish(place, place.seeds[:1])
-    assert dvc_record.recordings(place, grid) == []
+    assert dvc_record.recordings(runs) == []
     finish(place, place.seeds, positions=3)
-    assert dvc_record.recordings(place, grid) == []
+    assert dvc_record.recordings(runs) == []
     finish(place, place.seeds)
-    made, = dvc_record.recordings(place, grid)
+    made, = dvc_record.recordings(runs)
     assert made.command[3:] == (file, "train@window-nbsp")
-    states_of(cell(place, "window", "nbsp"), place.seeds)[0].mark(position=0)       # the command would train it again
-    assert dvc_record.recordings(place, grid) == []
+    runs[0].states(place.seeds)[0].mark(position=0)       # the command would train it again
+    assert dvc_record.recordings(runs) == []
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ def test_dvc_finds_nothing_to_do_afterwards(place, tmp_path):
     dvc = lambda *words: subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=True).stdout
     dvc("init", "--no-scm", "-q")
     before = Path(place.checkpoints, "window/nbsp/run.json").read_bytes()
-    made, = dvc_record.recordings(place, [("window", "nbsp")])
+    made, = dvc_record.recordings([Run(place, "window", "nbsp")])
     for _ in range(2):
         ended = subprocess.run(made.command, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr

@@ -11,11 +11,11 @@ import torch
 
 import nbsp_lib.training.trainer
 from nbsp_lib import cli
-from nbsp_lib.campaign import engine, plan
+from nbsp_lib.campaign import campaign, engine, launch
 from nbsp_lib.core import compilation, sac
 from nbsp_lib.methods import METHODS
 from nbsp_lib.methods.check import ACT, HEADS, OBS, Trial
-from nbsp_lib.runs import export, train_run
+from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.settings import cell
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -81,8 +81,7 @@ def test_compiled_actions_are_those_of_eager_code_and_two_agents_do_not_share_th
 
 
 def manifests(folder):
-    run = cell(tiny_run.profile(), tiny_run.SEQUENCE, "nbsp")
-    return [state.manifest for state in train_run.states_of(run, (0,), Path(folder) / "state").values()]
+    return [state.manifest for state in tiny_run.run_in(folder).states((0,)).values()]
 
 
 @needs_compiler
@@ -139,14 +138,14 @@ def test_nbsp_run_compiles_where_it_can_unless_told(profile, words, compiler, ex
     """In this process and as jobs, and for those the notebook is told."""
     asked = []
     monkeypatch.setattr(compilation, "cpp_compiler", lambda: compiler)
-    monkeypatch.setattr(plan, "shipped", lambda *names: {})
-    monkeypatch.setattr(plan, "footprint", lambda *names: "")
-    monkeypatch.setattr(engine, "footprint", lambda *names: "")
-    monkeypatch.setattr(engine, "recordings", lambda *names: [])
-    monkeypatch.setattr(train_run, "train_run", lambda *names, compile, **how: asked.append(compile))
-    monkeypatch.setattr(export, "ship", lambda *names: {})
-    monkeypatch.setattr(export, "check_same_settings", lambda *names: None)
-    monkeypatch.setattr(engine.Engine, "run", lambda self: asked.extend(job.compile for job in self.waiting) or {})
+    monkeypatch.setattr(Run, "finished", lambda *names: {})
+    monkeypatch.setattr(launch, "footprint", lambda *names: "")
+    monkeypatch.setattr(campaign, "footprint", lambda *names: "")
+    monkeypatch.setattr(campaign, "recordings", lambda *names: [])
+    monkeypatch.setattr(launch, "train_run", lambda run, seeds, placement, **how: asked.append(placement.compile))
+    monkeypatch.setattr(launch, "ship", lambda *names: {})
+    monkeypatch.setattr(launch, "check_same_run", lambda *names: None)
+    monkeypatch.setattr(engine.Engine, "run", lambda self: asked.extend(job.placement.compile for job in self.waiting) or {})
     command = ["run", "--profile", profile, "--sequence", "window", "--arm", "nbsp", "--seeds", "7", *words.split()]
     assert cli.main(command) == 0 and cli.main([*command, "--jobs", "2", "--no-dvc"]) == 0
     assert asked == [expected, expected]

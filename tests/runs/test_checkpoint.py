@@ -10,7 +10,6 @@ import torch
 
 from nbsp_lib.core.replay import Replay
 from nbsp_lib.runs import state as checkpoint
-from nbsp_lib.runs import train_run
 from nbsp_lib.runs.state import Corrupted, SeedState, load_agent, read_run
 
 LIBRARY = Path(checkpoint.__file__).resolve().parent
@@ -128,7 +127,7 @@ def test_a_damaged_manifest_is_refused_by_name_and_says_what_to_do(tmp_path, kin
     saved(tmp_path)
     damage(tmp_path / "state.json", kind)
     with pytest.raises(Corrupted, match=r"state\.json.*delete"):
-        train_run.place(SeedState(tmp_path))
+        SeedState(tmp_path).place  # noqa: B018
 
 
 def test_a_manifest_is_checked_however_it_was_written_and_may_be_older_than_its_checksum(tmp_path):

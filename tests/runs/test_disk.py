@@ -9,9 +9,9 @@ import pytest
 
 from nbsp_lib import cli
 from nbsp_lib.artifact import doctor
-from nbsp_lib.runs import disk, train_run
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.runs.train_run import states_of
+from nbsp_lib.campaign import launch
+from nbsp_lib.runs import disk
+from nbsp_lib.runs.run import Run
 
 RUN = "run --sequence window --arm nbsp --seeds 0 --positions 1 --no-compile"
 
@@ -22,7 +22,7 @@ def place(tmp_path, monkeypatch):
     def never(*args, **settings):
         raise AssertionError("this must not begin")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train_run, "train_run", never)
+    monkeypatch.setattr(launch, "train_run", never)
     campaign.obedient(monkeypatch)
     yield campaign.workplace(tmp_path)
     assert not Path("events").exists()                      # no job began either
@@ -50,7 +50,7 @@ def test_a_disk_without_locks(place, monkeypatch, capsys, number, line):
     assert said.startswith(f"{os.getcwd()}: {os.strerror(number)}: ") and "no file locks" in said
     failed = storage()
     assert len(failed) == 1 and failed.pop().startswith(f"{os.getcwd()}: {os.strerror(number)}: ")
-    folder = states_of(cell(place, "window", "nbsp"), (0,))[0].folder
+    folder = Run(place, "window", "nbsp").states((0,))[0].folder
     folder.mkdir(parents=True)
     (folder / "lock").touch()
     assert one_line("status --sequence window --arm nbsp --seeds 0", capsys).startswith(f"{folder.absolute()}: ")
@@ -88,7 +88,7 @@ def test_a_read_only_clone_and_a_full_disk(place, monkeypatch, capsys, number, l
 
 
 def test_a_state_that_may_not_be_read(place, monkeypatch, capsys):
-    folder = states_of(cell(place, "window", "nbsp"), (0,))[0].folder
+    folder = Run(place, "window", "nbsp").states((0,))[0].folder
     def read_bytes(path):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     monkeypatch.setattr(Path, "read_bytes", read_bytes)

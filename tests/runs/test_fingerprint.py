@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import tiny_run
 
-from nbsp_lib.campaign.plan import shipped
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.methods import METHODS
 from nbsp_lib.runs import fingerprint
 from nbsp_lib.runs.export import check_same_run
-from nbsp_lib.runs.settings import arm_of, cell
+from nbsp_lib.runs.run import Run
+from nbsp_lib.runs.settings import arm_of
 
 OWN = '''"""Mine."""
 import strength_of_mine
@@ -87,17 +87,16 @@ def test_two_files_of_one_name_are_two_methods(own, tmp_path):
 def test_a_finished_run_of_a_method_that_was_edited_is_not_finished(own, tmp_path, monkeypatch):
     """And nothing is mixed: the older version's folder is named and left as it is."""
     monkeypatch.setattr(fingerprint, "method_hash", fingerprint.method_hash.__wrapped__)
-    monkeypatch.setattr("nbsp_lib.runs.export.method_hash", fingerprint.method_hash)
     made = replace(tiny_run.profile(), arms={"mine": arm_of("mine", {"method": f"{own}:Mine"}, "arms.mine")},
                    checkpoints=str(tmp_path / "checkpoints"))
-    out = tmp_path / "checkpoints/window/mine"
+    run, out = Run(made, "window", "mine"), tmp_path / "checkpoints/window/mine"
     shutil.move(tiny_run.train(tmp_path / "run", arm="mine", made=made, positions=1), out)
-    assert shipped(made, "window", "mine") == {0: 1}
-    check_same_run(cell(made, "window", "mine"), out)
+    assert run.finished() == {0: 1}
+    check_same_run(run, out)
     own.with_name("strength_of_mine.py").write_text(HELPER.replace("0.5", "0.25"))
-    assert shipped(made, "window", "mine") == {}
+    assert run.finished() == {}
     with pytest.raises(ConfigError, match=r"holds a run with another version of .*mine\.py; move it away first"):
-        check_same_run(cell(made, "window", "mine"), out)
+        check_same_run(run, out)
 
 
 def test_hashes_of_the_code_at_hand_are_known():

@@ -14,9 +14,9 @@ from nbsp_lib.envs.sequences import SEQUENCES
 from nbsp_lib.methods import METHODS
 from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.ranges import is_name
+from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.settings import ConfigError, arm_of, check_seeds, load_profile
 from nbsp_lib.runs.strict import read_yaml
-from nbsp_lib.runs.train_run import fingerprint
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["0.5", "null", "Null", "1e3", "true", "nan", "NA", "-x", "--", "", " ", "a b", "a.b", "a/b", "..", "~", "yes", "on", "y",
@@ -63,10 +63,10 @@ def test_the_longest_name_still_fits_into_file_names():
     profile = load_profile(ROOT / "profiles/smoke/params.yaml")
     profile.arms[arm] = arm_of(arm, {"method": "sac"}, "arms")
     for sequence in SEQUENCES:
-        job = Job(profile, sequence, arm, seeds)
+        job = Job(Run(profile, sequence, arm), seeds)
         for name in (f"{'p' * 60}-{job.name}.failed.ipynb.part", f"train-{sequence}-{arm}.failed.ipynb", f"{arm}-01234567.lock"):
             assert len(name.encode()) <= 255
-    assert len(fingerprint(job.run | {"method": "sac"})) < 200
+    assert len(job.run.fingerprint) < 200
 
 
 @pytest.mark.parametrize("seeds", [[-1], [0.0], [0.5], [True], ["0"], [None], [2 ** 32], [1, 1], [], 3, "0"])

@@ -16,15 +16,17 @@ import torch
 
 from nbsp_lib.artifact import compare
 from nbsp_lib.core.method import Method
-from nbsp_lib.runs import export, fingerprint, train_run
+from nbsp_lib.runs import export, fingerprint
 from nbsp_lib.runs import state as checkpoint
-from nbsp_lib.runs.settings import cell
+from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.state import Corrupted, read_run
+from nbsp_lib.training import provenance
+from nbsp_lib.training.networks import network_bytes
 
 
 def finished(root, seed, positions, made=None, unscored=False, versions=None):
     """A state as training leaves it after `positions` positions, with rows and networks that depend on the seed only."""
-    state = train_run.states_of(cell(made or tiny_run.profile(), "window", "nbsp"), (seed,), root)[seed]
+    state = Run(made or tiny_run.profile(), "window", "nbsp", root).states((seed,))[seed]
     agent, _ = tiny.make(Method(), (seed,))
     row = lambda k, **more: {"seed": seed, "position": k + 1, "task": "window-open", "training_task": "window-open", **more}
     info = {"seed": seed, "position": positions, "round": 0, "stored": [], "seconds": 2.0,
@@ -35,13 +37,13 @@ def finished(root, seed, positions, made=None, unscored=False, versions=None):
     with state.lock():
         for k in range(positions):
             name = f"position{k + 1}.seed{seed}.safetensors"
-            checkpoint.write_atomic(state.folder / name, checkpoint.network_bytes(agent, Method(), 0))
-        info |= {"versions": versions or checkpoint.versions(), "hardware": "a cpu", "population": 1}
+            checkpoint.write_atomic(state.folder / name, network_bytes(agent, Method(), 0))
+        info |= {"versions": versions or provenance.versions(), "hardware": "a cpu", "population": 1}
         state.save({"x": torch.zeros(1)}, info, lambda first: np.zeros((0, 4), np.float32))
 
 
 def shipped(root, seeds, made=None):
-    return export.ship(made or tiny_run.profile(), "window", "nbsp", seeds, Path(root) / "out", root=Path(root) / "state")
+    return export.ship(tiny_run.run_in(root, made=made), seeds, Path(root) / "out")
 
 
 def test_a_folder_grows_seed_by_seed_to_what_it_would_be_at_once(tmp_path):
@@ -125,7 +127,7 @@ def test_two_workers_that_ship_at_the_same_time_lose_no_seed(tmp_path):
 def test_a_folder_is_waited_for_while_it_is_held(tmp_path):
     finished(tmp_path / "state", 0, 1)
     worker = threading.Thread(target=shipped, args=(tmp_path, (0,)), daemon=True)
-    with export.held(tmp_path / "out", tmp_path / "state"):
+    with export.folder_lock(tmp_path / "out", tmp_path / "state"):
         worker.start()
         worker.join(0.3)
         assert worker.is_alive() and not (tmp_path / "out").exists()
@@ -157,7 +159,7 @@ def test_every_seed_keeps_the_versions_that_trained_it_and_what_is_not_installed
     run = read_run(tmp_path / "out")
     assert run["versions"] == {"torch": "1.0", "python": "3.0"} and "versions_of" not in run
     shutil.rmtree(tmp_path / "state")
-    here, version = checkpoint.versions(), importlib.metadata.version
+    here, version = provenance.versions(), importlib.metadata.version
     assert here["torch"] == version("torch") and here["python"] == platform.python_version()
     finished(tmp_path / "state", 1, 2)
     for _ in range(2):                                              # the second time all is read back
@@ -172,13 +174,13 @@ def test_every_seed_keeps_the_versions_that_trained_it_and_what_is_not_installed
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", without)
-    assert checkpoint.versions.__wrapped__() == {name: known for name, known in here.items() if name != "dm-control"}
+    assert provenance.versions.__wrapped__() == {name: known for name, known in here.items() if name != "dm-control"}
 
 
 def test_a_seed_says_on_what_and_beside_how_many_it_was_trained(tmp_path):
     finished(tmp_path / "state", 0, 2)
     finished(tmp_path / "state", 1, 2)
-    train_run.states_of(cell(tiny_run.profile(), "window", "nbsp"), (1,), tmp_path / "state")[1].mark(compiled=True, population=4)
+    tiny_run.run_in(tmp_path).states((1,))[1].mark(compiled=True, population=4)
     shipped(tmp_path, (0, 1))
     like = {"seconds": 2.0, "updates_per_s": 75.0, "hardware": "a cpu"}
     assert json.loads((tmp_path / "out" / "timing.json").read_text()) == {
@@ -186,20 +188,20 @@ def test_a_seed_says_on_what_and_beside_how_many_it_was_trained(tmp_path):
 
 
 def test_a_seed_that_changed_its_machine_or_its_company_was_timed_on_no_one_kind():
-    here = checkpoint.trained_here("cpu", 3, None)
-    assert here == {"hardware": compare.machine()["cpu"], "population": 3, "versions": checkpoint.versions()}
-    assert checkpoint.trained_here("cpu", 3, here) == here
-    regrouped = checkpoint.trained_here("cpu", 2, here)
+    here = provenance.trained_here("cpu", 3, None)
+    assert here == {"hardware": compare.machine()["cpu"], "population": 3, "versions": provenance.versions()}
+    assert provenance.trained_here("cpu", 3, here) == here
+    regrouped = provenance.trained_here("cpu", 2, here)
     assert regrouped == here | {"population": None}
-    assert checkpoint.trained_here("cpu", 2, regrouped)["population"] is None
-    assert checkpoint.trained_here("cpu", 3, here | {"hardware": "another"}) == here | {"hardware": None}
+    assert provenance.trained_here("cpu", 2, regrouped)["population"] is None
+    assert provenance.trained_here("cpu", 3, here | {"hardware": "another"}) == here | {"hardware": None}
 
 
 def test_a_run_with_other_settings_makes_way_as_a_whole_if_it_is_said_and_only_for_one_that_has_finished_something(tmp_path):
     finished(tmp_path / "state", 0, 4)
     shipped(tmp_path, (0,))
     before, new = tiny_run.contents(tmp_path / "out"), tiny_run.profile(batch=17)
-    replaced = lambda: export.ship(new, "window", "nbsp", (1,), tmp_path / "out", root=tmp_path / "state", replace=True)
+    replaced = lambda: export.ship(tiny_run.run_in(tmp_path, made=new), (1,), tmp_path / "out", replace=True)
     assert replaced() == {} and tiny_run.contents(tmp_path / "out") == before
     finished(tmp_path / "state", 1, 1, new)
     assert replaced() == {1: 1} and replaced() == {1: 1}
@@ -213,7 +215,7 @@ def test_what_was_timed_elsewhere_stays_as_it_was_recorded_and_may_be_missing(tm
     shipped(tmp_path, (0,))
     path, elsewhere = tmp_path / "out" / "timing.json", {"0": {"seconds": 7.0, "updates_per_s": 1.0, "hardware": "elsewhere"}}
     path.write_text(json.dumps(elsewhere))
-    shutil.rmtree(tmp_path / "state" / fingerprint.fingerprint(cell(tiny_run.profile(), "window", "nbsp")) / "seed0")
+    shutil.rmtree(tiny_run.run_in(tmp_path).states((0,))[0].folder)
     shipped(tmp_path, (1,))
     timing = json.loads(path.read_text())
     assert timing["0"] == elsewhere["0"] and set(timing) == {"0", "1"}

@@ -7,7 +7,6 @@ import pytest
 import tiny_run
 
 from nbsp_lib.runs import train_run
-from nbsp_lib.runs.settings import cell
 from nbsp_lib.training import measure, rollout
 from nbsp_lib.training.trainer import Trainer
 
@@ -50,8 +49,7 @@ def test_what_is_recorded_of_positions_that_end_early(alone):
 
 def test_a_store_holds_what_was_seen(alone):
     """300 rows fit; position 1 of seed 1 saw 500, of seed 0 saw 300."""
-    run = cell(LONG, "window", "nbsp")
-    for seed, state in train_run.states_of(run, (0, 1), alone.parent / "state").items():
+    for seed, state in tiny_run.run_in(alone.parent, made=LONG).states((0, 1)).items():
         assert state.load()[0]["stored.rows"].tolist() == [300, 300], seed
 
 

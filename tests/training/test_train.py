@@ -18,8 +18,9 @@ import nbsp_lib.training.trainer
 from nbsp_lib.core.rng import generators, restore
 from nbsp_lib.methods import find
 from nbsp_lib.runs import fingerprint, train_run
-from nbsp_lib.runs.settings import cell
-from nbsp_lib.training import networks, switch
+from nbsp_lib.runs.run import Run
+from nbsp_lib.training import switch
+from nbsp_lib.training.networks import network_bytes
 from nbsp_lib.training.provenance import machine, versions
 from nbsp_lib.training.rollout import milestones
 from nbsp_lib.training.trainer import Trainer
@@ -39,7 +40,7 @@ def undisturbed(tmp_path_factory):
 
 
 def states(folder, seeds, made=None):
-    return train_run.states_of(cell(made or tiny_run.profile(), tiny_run.SEQUENCE, "nbsp"), seeds, Path(folder) / "state")
+    return tiny_run.run_in(folder, made=made).states(seeds)
 
 
 def test_what_is_compared_here_really_happened(undisturbed):
@@ -138,7 +139,7 @@ def test_divergence_is_looked_for_in_what_ships(value, bad):
         before = tensor[1].clone()
         tensor[1].reshape(-1)[-1] = value
         assert trainer.diverged() == bad
-        data = networks.network_bytes(trainer.agent, trainer.method, 1)
+        data = network_bytes(trainer.agent, trainer.method, 1)
         assert all(t.isfinite().all() for t in safetensors.torch.load(data).values()) == (not bad)
         tensor[1].copy_(before)
     trainer.agent.target["w0"][1].fill_(7e4)
@@ -165,7 +166,7 @@ def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_pat
         assert data and (data == [line for line in until[name] if line.startswith(b"1,1,")]
                          if name.endswith(".csv") else data == until[name])
     mine = states(tmp_path, (0, 1, 2))
-    assert [train_run.place(mine[seed]) for seed in (0, 1, 2)] == [(2, 0), (1, 1), (0, 2)]
+    assert [mine[seed].place for seed in (0, 1, 2)] == [(2, 0), (1, 1), (0, 2)]
     for seed in (1, 2):
         tensors, manifest, rows = mine[seed].load()
         assert manifest["diverged"] and all(torch.isfinite(t).all() for t in tensors.values())
@@ -190,8 +191,8 @@ def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undis
         with pytest.raises(train_run.Stopped):
             tiny_run.train(tmp_path, save_every=1e9)
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-        trunk = train_run.states_of(train_run.trunk_of(cell(tiny_run.profile(), "window", "nbsp")), (0,), tmp_path / "state")[0]
-        places.append(max(train_run.place(states(tmp_path, (0,))[0]), train_run.place(trunk)))
+        trunk = tiny_run.run_in(tmp_path).trunk().states((0,))[0]
+        places.append(max(states(tmp_path, (0,))[0].place, trunk.place))
     assert places == [(0, 2), (0, 4), (1, 3)]
     out = tiny_run.train(tmp_path)
     assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
@@ -218,13 +219,13 @@ def test_a_seed_that_somebody_trains_is_refused(tmp_path):
 
 def test_arms_share_position_one_and_other_settings_share_nothing(tmp_path):
     made = tiny_run.profile()
-    nbsp, tuned = (cell(made, "window", arm) for arm in ("nbsp", "fine-tuning"))
-    other = cell(tiny_run.profile(batch=17), "window", "nbsp")
-    assert fingerprint.fingerprint(train_run.trunk_of(nbsp)) == fingerprint.fingerprint(train_run.trunk_of(tuned))
-    prints = [fingerprint.fingerprint(run) for run in (nbsp, tuned, other, train_run.trunk_of(nbsp), train_run.trunk_of(other))]
+    nbsp, tuned = (Run(made, "window", arm) for arm in ("nbsp", "fine-tuning"))
+    other = Run(tiny_run.profile(batch=17), "window", "nbsp")
+    assert nbsp.trunk().fingerprint == tuned.trunk().fingerprint
+    prints = [run.fingerprint for run in (nbsp, tuned, other, nbsp.trunk(), other.trunk())]
     assert len(set(prints)) == 5
     renamed = replace(made, arms={"x": replace(made.arms["nbsp"], name="x")}, profile="y", seeds=(7,))
-    assert fingerprint.fingerprint(cell(renamed, "window", "x")) == prints[0]       # names and seeds train nothing
+    assert Run(renamed, "window", "x").fingerprint == prints[0]       # names and seeds train nothing
 
 
 def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):

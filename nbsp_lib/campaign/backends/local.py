@@ -4,7 +4,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from nbsp_lib.campaign.backends.worker import kill_tree, spawn
+from nbsp_lib.campaign.worker import kill_tree, spawn
 
 
 class Backend:

@@ -8,7 +8,7 @@ import time
 
 from nbsp_lib.artifact.sockets import bindable
 from nbsp_lib.campaign.backends.local import Backend, needed, refuse
-from nbsp_lib.campaign.backends.worker import call
+from nbsp_lib.campaign.worker import call
 
 SOCKET = f"ray-session_{'x' * 60}-plasma_store"             # as long as the paths that Ray makes below the folder of TMPDIR
 

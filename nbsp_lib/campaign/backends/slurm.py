@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from nbsp_lib.campaign.backends.local import Backend, needed, refuse
-from nbsp_lib.campaign.backends.worker import call, kill_tree
+from nbsp_lib.campaign.worker import call, kill_tree
 
 ASK_EVERY, GRACE = 10.0, 60.0                               # seconds between two questions to Slurm; until a vanished job is lost
 

@@ -34,7 +34,7 @@ def spawn(task, folder=None, **env):
     """The Popen of a task in a session of its own: Ctrl-C reaches the engine alone, which then asks every worker once."""
     Path(folder or ".", task.log).parent.mkdir(parents=True, exist_ok=True)
     with open(Path(folder or ".", task.log), "ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "nbsp_lib.campaign.backends.worker", str(os.getpid()), *task.command],
+        return subprocess.Popen([sys.executable, "-m", "nbsp_lib.campaign.worker", str(os.getpid()), *task.command],
                                 cwd=folder,
                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **task.env, **env},
                                 start_new_session=True)
