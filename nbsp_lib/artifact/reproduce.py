@@ -1,0 +1,204 @@
+"""Brings the stages of a dvc.yaml up to date, several at once: `python -m nbsp_lib.artifact.reproduce dvc.yaml`.
+
+`dvc repro dvc.yaml` does the same, one stage after the other. Here as many stages as there are cores run side by side, the one
+that most of the rest waits for first, and a page runs in a copy of a process that has imported torch and the like once. Each
+stage writes a log below .state/pipeline/. A failing stage lets those that run finish (exit 1), Ctrl-C and SIGTERM stop them
+(exit 130, 143); what finished is recorded, and the same command goes on from there.
+"""
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shlex
+import signal
+import statistics
+import sys
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from nbsp_lib.artifact.notebook import QUIET
+from nbsp_lib.errors import ConfigError
+from nbsp_lib.runs.clone import refuse_foreign
+from nbsp_lib.runs.disk import lock
+from nbsp_lib.runs.files import read_csv
+
+LOGS = Path(".state/pipeline")
+SECONDS = Path("data/stage_seconds.csv")
+RUNNER = ["python", "-m", "nbsp_lib.artifact.notebook"]
+
+
+def perform(command, folder, log):
+    """The process of one stage: a page in a copy of this process, any other command in a shell. Ends with its exit code."""
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(folder)
+    words = shlex.split(command)
+    if words[:len(RUNNER)] != RUNNER:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.execvp("/bin/sh", ["/bin/sh", "-c", command])
+    from nbsp_lib.artifact import notebook
+    from nbsp_lib.artifact.warm import ForkedKernel
+    sys.exit(notebook.main(words[len(RUNNER):], ForkedKernel()))
+
+
+def expected_seconds(names, path=SECONDS):
+    """{name: seconds that the stage took on the machine of the file}; the median of the file where it has no such stage."""
+    known = dict(read_csv(path).itertuples(index=False, name=None)) if path.is_file() else {}
+    usual = statistics.median(known.values()) if known else 10.0
+    return {name: float(known.get(name, usual)) for name in names}
+
+
+def way_to_the_end(needs, seconds):
+    """{name: seconds of the stage and of the longest chain of stages that wait for it}; needs: {name: names}, later ones last."""
+    ways = dict(seconds)
+    for name in reversed(list(needs)):
+        for before in needs[name]:
+            ways[before] = max(ways[before], seconds[before] + ways[name])
+    return ways
+
+
+def minutes_left(rest, ways, speed, jobs):
+    """About how long still: the work over the jobs, or the longest chain. rest: {name: seconds}; speed: real over expected."""
+    return speed * max([sum(rest.values()) / jobs, *(ways[name] for name in rest)], default=0) / 60
+
+
+class Crew:
+    """Runs the stale stages of a pipeline (see stages.Pipeline), at most `jobs` at once.
+
+    done, running, failed: names; a stage that did not have to run is done too.
+    """
+
+    def __init__(self, pipeline, jobs, seconds, context, say=print):
+        self.pipeline, self.jobs, self.seconds, self.context, self.say = pipeline, jobs, seconds, context, say
+        self.ways = way_to_the_end({name: pipeline.needs[name] for name in pipeline.order}, seconds)
+        self.done, self.running, self.failed, self.took = set(), {}, [], {}
+
+    def ready(self):
+        """Stages that wait for nothing, the one with the longest way to the end first."""
+        waiting = [name for name in self.pipeline.order
+                   if name not in self.done and name not in self.running and self.pipeline.needs[name] <= self.done]
+        return sorted(waiting, key=lambda name: -self.ways[name])
+
+    def tell(self, text):
+        """One line: how many stages are done, what happened, how long still."""
+        spent, planned = sum(self.took.values()), sum(self.seconds[name] for name in self.took)
+        rest = {name: self.seconds[name] for name in self.pipeline.order if name not in self.done}
+        for name, (_, began) in self.running.items():
+            rest[name] = max(rest[name] - (time.monotonic() - began), 0)
+        left = minutes_left(rest, self.ways, spent / planned if planned else 1, self.jobs)
+        told = f"; about {left:.0f} min left" if self.took and rest else ""
+        self.say(f"[{len(self.done)} of {len(self.pipeline.order)}] {text}{told}", flush=True)
+
+    def begin(self, name):
+        """Starts a stage, unless it is up to date or the cache has what it makes."""
+        if not self.pipeline.stale(name):
+            self.done.add(name)
+            return
+        if self.pipeline.begin(name):
+            self.pipeline.record(name)
+            self.done.add(name)
+            self.tell(f"{name}: taken from the cache")
+            return
+        arguments = *self.pipeline.commands[name], str(log_of(name))
+        process = self.context.Process(target=perform, args=arguments, name=name)
+        process.start()
+        self.running[name] = process, time.monotonic()
+        self.tell(f"{name} begins")
+
+    def end(self, name):
+        """Records a stage whose process has ended."""
+        process, began = self.running.pop(name)
+        process.join()
+        if process.exitcode:
+            self.failed.append(name)
+            self.tell(f"{name} FAILED, its log is {log_of(name)}")
+            return
+        self.pipeline.record(name)
+        self.took[name] = time.monotonic() - began
+        self.done.add(name)
+        self.tell(f"{name}: {self.took[name]:.0f} s")
+
+    def work(self):
+        """Until everything is done, or something has failed and nothing runs any more -> whether everything is done."""
+        while True:
+            while not self.failed and len(self.running) < self.jobs and (ready := self.ready()):
+                self.begin(ready[0])
+            if not self.running:
+                return not self.failed
+            wait([process.sentinel for process, _ in self.running.values()])
+            for name in [name for name, (process, _) in self.running.items() if process.exitcode is not None]:
+                self.end(name)
+
+    def stop(self):
+        """Stops what runs, and waits until it has ended."""
+        for process, _ in self.running.values():
+            process.terminate()
+        for process, _ in self.running.values():
+            process.join()
+
+
+def log_of(name):
+    """The file that a stage writes its messages to."""
+    return LOGS / f"{name}.log"
+
+
+def raise_interrupt(number, frame):
+    """SIGTERM, once, as an exception."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
+def reproduce(file, jobs):
+    """Brings one dvc.yaml up to date -> exit code."""
+    from nbsp_lib.artifact.stages import Pipeline
+    from nbsp_lib.artifact.warm import PRELOAD
+    LOGS.mkdir(parents=True, exist_ok=True)
+    os.environ.update(QUIET)                                        # before the server of the copies starts
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    pipeline = Pipeline(file)
+    crew = Crew(pipeline, jobs, expected_seconds(pipeline.order), context)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, raise_interrupt)
+    try:
+        if crew.work():
+            print(f"{file}: all {len(crew.done)} stages are up to date, {len(crew.took)} of them ran")
+            return 0
+    except KeyboardInterrupt as stopped:
+        crew.stop()
+        print(f"{file}: stopped; the same command goes on from here", file=sys.stderr)
+        return 128 + stopped.args[0]
+    finally:
+        pipeline.close()
+    for name in crew.failed:
+        print(log_of(name).read_text(errors="replace")[-2000:].rstrip(), f"{file}: {name} failed, see {log_of(name)}",
+              sep="\n", file=sys.stderr)
+    return 1
+
+
+def main(argv=None) -> int:
+    """The exit code; what went wrong is said on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.reproduce",
+                                     description="Bring every stage of a dvc.yaml up to date, several at once.")
+    parser.add_argument("file", nargs="?", default="dvc.yaml")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="stages at once (as many as cores)")
+    args = parser.parse_args(argv)
+    try:
+        refuse_foreign()
+        if args.jobs < 1:
+            raise ConfigError(f"--jobs: {args.jobs} is not at least 1")
+        LOGS.mkdir(parents=True, exist_ok=True)
+        with open(LOGS / "lock", "w") as held:
+            lock(held)
+            return reproduce(args.file, args.jobs)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
