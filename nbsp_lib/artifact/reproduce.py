@@ -22,9 +22,9 @@ from nbsp_lib.artifact.notebook import QUIET
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.clone import refuse_foreign
 from nbsp_lib.runs.disk import lock
-from nbsp_lib.runs.files import read_csv
+from nbsp_lib.runs.files import read_csv, write_atomic
 
-LOGS = Path(".state/pipeline")
+STATE = Path(".state/pipeline")         # below it, a folder for each dvc.yaml: lock, seconds.csv, a log for each stage
 SECONDS = Path("data/stage_seconds.csv")
 RUNNER = ["python", "-m", "nbsp_lib.artifact.notebook"]
 
@@ -44,9 +44,16 @@ def perform(command, folder, log):
     sys.exit(notebook.main(words[len(RUNNER):], ForkedKernel()))
 
 
-def expected_seconds(names, path=SECONDS):
-    """{name: seconds that the stage took on the machine of the file}; the median of the file where it has no such stage."""
-    known = dict(read_csv(path).itertuples(index=False, name=None)) if path.is_file() else {}
+def known_seconds(*paths):
+    """{name: seconds} of the tables (columns stage, seconds) that are there, later ones first to be believed."""
+    known = {}
+    for path in filter(Path.is_file, paths):
+        known |= read_csv(path).itertuples(index=False, name=None)
+    return known
+
+
+def expected_seconds(names, known):
+    """{name: known seconds}, for another stage the median of what is known."""
     usual = statistics.median(known.values()) if known else 10.0
     return {name: float(known.get(name, usual)) for name in names}
 
@@ -71,10 +78,14 @@ class Crew:
     done, running, failed: names; a stage that did not have to run is done too.
     """
 
-    def __init__(self, pipeline, jobs, seconds, context, say=print):
-        self.pipeline, self.jobs, self.seconds, self.context, self.say = pipeline, jobs, seconds, context, say
+    def __init__(self, pipeline, jobs, seconds, context, logs):
+        self.pipeline, self.jobs, self.seconds, self.context, self.logs = pipeline, jobs, seconds, context, logs
         self.ways = way_to_the_end({name: pipeline.needs[name] for name in pipeline.order}, seconds)
         self.done, self.running, self.failed, self.took = set(), {}, [], {}
+
+    def log(self, name):
+        """The file that a stage writes its messages to."""
+        return self.logs / f"{name}.log"
 
     def ready(self):
         """Stages that wait for nothing, the one with the longest way to the end first."""
@@ -90,7 +101,7 @@ class Crew:
             rest[name] = max(rest[name] - (time.monotonic() - began), 0)
         left = minutes_left(rest, self.ways, spent / planned if planned else 1, self.jobs)
         told = f"; about {left:.0f} min left" if self.took and rest else ""
-        self.say(f"[{len(self.done)} of {len(self.pipeline.order)}] {text}{told}", flush=True)
+        print(f"[{len(self.done)} of {len(self.pipeline.order)}] {text}{told}", flush=True)
 
     def begin(self, name):
         """Starts a stage, unless it is up to date or the cache has what it makes."""
@@ -102,7 +113,7 @@ class Crew:
             self.done.add(name)
             self.tell(f"{name}: taken from the cache")
             return
-        arguments = *self.pipeline.commands[name], str(log_of(name))
+        arguments = *self.pipeline.commands[name], str(self.log(name))
         process = self.context.Process(target=perform, args=arguments, name=name)
         process.start()
         self.running[name] = process, time.monotonic()
@@ -114,7 +125,7 @@ class Crew:
         process.join()
         if process.exitcode:
             self.failed.append(name)
-            self.tell(f"{name} FAILED, its log is {log_of(name)}")
+            self.tell(f"{name} FAILED, its log is {self.log(name)}")
             return
         self.pipeline.record(name)
         self.took[name] = time.monotonic() - began
@@ -140,11 +151,6 @@ class Crew:
             process.join()
 
 
-def log_of(name):
-    """The file that a stage writes its messages to."""
-    return LOGS / f"{name}.log"
-
-
 def raise_interrupt(number, frame):
     """SIGTERM, once, as an exception."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -152,16 +158,16 @@ def raise_interrupt(number, frame):
     raise KeyboardInterrupt(number)
 
 
-def reproduce(file, jobs):
-    """Brings one dvc.yaml up to date -> exit code."""
+def reproduce(file, jobs, folder):
+    """Brings one dvc.yaml up to date -> exit code. folder: for logs, and for the seconds that stages took here."""
     from nbsp_lib.artifact.stages import Pipeline
     from nbsp_lib.artifact.warm import PRELOAD
-    LOGS.mkdir(parents=True, exist_ok=True)
     os.environ.update(QUIET)                                        # before the server of the copies starts
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     pipeline = Pipeline(file)
-    crew = Crew(pipeline, jobs, expected_seconds(pipeline.order), context)
+    known = known_seconds(SECONDS, folder / "seconds.csv")
+    crew = Crew(pipeline, jobs, expected_seconds(pipeline.order, known), context, folder)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, raise_interrupt)
     try:
@@ -174,9 +180,11 @@ def reproduce(file, jobs):
         return 128 + stopped.args[0]
     finally:
         pipeline.close()
+        rows = "".join(f"{name},{seconds:.1f}\n" for name, seconds in sorted((known | crew.took).items()))
+        write_atomic(folder / "seconds.csv", "stage,seconds\n" + rows)
     for name in crew.failed:
-        print(log_of(name).read_text(errors="replace")[-2000:].rstrip(), f"{file}: {name} failed, see {log_of(name)}",
-              sep="\n", file=sys.stderr)
+        told = crew.log(name).read_text(errors="replace")[-2000:].rstrip()
+        print(told, f"{file}: {name} failed, see {crew.log(name)}", sep="\n", file=sys.stderr)
     return 1
 
 
@@ -191,10 +199,11 @@ def main(argv=None) -> int:
         refuse_foreign()
         if args.jobs < 1:
             raise ConfigError(f"--jobs: {args.jobs} is not at least 1")
-        LOGS.mkdir(parents=True, exist_ok=True)
-        with open(LOGS / "lock", "w") as held:
+        folder = STATE / Path(args.file).with_suffix("").as_posix().replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as held:
             lock(held)
-            return reproduce(args.file, args.jobs)
+            return reproduce(args.file, args.jobs, folder)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
