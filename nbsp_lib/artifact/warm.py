@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ def be_kernel(told):
             os.environ.update(job["env"])
             os.chdir(job["cwd"])
             sys.argv = ["ipykernel_launcher", *job["arguments"]]
+            multiprocessing.set_start_method(None, force=True)      # the system's usual one, not that of the pipeline's processes
             import pandas
             from ipykernel import kernelapp
             pandas.set_option("display.max_columns", 20)            # what its import sets in a kernel, and only there
