@@ -2,6 +2,7 @@
 
 What `dvc repro` does to one stage is cut in two here, so that several commands can run between the halves.
 """
+
 from __future__ import annotations
 
 import logging
@@ -17,8 +18,9 @@ class Pipeline:
     def __init__(self, file):
         from dvc.repo import Repo
         from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
         logging.getLogger("dvc").setLevel(logging.ERROR)
-        self.repo = Repo(_wait_for_lock=True)                       # what the option --wait-for-lock sets
+        self.repo = Repo(_wait_for_lock=True)  # what the option --wait-for-lock sets
         with self.repo.lock:
             graph = get_active_graph(self.repo.index.graph)
             found = plan_repro(graph, collect_stages(self.repo, [file]))
@@ -43,15 +45,20 @@ class Pipeline:
             return self.stages[name].changed()
 
     def begin(self, name):
-        """Removes the outputs -> whether DVC's cache held them for just these dependencies; otherwise the command must run."""
+        """Removes the outputs -> whether DVC's cache has them for just these dependencies; if not, the
+        command must run.
+
+        DvcException if a dependency is missing.
+        """
         from dvc.stage.cache import RunCacheNotFoundError
+
         stage = self.stages[name]
         with self.held():
+            stage.save_deps()
             stage.remove_outs(ignore_remove=False, force=False)
             try:
                 stage.repo.stage_cache.restore(stage)
             except RunCacheNotFoundError:
-                stage.save_deps()
                 return False
         return True
 

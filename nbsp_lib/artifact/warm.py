@@ -2,6 +2,7 @@
 
 A pipeline of forty pages would otherwise import torch, pandas and matplotlib forty times.
 """
+
 from __future__ import annotations
 
 import atexit
@@ -10,20 +11,38 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from contextlib import suppress
 
 from jupyter_client.provisioning import LocalProvisioner
 
-# what a page and its runner import, without what draws in a kernel only: matplotlib's backend is chosen there
-PRELOAD = ["nbsp_lib.artifact.notebook", "nbsp_lib.artifact.warm", "papermill", "papermill.engines", "papermill.clientwrap", "jupytext",
-           "psutil", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer", "torch", "scipy.stats",
-           "seaborn", "nbsp_lib.results.study", "nbsp_lib.results.neuron_figures", "nbsp_lib.results.retention"]
+# what pages and their runner import; matplotlib chooses its backend at the first figure, so in the kernel
+PRELOAD = [
+    "nbsp_lib.artifact.notebook",
+    "nbsp_lib.artifact.warm",
+    "papermill",
+    "papermill.engines",
+    "papermill.clientwrap",
+    "jupytext",
+    "psutil",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "IPython.core.completer",
+    "torch",
+    "scipy.stats",
+    "seaborn",
+    "nbsp_lib.results.study",
+    "nbsp_lib.results.neuron_figures",
+    "nbsp_lib.results.retention",
+]
 
 
 class ForkedKernel:
-    """A copy of this process that waits for a kernel's arguments, with the part of subprocess.Popen that jupyter_client uses.
+    """A copy of this process that waits for a kernel's arguments.
 
-    To be made while this process has one thread. The copy ends with this process, or when it is told nothing.
+    It has the part of subprocess.Popen that jupyter_client uses. To be made while this process has one thread. The copy
+    ends with this process, or when it is told nothing.
     """
 
     stdin = stdout = stderr = None
@@ -68,10 +87,13 @@ class ForkedKernel:
 
 
 def be_kernel(told):
-    """Waits for the arguments, then is the kernel; does not return. The steps are those of `python -m ipykernel_launcher`."""
+    """Waits for the arguments, then is the kernel; does not return.
+
+    The steps are those of `python -m ipykernel_launcher`.
+    """
     code = 1
     try:
-        os.setsid()                                                 # Ctrl-C is for the runner, which interrupts the kernel
+        os.setsid()  # Ctrl-C is for the runner, which interrupts the kernel
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with open(told) as pipe:
@@ -82,14 +104,17 @@ def be_kernel(told):
             os.environ.update(job["env"])
             os.chdir(job["cwd"])
             sys.argv = ["ipykernel_launcher", *job["arguments"]]
-            multiprocessing.set_start_method(None, force=True)      # the system's usual one, not that of the pipeline's processes
+            multiprocessing.set_start_method(None, force=True)  # the system's usual one, not the pipeline's
             import pandas
             from ipykernel import kernelapp
-            pandas.set_option("display.max_columns", 20)            # what its import sets in a kernel, and only there
+
+            pandas.set_option("display.max_columns", 20)  # what its import sets in a kernel, and only there
             kernelapp.launch_new_instance()
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()  # into the log of the stage
     finally:
         with suppress(BaseException):
             atexit._run_exitfuncs()
@@ -107,7 +132,7 @@ class WarmProvisioner(LocalProvisioner):
         """cmd: as the kernelspec says, [python, ..., "-m", "ipykernel_launcher", arguments]."""
         env = {**(kwargs.get("env") or os.environ), "JPY_PARENT_PID": str(os.getpid())}
         self.cwd = kwargs.get("cwd") or os.getcwd()
-        self.copy.start(cmd[cmd.index("ipykernel_launcher") + 1:], env, self.cwd)
+        self.copy.start(cmd[cmd.index("ipykernel_launcher") + 1 :], env, self.cwd)
         self.process, self.pid, self.pgid = self.copy, self.copy.pid, self.copy.pid
         return self.connection_info
 

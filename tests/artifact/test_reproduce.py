@@ -1,4 +1,5 @@
 """Stages side by side: the same record as `dvc repro` makes, only what changed anew, and nothing left behind."""
+
 import os
 import signal
 import subprocess
@@ -63,7 +64,9 @@ def environment():
 
 def call(folder, *words):
     """The finished process of `python -m words`."""
-    return subprocess.run([sys.executable, "-m", *words], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
+    )
 
 
 def run(folder, *options):
@@ -72,7 +75,9 @@ def run(folder, *options):
 
 def ran(told):
     """The stages that were begun, sorted."""
-    return sorted(line.split()[3] for line in told.stdout.splitlines() if line.split()[4:5] == ["begins"] or "begins;" in line)
+    return sorted(
+        line.split()[3] for line in told.stdout.splitlines() if line.split()[4:5] == ["begins"] or "begins;" in line
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ def test_the_record_is_that_of_dvc_and_no_number_of_processes_changes_it(done, t
     alone, plain = pipeline(tmp_path / "alone"), pipeline(tmp_path / "plain")
     assert run(alone, "--jobs", "1").returncode == 0
     assert call(plain, "dvc", "repro").returncode == 0
-    records = [read_yaml(place / "dvc.lock") for place in (folder, alone, plain)]       # the order of new entries is free
+    records = [read_yaml(place / "dvc.lock") for place in (folder, alone, plain)]  # the order of new entries is free
     assert records[0] == records[1] == records[2]
     for name in ("out/one.ipynb", "out/two.ipynb", "both.txt"):
         assert (folder / name).read_bytes() == (alone / name).read_bytes() == (plain / name).read_bytes(), name
@@ -119,6 +124,11 @@ def test_a_failing_page_is_named_and_the_others_are_recorded(tmp_path):
     (folder / "one.py").write_text(PAGE.format(name="one", text=1))
     told = run(folder)
     assert told.returncode == 0 and ran(told) == ["both", "page@one"]
+    (folder / "shared/a").unlink()
+    (folder / "shared").rmdir()
+    told = run(folder, "--jobs", "1")
+    assert told.returncode == 1 and "shared" in told.stderr and "failed, see" in told.stderr  # in DVC's words
+    assert (folder / "out/one.txt").exists() and (folder / "out/two.txt").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -128,14 +138,16 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(tmp_path, number):
     slow = "\n# %%\nimport time\nPath('started').write_text('')\ntime.sleep(300)\n"
     (folder / "one.py").write_text(PAGE.format(name="one", text=1) + slow)
     command = [sys.executable, "-m", "nbsp_lib.artifact.reproduce", "dvc.yaml", "--jobs", "2"]
-    process = subprocess.Popen(command, cwd=folder, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
     limit = time.monotonic() + 300
     while not (folder / "started").exists() or not (folder / "out/two.ipynb").exists():
         assert process.poll() is None and time.monotonic() < limit
         time.sleep(0.1)
-    time.sleep(2)                                                   # until the finished one is recorded
+    time.sleep(2)  # until the finished one is recorded
     family = psutil.Process(process.pid).children(recursive=True)
-    assert any(len(one.children()) for one in family)               # a runner and its kernel
+    assert any(len(one.children()) for one in family)  # a runner and its kernel
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 128 + number and "the same command goes on from here" in said
@@ -152,8 +164,8 @@ def test_the_longest_chain_goes_first_and_time_left_is_the_work_or_the_chain():
     seconds = reproduce.expected_seconds(needs, {"a": 1.0, "b": 3.0, "c": 4.0, "d": 2.0})
     ways = reproduce.way_to_the_end(needs, seconds)
     assert ways == {"a": 8.0, "b": 7.0, "c": 4.0, "d": 2.0}
-    assert reproduce.minutes_left(seconds, ways, 1, 1) == pytest.approx(10 / 60)        # all the work
-    assert reproduce.minutes_left(seconds, ways, 1, 2) == pytest.approx(8 / 60)         # the chain
+    assert reproduce.minutes_left(seconds, ways, 1, 1) == pytest.approx(10 / 60)  # all the work
+    assert reproduce.minutes_left(seconds, ways, 1, 2) == pytest.approx(8 / 60)  # the chain
     assert reproduce.minutes_left({"c": 2.0, "d": 2.0}, ways, 3, 2) == pytest.approx(3 * 4 / 60)
     assert reproduce.minutes_left({}, ways, 1, 2) == 0
     assert reproduce.expected_seconds(["new"], {"a": 1.0, "b": 3.0, "c": 5.0}) == {"new": 3.0}
@@ -175,7 +187,11 @@ def stages():
 def test_what_runs_or_starts_pages_redoes_none(stages):
     """An edit of nbsp_lib/artifact or nbsp_lib/campaign changes no number; the report documents the library."""
     for name, (deps, _) in stages.items():
-        redone = [dep for dep in deps if any(f"nbsp_lib/{part}/x.py".startswith(f"{dep}/") for part in ("artifact", "campaign"))]
+        redone = [
+            dep
+            for dep in deps
+            if any(f"nbsp_lib/{part}/x.py".startswith(f"{dep}/") for part in ("artifact", "campaign"))
+        ]
         assert bool(redone) == (name == "report"), (name, redone)
         if name != "report":
             folders = {"core", "envs", "errors.py", "methods", "results", "runs", "training"}
@@ -189,7 +205,9 @@ def test_a_touched_notebook_redoes_its_page_and_the_report(stages):
         for dep in deps:
             if dep.startswith("notebooks/") and dep.endswith(".py"):
                 readers.setdefault(dep, []).append(name)
-    shown = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").rglob("*.py")} - {"notebooks/pipeline/train.py"}
+    shown = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").rglob("*.py")} - {
+        "notebooks/pipeline/train.py"
+    }
     assert set(readers) == shown
     for source, names in readers.items():
         stem = Path(source).stem
@@ -197,5 +215,3 @@ def test_a_touched_notebook_redoes_its_page_and_the_report(stages):
         after = {name for name, (_, needs) in stages.items() if needs & set(names)} - {"report"}
         assert all(name.startswith("analysis@") for name in after) and bool(after) == (stem == "neurons")
     assert stages["report"][1] == set(stages) - {"report"}
-
-
