@@ -39,7 +39,7 @@ setup: $(STAMP) ## install into .venv, or into the active environment
 
 reproduce: setup ## regenerate every table and figure from the shipped runs, compare with data/expected; trains nothing
 	@$(PY) -m nbsp_lib.artifact.pairs
-	$(DVC) repro dvc.yaml
+	$(PY) -m nbsp_lib.artifact.reproduce dvc.yaml
 	$(PY) -m nbsp_lib.artifact.compare results data/expected
 
 test: setup     ## run the tests, in two processes
@@ -54,7 +54,7 @@ train: setup    ## train from scratch, hours (nbsp plan says how many): PROFILE=
 
 smoke: setup    ## train, evaluate and draw everything at toy size, in minutes
 	@$(PY) -m nbsp_lib.artifact.pairs
-	$(DVC) repro profiles/smoke/dvc.yaml
+	$(PY) -m nbsp_lib.artifact.reproduce profiles/smoke/dvc.yaml
 
 lint: setup     ## check the style of the code
 	$(PY) -m ruff check .

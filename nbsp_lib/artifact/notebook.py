@@ -134,14 +134,22 @@ def stoppable():
             signal.signal(each, handler)
 
 
-def engine():
+def engine(copy=None):
     """papermill's engine, except that a kernel whose cells are done gets seconds to end, not PATIENCE: it has nothing to save.
-    About one kernel in a hundred does not heed the request."""
+    About one kernel in a hundred does not heed the request. copy: a warm.ForkedKernel to take in place of a new process."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
     from papermill.log import logger
 
+    from nbsp_lib.artifact.warm import provision
+
     class Client(PapermillNotebookClient):
+        def create_kernel_manager(self):
+            manager = super().create_kernel_manager()
+            if copy:
+                provision(manager, copy)
+            return manager
+
         def papermill_execute_cells(self):
             super().papermill_execute_cells()
             self.km.shutdown_wait_time = 10                         # half of it before SIGTERM, half before SIGKILL
@@ -155,9 +163,9 @@ def engine():
     return Engine
 
 
-def execute(source, target, pairs=()):
+def execute(source, target, pairs=(), copy=None):
     """Runs source (its .py pair) with the parameters (name, text) and writes target, or raises: ConfigError before
-    any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind."""
+    any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind. copy: as in `engine`."""
     import jupytext
     import nbformat
     source, target = Path(source).with_suffix(".py"), Path(target)
@@ -187,7 +195,7 @@ def execute(source, target, pairs=()):
         settings = Config({"KernelManager": {**where, "shutdown_wait_time": 2 * PATIENCE},
                            # a kernel is shut down with an interrupt, which it logs as an error
                            "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]}})
-        papermill.engines.papermill_engines.register("patient", engine())
+        papermill.engines.papermill_engines.register("patient", engine(copy))
         nb = papermill.execute_notebook(nb, str(failed), parameters, engine_name="patient", kernel_name=KERNEL["name"],
                                         progress_bar=False, record_timing=False, start_timeout=300, config=settings)
     part.write_text(nbformat.writes(canonical(nb)) + "\n", encoding="utf-8")
@@ -195,8 +203,8 @@ def execute(source, target, pairs=()):
     failed.unlink(missing_ok=True)
 
 
-def main(argv=None) -> int:
-    """The exit code; what went wrong is said on stderr."""
+def main(argv=None, copy=None) -> int:
+    """The exit code; what went wrong is said on stderr. copy: as in `engine`."""
     parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.notebook", description="Execute a notebook source.")
     parser.add_argument("source")
     parser.add_argument("target")
@@ -205,7 +213,7 @@ def main(argv=None) -> int:
     try:
         refuse_foreign()
         with stoppable(), watching():
-            execute(args.source, args.target, args.p)
+            execute(args.source, args.target, args.p, copy)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -197,7 +197,8 @@ time.sleep(0 if {deaf} else 4)
 (folder / "saved").touch()
 """)
     patience = 6 if deaf else notebook.PATIENCE
-    program = f"import sys\nfrom nbsp_lib.artifact import notebook\nnotebook.PATIENCE = {patience}\nsys.exit(notebook.main(sys.argv[1:]))"
+    program = (f"import sys\nfrom nbsp_lib.artifact import notebook\n"
+               f"notebook.PATIENCE = {patience}\nsys.exit(notebook.main(sys.argv[1:]))")
     process = subprocess.Popen([sys.executable, "-c", program, source, str(target)], start_new_session=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists():
