@@ -14,6 +14,7 @@ from nbsp_lib.runs.train_run import keep_memory
 from nbsp_lib.training.collect import make_replay
 from nbsp_lib.training.networks import network_bytes
 from nbsp_lib.training.rollout import WAVE, play, rollout, snapshot
+from nbsp_lib.training.saving import tensors
 from nbsp_lib.training.trainer import Trainer
 
 ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
@@ -104,7 +105,7 @@ def measure(train, sequence, method, size, seconds):
              "evaluate": (evaluated, count, 0.25)}
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
-    state = sum(t[0].nbytes for name, t in player.tensors().items() if name != "stored")
+    state = sum(t[0].nbytes for name, t in tensors(player).items() if name != "stored")
     network = len(network_bytes(agent, method, 0))
     return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
                  replay=replay_bytes(train, player.tasks, method, player.agent),
