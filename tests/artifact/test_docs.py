@@ -208,6 +208,14 @@ def test_named_files_exist(path, pipeline):
 
 
 @every_document
+def test_a_cell_of_a_table_is_read_at_one_glance(path):
+    """At most 160 characters; a link counts as what is shown of it."""
+    text = re.sub(r"\]\([^)]*\)", "]", FENCE.sub("", path.read_text(encoding="utf-8")))
+    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    assert not [cell for row in rows for cell in row if len(cell.strip()) > 160]
+
+
+@every_document
 def test_named_functions_and_settings_exist(path):
     """`module.name` is in the library, or a key of params.yaml."""
     settings, library = read_yaml(ROOT / "params.yaml"), {file.stem: file for file in (ROOT / "nbsp_lib").rglob("*.py")}
