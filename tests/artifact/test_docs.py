@@ -1,6 +1,8 @@
 """What the documents say can be typed and found: every command parses, every name and file in them exists."""
 import ast
 import importlib
+import inspect
+import io
 import re
 import shlex
 import subprocess
@@ -9,19 +11,24 @@ import tomllib
 from pathlib import Path
 
 import jupytext
+import matplotlib.image
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli
 from nbsp_lib.artifact.notebook import checked, declared
-from nbsp_lib.campaign import plan
+from nbsp_lib.campaign import plan, speed
 from nbsp_lib.campaign.speed import Rates
+from nbsp_lib.core.method import Method
 from nbsp_lib.methods import find
 from nbsp_lib.runs.strict import read_yaml
+from nbsp_lib.teaching import diagram
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", ROOT / "REPRODUCE.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data/README.md"]
+DOCS = [*(ROOT / name for name in ("README.md", "REPRODUCE.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md")),
+        ROOT / "data/README.md"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SOURCES = "\n".join(path.read_text() for folder in ("nbsp_lib", "notebooks") for path in sorted((ROOT / folder).rglob("*.py")))
 PLACEHOLDER = re.compile(r"^[A-Z]{3,}$|<\w+>|…|\{\w")          # STAGE, <profile>, …, {k}
@@ -97,7 +104,7 @@ def check_nbsp(words, monkeypatch):
     if not words or any(map(PLACEHOLDER.search, words)):
         return
     args = cli.parser().parse_args(words)
-    monkeypatch.setattr(plan, "measure", lambda *given: Rates(1e-3, 1e-4, 1e-4, 1.0, 1, 1, 1))
+    monkeypatch.setattr(speed, "measure", lambda *given: Rates(1e-3, 1e-4, 1e-4, 1.0, 1, 1, 1))
     if args.command == "check-method":
         assert find(args.path)
     elif args.command != "doctor":
@@ -201,15 +208,25 @@ def test_named_files_exist(path, pipeline):
 
 
 @every_document
+def test_a_cell_of_a_table_is_read_at_one_glance(path):
+    """At most 160 characters; a link counts as what is shown of it."""
+    text = re.sub(r"\]\([^)]*\)", "]", FENCE.sub("", path.read_text(encoding="utf-8")))
+    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    assert not [cell for row in rows for cell in row if len(cell.strip()) > 160]
+
+
+@every_document
 def test_named_functions_and_settings_exist(path):
     """`module.name` is in the library, or a key of params.yaml."""
     settings = read_yaml(ROOT / "params.yaml")
     settings |= settings["sizes"]["laptop"] | {"analysis": settings["analysis"]}
+    library = {file.stem: file for file in (ROOT / "nbsp_lib").rglob("*.py")}
     for module, name in re.findall(r"`(\w+)\.(\w+)[^`/]*`", path.read_text(encoding="utf-8")):
         if name in ("py", "csv", "md", "json", "yaml", "x"):                  # a file, or any name
             continue
-        if (ROOT / f"nbsp_lib/{module}.py").exists():
-            known = hasattr(importlib.import_module(f"nbsp_lib.{module}"), name)
+        if module in library:
+            path_of = library[module].relative_to(ROOT).with_suffix("").parts
+            known = hasattr(importlib.import_module(".".join(path_of)), name)
             assert known or name in settings.get(module, {}), f"{path.name}: {module}.{name}"
         elif isinstance(settings.get(module), dict):
             assert name in settings[module], f"{path.name}: {module}.{name}"
@@ -218,3 +235,21 @@ def test_named_functions_and_settings_exist(path):
 @every_document
 def test_nothing_is_left_to_fill_in(path):
     assert "TODO" not in path.read_text(encoding="utf-8")
+
+
+def test_the_map_names_every_file_of_the_library_once():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", text.split("<!-- files:")[1].split("<!-- end of files -->")[0], re.M)
+    found = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert sorted(found) == sorted(str(path.relative_to(ROOT / "nbsp_lib")) for path in (ROOT / "nbsp_lib").rglob("*.py"))
+
+
+def test_the_figure_of_an_update_has_every_hook_and_is_drawn_by_its_script():
+    """Each public function of Method stands under a box; the picture in docs/images is what the script draws."""
+    hooks = {name for name, value in vars(Method).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert {hook for _, _, boxes in diagram.LANES for _, named in boxes for hook in named} == hooks
+    drawn = io.BytesIO()
+    diagram.update().savefig(drawn, format="png")
+    drawn.seek(0)
+    there, here = matplotlib.image.imread(ROOT / diagram.PICTURE), matplotlib.image.imread(drawn)
+    assert there.shape == here.shape and np.abs(there - here).mean() < 0.01           # fonts may differ by a pixel
