@@ -22,7 +22,6 @@ _OF = {
         "drawer-reversed": ("drawer-close", "drawer-open") * 2,
         "cw10": CW10,
         "cw20": CW10 * 2,
-        "tuning": ("handle-press", "door-close"),          # ours: settings are chosen on it, no table reports it
     },
     "atari": {
         "boxing-road-runner": ("boxing", "road-runner") * 2,

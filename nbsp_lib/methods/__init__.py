@@ -22,13 +22,15 @@ from nbsp_lib.methods.ne import NE
 from nbsp_lib.methods.npc import NPC
 from nbsp_lib.methods.packnet import PackNet
 from nbsp_lib.methods.pi import PI
+from nbsp_lib.methods.quiet import Quiet
 from nbsp_lib.methods.redo import ReDo
 from nbsp_lib.methods.slow import Slow
 from nbsp_lib.methods.upgd import UPGD
 
 METHODS = {"sac": Method, "nbsp": NBSP,
            "ewc": EWC, "npc": NPC, "ancl": ANCL, "cotasp": CoTASP, "crelu": CReLU, "cbp": CBP, "pi": PI, "ne": NE, "upgd": UPGD,
-           "er": ER, "clear": CLEAR, "clonex": ClonEx, "packnet": PackNet, "redo": ReDo, "slow": Slow}
+           "er": ER, "clear": CLEAR, "clonex": ClonEx, "packnet": PackNet, "redo": ReDo, "slow": Slow,
+           "quiet": Quiet}
 
 
 @functools.cache

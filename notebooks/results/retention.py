@@ -2,13 +2,12 @@
 # # How fast does the old task go?
 #
 # One switch instead of a cycle: window-open is learned to mastery, then window-close for 64,000 steps in every run, and the old
-# task is measured all the way (`profiles/retention`). In a cycle every revisit repairs what was lost; here nothing does. The four arms
-# take NBSP apart: mask and replay (`nbsp`), replay alone, mask alone, neither (`fine-tuning`).
+# task is measured all the way (`profiles/retention`). In a cycle every revisit repairs what was lost; here nothing does. Four arms
+# take NBSP apart: mask and replay (`nbsp`), replay alone, mask alone, neither (`fine-tuning`). The others ask one question each, see
+# [One switch, question by question](switch_questions.ipynb).
 #
-# These are the first runs of a larger plan. They were trained on one GPU, an H100, in populations of two seeds up to
-# the switch and of five after it; the shipped tables of the cycles were trained on a CPU. Of 48 planned arms with five to ten seeds each these four
-# arms with seeds 0 to 4 are finished. Seeds 5 to 9 and `nbsp-balanced` stand at the switch or before it, because the time on the card was over, not
-# because of anything they showed; they are left out. This notebook trains nothing and reads the records; seconds on a CPU.
+# These are runs of a larger plan; which arms and seeds are here, and what trained them, is said below. What is not here has not been trained or not
+# been finished; nothing was left out for what it showed. This notebook trains nothing and reads the records; seconds on a CPU.
 
 # %% tags=["parameters"]
 folder = "data/retention/window-once"  # result folders of the arms
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import questions, retention
+from nbsp_lib.results import questions, retention, switch_questions
 from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import trained_profile
 from nbsp_lib.runs.files import enter_repository
@@ -76,9 +75,9 @@ Markdown(markdown(each.astype({"steps to mastery": str})))
 #
 # $d_s$ is the measure of the first arm less that of the second, in one seed $s$, where both arms enter position 2 alike in every seed; otherwise
 # the arms are two samples, the interval is Welch's and there is no $p$. The interval is Student's, $\bar d \pm t_{n-1} \, s_d / \sqrt n$ at 95 %, which is wide
-# for five seeds as it should be (a bootstrap of five is too narrow); it takes the differences for normal, which success
-# rates are not quite. $p$ is exact and needs no normality: the share of all $2^n$ choices of the signs of the $d_s$ whose mean is at least as far from 0. With five pairs
-# it cannot be below 1/16, so no comparison here can be significant at 0.05 by it. Nothing is corrected for the number of comparisons.
+# for few seeds as it should be (a bootstrap of five is too narrow); it takes the differences for normal, which success
+# rates are not quite. $p$ is exact and needs no normality: the share of all $2^n$ choices of the signs of the $d_s$ whose mean is at least as far from 0. With n pairs
+# it cannot be below $2/2^n$: with five not below 1/16, so five pairs cannot be significant at 0.05 by it. Nothing is corrected for the number of comparisons.
 
 # %%
 pairs = retention.pair_table(rows, read)
@@ -107,12 +106,13 @@ Markdown(markdown(told.drop(columns=["mean", "low", "high"])))
 # %% [markdown]
 # ## The picture
 #
-# Above the old task, below the new one, from the switch on. An evaluation, every 8,000 steps, plays 16 or 17
+# The arms that take NBSP apart (E1): above the old task, below the new one, from the switch on. An evaluation, every 8,000 steps, plays 16 or 17
 # episodes, so a single seed's line is rough.
 
 # %%
-figure = retention.curves_figure(read, f"After one switch: {old}, then {new}\nprofile {profile}, n = {len(started)} seeds, "
-                                       f"{len(read)} of {len(plan.grid.train)} planned arms")
+first = switch_questions.groups()[0].arms
+apart = {arm: result for arm, result in read.items() if arm in first}
+figure = retention.curves_figure(apart, f"After one switch: {old}, then {new}\nprofile {profile}, {len(apart)} of {len(first)} planned arms")
 Image(save_figure(figure, out, "retention"))
 
 # %% [markdown]

@@ -1,4 +1,5 @@
-"""Tuning is fair and apart: the same budget for every method, on tasks and seeds that no table reports."""
+"""Tuning is fair and apart: the same budget for every method, on seeds that no table reports, chosen by the written rule."""
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,34 +9,38 @@ import pandas as pd
 import pytest
 import synthetic
 
-from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.methods import METHODS
 from nbsp_lib.results import tuning
-from nbsp_lib.results.study import read_study
 from nbsp_lib.runs.settings import load_profile
 
 ROOT = Path(__file__).parents[2]
 TUNING = load_profile(ROOT / tuning.PROFILE)
 REPORTS = {name: load_profile(ROOT / path) for name, path in (
-    ("shipped", "params.yaml"), ("laptop", "profiles/laptop/params.yaml"), ("paper", "profiles/paper/params.yaml"))}
+    ("shipped", "params.yaml"), ("laptop", "profiles/laptop/params.yaml"), ("paper", "profiles/paper/params.yaml"),
+    ("retention", "profiles/retention/params.yaml"))}
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_seeds_and_tasks_of_tuning_are_in_no_report(name):
-    report = REPORTS[name]
-    reported = {task for sequence in (*report.grid.sequences, *report.grid.references) for task in tasks_of(sequence)}
-    reported |= {task for folder in (ROOT / "data/checkpoints").iterdir() for task in tasks_of(folder.name)}
-    tuned = {task for sequence in TUNING.grid.sequences for task in distinct(tasks_of(sequence))}
-    assert tuned and not tuned & reported
-    assert min(TUNING.seeds) >= 1000 and not set(TUNING.seeds) & set(report.seeds)
+def test_seeds_of_tuning_are_in_no_report(name):
+    assert TUNING.seeds == (1000, 1001, 1002, 1003, 1004) and not {*TUNING.seeds} & {*REPORTS[name].seeds}
+    for run in (ROOT / "data").glob("*/*/*/run.json"):
+        assert max(json.loads(run.read_text())["seeds"]) < min(TUNING.seeds), run
+
+
+@pytest.mark.parametrize("sequence", TUNING.grid.sequences)
+def test_a_stage_is_trained_as_its_reports_are(sequence):
+    """cartpole as in whole cycles, window-once as in runs of one switch."""
+    report = REPORTS["laptop" if sequence == "cartpole" else "retention"]
+    assert TUNING.training(sequence) == report.training(sequence)
+    assert TUNING.grid.sequences in (("cartpole",), ("cartpole", "window-once"))
 
 
 NOTHING_TO_TUNE = {"sac", "crelu", "pi"}       # no setting of degree: one layout, one injection per switch
 
 
 def test_every_method_has_the_same_budget_and_the_settings_of_the_reports():
-    """Four values of one setting, one seed, the published or default value among them."""
-    assert TUNING.train == REPORTS["laptop"].train
+    """Four values of one setting, the published or default value among them."""
     assert set(TUNING.grid.train) == set(TUNING.grid.arms) == set(TUNING.arms)
     counts = Counter(arm.method for arm in TUNING.arms.values())
     assert set(counts) == set(METHODS) - NOTHING_TO_TUNE and set(counts.values()) == {4}
@@ -49,25 +54,73 @@ def test_every_method_has_the_same_budget_and_the_settings_of_the_reports():
 
 
 def test_the_shipped_table_is_that_of_the_profile():
+    """Every arm and seed of the first stage, then of each method the two that the first stage sent on, and nothing twice."""
     table = pd.read_csv(ROOT / tuning.TABLE)
     assert list(table.columns) == tuning.COLUMNS
+    first = table[table.sequence == TUNING.grid.sequences[0]]
     planned = [(arm, seed) for arm in TUNING.grid.arms for seed in TUNING.seeds]
-    assert list(table[["arm", "seed"]].itertuples(index=False, name=None)) == planned
-    assert set(table.status) <= {"ok", "not run"} and (table.ASR.notna() == (table.status == "ok")).all()
+    assert list(first[["arm", "seed"]].itertuples(index=False, name=None)) == planned
+    assert not table.duplicated(["arm", "seed", "sequence"]).any()
+    assert set(table.status) <= {"ok", "diverged", "planned"}
+    assert (table.ASR.notna() == (table.status == "ok")).all() and (table.measure.notna() == (table.status != "planned")).all()
+    again = tuning.tuning_table(TUNING, table)
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
 
 
-def test_rows_hold_what_is_finished_and_keep_what_was(tmp_path, monkeypatch):
-    """ASR of a run of made-up results by its definition; a row whose run is gone comes from the table before."""
-    monkeypatch.setitem(synthetic.SEQUENCES, "tuning", tasks_of("tuning"))
-    first, second = TUNING.grid.arms[:2]
-    synthetic.write(tmp_path, "tuning", first, seeds=(1000,), R=np.array([[[0.5, 0.0], [0.4, 1.0]]]))
-    made = type(TUNING)(**{**vars(TUNING), "checkpoints": str(tmp_path)})
-    rows = tuning.tuning_rows(made, read_study(made, "tuning"))
-    one = rows[rows.arm == first].iloc[0]
-    assert one.status == "ok" and one.ASR == pytest.approx(0.7) and one.FM == pytest.approx(0.1) and one.value == 2
-    assert (rows[rows.arm != first].status == "not run").all() and len(rows) == len(TUNING.grid.arms)
-    before = rows.copy()
-    before.loc[before.arm == second, ["status", "ASR"]] = ["ok", 0.25]
-    again = tuning.kept(rows, before)
-    assert again[again.arm == second].iloc[0].ASR == 0.25 and list(again.arm) == list(rows.arm)
-    assert again[again.arm == first].iloc[0].ASR == pytest.approx(0.7)
+def test_the_measure_by_hand():
+    """ASR − max(FM, 0): forgetting costs, a gain on an old task does not pay twice, a seed that diverged is −1."""
+    rows = pd.DataFrame({"ASR": [0.7, 0.7, None, None], "FM": [0.1, -0.2, None, None],
+                         "status": ["ok", "ok", "diverged", "planned"]})
+    np.testing.assert_allclose(tuning.measured(rows), [0.6, 0.7, -1.0, np.nan])
+
+
+@pytest.mark.parametrize("means, default, want", [
+    ({1: 0.1, 10: 0.5, 100: 0.3, 1000: 0.2}, 1, [10, 100, 1000, 1]),        # plain order; the default is far below
+    ({1: 0.1, 10: 0.5, 100: 0.48, 1000: 0.2}, 100, [100, 10, 1000, 1]),     # 0.02 is a tie: to the default
+    ({1: 0.5, 10: 0.479, 100: 0.1, 1000: 0.1}, 10, [1, 10, 100, 1000]),     # 0.021 is none; behind them 100 is nearer to it
+    ({1: 0.1, 10: 0.5, 100: 0.49, 1000: 0.2}, 1000, [100, 10, 1000, 1]),    # the default is no tie: the nearest to it is
+    ({1: 0.5, 10: 0.2, 100: 0.51, 1000: 0.1}, 10, [100, 1, 10, 1000]),      # equally near: the higher mean
+    ({10: 0.5, 100: 0.5}, 1000, [100, 10]),                                 # the second stage: two of the four
+])
+def test_ties_go_to_the_published_value_or_the_nearest_to_it(means, default, want):
+    assert tuning.in_order(means, (1, 10, 100, 1000), default) == want
+
+
+def written(folder, sequence, arm, R, **more):
+    """Runs of all seeds of tuning with the same results R [K, M]."""
+    P = len(TUNING.seeds)
+    synthetic.write(folder, sequence, arm, seeds=TUNING.seeds, R=np.broadcast_to(R, (P, *np.shape(R))), **more)
+
+
+def test_a_method_goes_on_with_its_best_two_once_all_four_have_ended(tmp_path, monkeypatch):
+    """Made-up results on two stages: numbers by their definition, who goes on, and rows whose runs are gone."""
+    monkeypatch.setitem(synthetic.SEQUENCES, "cartpole", tasks_of("cartpole"))
+    made = load_profile(ROOT / tuning.PROFILE)
+    grid = type(made.grid)(**{**vars(made.grid), "sequences": ("cartpole", "window-once")})
+    made = type(made)(**{**vars(made), "checkpoints": str(tmp_path), "grid": grid})
+    empty = pd.DataFrame(columns=tuning.COLUMNS)
+    assert set(tuning.tuning_table(made, empty).sequence) == {"cartpole"}
+    # of cartpole performance is the mean reward of a step, five times what synthetic is given
+    at = lambda last: np.array([[0.5, 0.0], [0.4, 1.0], [0.6, 0.9], [0.6, last]]) / 5
+    for arm, last in zip(TUNING.grid.arms[:3], (0.2, 0.6, 1.0), strict=True):            # nbsp with k = 2, 4, 10
+        written(tmp_path, "cartpole", arm, at(last))
+    rows = tuning.tuning_table(made, empty)
+    nbsp = rows[rows.method == "nbsp"]
+    assert set(rows.sequence) == {"cartpole"} and nbsp["rank"].isna().all() and list(nbsp.value[::5]) == [2, 4, 10, 20]
+    assert nbsp.ASR.iloc[0] == pytest.approx(0.4) and nbsp.ASR.iloc[10] == pytest.approx(0.8)
+    assert nbsp.FM.iloc[0] == pytest.approx(((0.5 - 0.4) + (1.0 - 0.9) + (0.6 - 0.6)) / 3)
+    assert nbsp.measure.iloc[0] == pytest.approx(0.4 - 0.2 / 3)
+    written(tmp_path, "cartpole", TUNING.grid.arms[3], at(1.0), diverged=TUNING.seeds)
+    rows = tuning.tuning_table(made, empty)
+    nbsp = rows[rows.method == "nbsp"]
+    assert list(nbsp[nbsp.sequence == "cartpole"]["rank"][::5]) == [3, 2, 1, 4] and nbsp.measure.iloc[15] == -1
+    later = nbsp[nbsp.sequence == "window-once"]
+    assert list(later.arm[::5]) == [TUNING.grid.arms[1], TUNING.grid.arms[2]] and set(later.status) == {"planned"}
+    assert set(rows[rows.sequence == "window-once"].method) == {"nbsp"}
+    for arm, old in zip(TUNING.grid.arms[1:3], (0.9, 0.5), strict=True):
+        written(tmp_path, "window-once", arm, [[1.0, 0.0], [old, 1.0]])
+    rows = tuning.tuning_table(made, empty)
+    later = rows[rows.sequence == "window-once"]
+    assert list(later["rank"][::5]) == [1, 2] and later.measure.iloc[0] == pytest.approx(0.95 - 0.1)
+    gone = type(made)(**{**vars(made), "checkpoints": str(tmp_path / "nothing")})
+    pd.testing.assert_frame_equal(tuning.tuning_table(gone, rows), rows, check_dtype=False)
