@@ -34,10 +34,11 @@ def run_in(folder, arm="nbsp", made=None, sequence=SEQUENCE):
     return Run(made or profile(), sequence, arm, Path(folder) / "state")
 
 
-def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, sequence=SEQUENCE, population=1, compile=False, **how):
+def train(folder, seeds=(0,), arm="nbsp", positions=2, made=None, sequence=SEQUENCE, population=1,
+          compile=False, device="cpu", workers=0, **how):
     """Train and ship under `folder`; where the results are."""
     run, out = run_in(folder, arm, made, sequence), Path(folder) / "out"
-    train_run(run, seeds, Placement(population, positions, compile=compile), **how)
+    train_run(run, seeds, Placement(population, positions, device, workers, compile), **how)
     ship(run, seeds, out)
     return out
 
