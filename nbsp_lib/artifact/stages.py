@@ -51,14 +51,17 @@ class Pipeline:
         DvcException if a dependency is missing.
         """
         from dvc.stage.cache import RunCacheNotFoundError
+        from dvc.stage.exceptions import MissingDataSource
 
         stage = self.stages[name]
         with self.held():
-            stage.save_deps()
+            if missing := [str(dep) for dep in stage.deps if not dep.exists]:
+                raise MissingDataSource(missing)
             stage.remove_outs(ignore_remove=False, force=False)
             try:
-                stage.repo.stage_cache.restore(stage)
+                stage.repo.stage_cache.restore(stage)  # before save_deps: it compares with the record's dependencies
             except RunCacheNotFoundError:
+                stage.save_deps()
                 return False
         return True
 
