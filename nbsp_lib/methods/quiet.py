@@ -36,7 +36,9 @@ class Quiet(NBSP):
             hidden = self.forward(net, params, old["obs"][:, None])[1]
         else:
             hidden = self.head.q_values(self, net, params, old["obs"], old["action"])[1]
-        silent = [self.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)]  # 1 where a neuron never fired, else 0
+        silent = [
+            self.state[f"{net.name}.union{i}"] for i in range(net.depth - 1)
+        ]  # 1 where a neuron never fired, else 0
         awake = sum((h.mean(2, keepdim=True) * unit).sum((1, 2, 3)) for h, unit in zip(hidden, silent, strict=True))
         return self.weight * self.state["on"] * awake
 

@@ -16,8 +16,8 @@ import pandas as pd
 from nbsp_lib.core.neurons import silent
 from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
 from nbsp_lib.results.grafts import put_back
+from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.old_states import play_actors, read_old
-from nbsp_lib.results.retention import t_interval
 from nbsp_lib.training.rollout import silenced
 
 CHANGE = ["arm", "seed", "layer", "neurons", "silent", "awake", "share", "distance", "distance_without"]
@@ -103,7 +103,7 @@ def awakening_table(change, played):
         parts = {"share": here.share} | {f"{actor}, {task}": rows.success for (task, actor), rows in
                                          played[played.arm == arm].groupby(["task", "actor"], sort=False)}
         for name, values in parts.items():
-            line |= dict(zip((name, f"{name} low", f"{name} high"), t_interval(values), strict=True))
+            line |= dict(zip((name, f"{name} low", f"{name} high"), interval([(1.0, values)]), strict=True))
         lines.append(line)
     return pd.DataFrame(lines) if lines else pd.DataFrame(columns=["arm", "n", "silent", "awake"])
 
@@ -140,7 +140,7 @@ def awakening_figure(change, played, title, unit):
 def rows_of(ax, groups, colour, bounds=(-np.inf, np.inf)):
     """One line of points for each group of numbers, with its mean and its t interval, cut at `bounds`."""
     for y, values in enumerate(groups):
-        mean, low, high = t_interval(values)
+        mean, low, high = interval([(1.0, values)])
         ax.scatter(values, [y] * len(values), s=18, facecolor="none", edgecolor=colour, lw=0.9, zorder=3)
         ax.plot(np.clip([low, high], *bounds), [y, y], color=GREY, lw=1.4)
         ax.plot(mean, y, "|", color=DARK, ms=11, mew=2)

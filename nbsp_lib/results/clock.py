@@ -12,10 +12,10 @@ import torch
 from nbsp_lib.core.neurons import base_rate, constant_goal, silent, skill_scores, top_neurons
 from nbsp_lib.methods.selection import exchanged, exchanges, late
 from nbsp_lib.results.figures import MISSING, name_panel, panels, say
+from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.neuron_figures import NETWORK_COLOURS
 from nbsp_lib.results.neuron_tables import expected_jaccard, jaccard, networks
 from nbsp_lib.results.reevaluate import agents
-from nbsp_lib.results.retention import t_interval
 from nbsp_lib.training.rollout import play
 
 PLACE = ["arm", "seed", "position", "task", "network"]
@@ -141,7 +141,7 @@ def over_seeds(rows, keys, measure):
     lines = []
     for key, here in rows.dropna(subset=measure).groupby(keys, sort=False):
         seeds = here.groupby("seed")[measure].mean()
-        lines.append([*key, len(seeds), *t_interval(seeds)])
+        lines.append([*key, len(seeds), *interval([(1.0, seeds)])])
     return pd.DataFrame(lines, columns=[*keys, "n", "mean", "low", "high"])
 
 

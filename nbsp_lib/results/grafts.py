@@ -14,8 +14,8 @@ import torch
 
 from nbsp_lib.core.neurons import constant_goal, held_shares, skill_scores, top_neurons
 from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
+from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.old_states import play_actors, read_old
-from nbsp_lib.results.retention import t_interval
 
 CHOSEN = 0.2                                        # the paper's share
 SHARES = (0.2, 0.5, 0.8)
@@ -96,7 +96,7 @@ def paired(rows, one, other):
     found, of = {}, lambda here, key: here[(here.graft == key[0]) & (here.order == key[1]) & (here.share == key[2])]
     for arm, here in rows.groupby("arm", sort=False):
         a, b = (of(here, key).set_index("seed").success for key in (one, other))
-        found[arm] = t_interval((a - b).dropna())
+        found[arm] = interval([(1.0, (a - b).dropna())])
     return found
 
 
@@ -105,7 +105,7 @@ def graft_table(rows):
     lines = []
     named = rows.assign(graft=[label(*key) for key in zip(rows.graft, rows.order, rows.share, strict=True)])
     for (arm, graft), here in named.groupby(["arm", "graft"], sort=False):
-        mean, low, high = t_interval(here.success)
+        mean, low, high = interval([(1.0, here.success)])
         lines.append([arm, graft, len(here), here.restored.mean(), mean, low, high])
     return pd.DataFrame(lines, columns=["arm", "graft", "n", "restored", "mean", "low", "high"])
 

@@ -14,7 +14,12 @@ from nbsp_lib.results.questions import QUESTIONS
 ORDERS = ("score", "balanced", "random", "activation")
 FROZEN = tuple(f"freeze-{order}-{share}" for order in ORDERS for share in (20, 50, 80))
 # E3 is described with points and has no outcome, see data/verdict_rules.md; the first two are there to compare with
-DESCRIBED = {"E3": ("how many neurons, in which order", ("fine-tuning", "mask-only", *FROZEN, "freeze-100", "protect-active", "quiet"))}
+DESCRIBED = {
+    "E3": (
+        "how many neurons, in which order",
+        ("fine-tuning", "mask-only", *FROZEN, "freeze-100", "protect-active", "quiet"),
+    )
+}
 MEASURES = ("old", "new")  # columns of retention.seed_rows
 
 
@@ -58,7 +63,9 @@ def cell(line, measure):
     if not line["n"]:
         return MISSING
     bounds = (line[f"{measure}_low"], line[f"{measure}_high"])
-    return f"{line[measure]:.2f}" + (" [{:.2f}, {:.2f}]".format(*bounds) if np.isfinite(bounds).all() else " [one seed]")
+    return f"{line[measure]:.2f}" + (
+        " [{:.2f}, {:.2f}]".format(*bounds) if np.isfinite(bounds).all() else " [one seed]"
+    )
 
 
 def arms_figure(rows, table, tasks, title):
@@ -76,7 +83,9 @@ def arms_figure(rows, table, tasks, title):
                 continue
             points = rows[rows.arm == line["arm"]][measure]
             ax.hlines(y, line[f"{measure}_low"], line[f"{measure}_high"], color=GREY, lw=1.4)
-            ax.scatter(points, [y] * len(points), s=18, facecolor="none", edgecolor=colour, lw=0.9, zorder=3, clip_on=False)
+            ax.scatter(
+                points, [y] * len(points), s=18, facecolor="none", edgecolor=colour, lw=0.9, zorder=3, clip_on=False
+            )
             ax.plot(line[measure], y, "|", color=DARK, ms=11, mew=2, zorder=4)
         ax.set_xlim(-0.04, 1.04)
     axes[0, 0].set_yticks(range(len(arms)), arms, fontsize=8)
@@ -95,5 +104,7 @@ def sentence(group, table):
     said = f"**{group.name}** ({group.about}): {len(there)} of {len(table)} arms have runs"
     if len(there):
         best, least = there.loc[there.old.idxmax()], there.loc[there.old.idxmin()]
-        said += f"; of the old task {best.arm} keeps most, {cell(best, 'old')}, and {least.arm} least, {cell(least, 'old')}"
+        said += (
+            f"; of the old task {best.arm} keeps most, {cell(best, 'old')}, and {least.arm} least, {cell(least, 'old')}"
+        )
     return said + (f"; not run: {', '.join(absent)}." if absent else ".")

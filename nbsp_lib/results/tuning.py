@@ -45,7 +45,9 @@ def stage_rows(profile, study, arms):
 
     The numbers are there only where every position is finished.
     """
-    values = per_seed(study).pivot_table(index=["arm", "seed"], columns="metric", values="value") if study.results else {}
+    values = (
+        per_seed(study).pivot_table(index=["arm", "seed"], columns="metric", values="value") if study.results else {}
+    )
     rows = []
     for arm in arms:
         setting, value, default = decisive(profile, arm)
@@ -53,10 +55,18 @@ def stage_rows(profile, study, arms):
         for seed in profile.seeds:
             whole = result is not None and result.finished(seed) == len(study.tasks)
             failed = result is not None and seed in result.run["diverged"]
-            row = {"method": profile.arms[arm].method, "arm": arm, "setting": setting, "value": value, "default": default}
+            row = {
+                "method": profile.arms[arm].method,
+                "arm": arm,
+                "setting": setting,
+                "value": value,
+                "default": default,
+            }
             row |= {"seed": seed, "sequence": study.sequence}
             row["status"] = "diverged" if failed else "ok" if whole else "planned"
-            rows.append(row | ({name: values.loc[(arm, seed)].get(name) for name in NUMBERS} if row["status"] == "ok" else {}))
+            rows.append(
+                row | ({name: values.loc[(arm, seed)].get(name) for name in NUMBERS} if row["status"] == "ok" else {})
+            )
     return pd.DataFrame(rows, columns=COLUMNS[:-2])
 
 

@@ -29,7 +29,7 @@ from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, reevaluate
 from nbsp_lib.results.output import save_figure, write_csv
-from nbsp_lib.results.retention import t_interval
+from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.study import open_study
 from nbsp_lib.runs.files import read_csv
 
@@ -76,7 +76,7 @@ seeds = seeds.reindex(columns=["nothing", "chosen", "matched", "most active", "r
 lines = []
 for arm, here in seeds.groupby(level="arm"):
     activity = silenced[silenced.arm == arm].groupby("choice").activity.mean()
-    found = {other: t_interval(here[other] - here.chosen) for other in ("matched", "most active", "random firing")}
+    found = {other: interval([(1.0, here[other] - here.chosen)]) for other in ("matched", "most active", "random firing")}
     lines.append(f"- **{arm}**, {len(here)} seeds: {here.nothing.mean():.2f} with all neurons, {here.chosen.mean():.2f} without the chosen, which cost "
                  + ", ".join(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] more than the {other}"
                              f" (mean activation {activity['chosen']:.2f} against {activity[other]:.2f})" for other, (mean, low, high) in found.items()) + ".")

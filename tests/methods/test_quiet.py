@@ -41,7 +41,7 @@ def test_the_penalty_is_the_activation_of_the_silent_neurons_on_stored_states(we
     old = replay.gather(tiny.draws(replay, (0, 1), 1)[1][0])
     inputs = {"actor": old["obs"], "critic": torch.cat([old["obs"], old["action"]], -1)}
     for net in agent.networks:
-        want = weight * by_hand(net, inputs[net.name], lambda j: j % 3 == 0)                # random_world silences these
+        want = weight * by_hand(net, inputs[net.name], lambda j: j % 3 == 0)  # random_world silences these
         assert (want > 0).all() or not weight
         torch.testing.assert_close(method.penalty(net, net.params, old).double(), want, rtol=1e-5, atol=1e-6)
 
@@ -53,7 +53,7 @@ def test_rewards_of_stored_rows_are_not_asked_for():
     for net in agent.networks:
         assert (method.penalty(net, net.params, {k: old[k] for k in ("obs", "action")}) > 0).all()
     _, stored, _ = tiny.draws(replay, (0, 1), 1)
-    assert not torch.equal(method.rows(agent.updates, stored[0] * 0, stored[0]), stored[0])        # learns from recent rows
+    assert not torch.equal(method.rows(agent.updates, stored[0] * 0, stored[0]), stored[0])  # learns from recent rows
 
 
 def test_before_the_first_task_end_and_without_a_scored_rollout_it_is_neutral():
@@ -89,7 +89,11 @@ def test_the_penalty_moves_no_frozen_weight():
         for i in range(net.depth - 1):
             fired = torch.arange(net.params[f"b{i}"].shape[-1]) % 3 > 0
             at = f"{net.name}.params."
-            for name, side in ((f"w{i}", (..., fired)), (f"b{i}", (..., fired)), (f"w{i + 1}", (..., fired, slice(None)))):
+            for name, side in (
+                (f"w{i}", (..., fired)),
+                (f"b{i}", (..., fired)),
+                (f"w{i + 1}", (..., fired, slice(None))),
+            ):
                 assert torch.equal(net.params[name][side], before[at + name][side])
             assert not torch.equal(net.params[f"w{i}"][..., ~fired], before[at + f"w{i}"][..., ~fired])
         old = replay.gather(tiny.draws(replay, seeds, 1)[1][0])

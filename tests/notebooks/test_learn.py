@@ -110,7 +110,7 @@ def test_links_lead_somewhere(source):
 
 
 def test_the_shipped_profile_runs_all_of_them():
-    assert load_profile(ROOT / "params.yaml").grid.learn == tuple(path.stem for path in NOTEBOOKS) and len(NOTEBOOKS) == 7
+    assert load_profile(ROOT / "params.yaml").grid.learn == tuple(path.stem for path in NOTEBOOKS) and len(NOTEBOOKS) == 8
     readme = (ROOT / "README.md").read_text()
     assert all(f"notebooks/learn/{path.stem}.ipynb" in readme for path in NOTEBOOKS)
 

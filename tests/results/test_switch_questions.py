@@ -20,7 +20,7 @@ def test_every_question_is_there_and_every_planned_arm_answers_one():
         assert question.about in groups[question.name].about
     asked = {arm for group in groups.values() for arm in group.arms}
     planned = {*load_profile("profiles/retention/params.yaml").grid.train}
-    assert asked <= planned and planned - asked == {"er"}               # er: the rival of E5's er-10, at its published dose
+    assert asked <= planned and planned - asked == {"er"}  # er: the rival of E5's er-10, at its published dose
     assert {"freeze-random-50", "freeze-100", "protect-active", "quiet"} <= {*groups["E3"].arms}
 
 
@@ -57,7 +57,14 @@ def test_a_point_for_every_seed(tmp_path):
     table = switch_questions.arm_table(rows, switch_questions.groups()[0])
     figure = switch_questions.arms_figure(rows, table, ("old", "new"), "title")
     for ax, measure in zip(figure.axes, switch_questions.MEASURES, strict=True):
-        drawn = sorted(tuple(point) for points in ax.collections for point in points.get_offsets() if len(points.get_offsets()) == 3)
+        drawn = sorted(
+            tuple(point)
+            for points in ax.collections
+            for point in points.get_offsets()
+            if len(points.get_offsets()) == 3
+        )
         arms = list(table.arm)
-        assert drawn == sorted((row[measure], arms.index(row["arm"])) for _, row in rows.iterrows()) and len(drawn) == 3 * len(OLD)
+        assert drawn == sorted((row[measure], arms.index(row["arm"])) for _, row in rows.iterrows()) and len(
+            drawn
+        ) == 3 * len(OLD)
         assert [text.get_text() for text in ax.texts] == ["not run"]
