@@ -78,7 +78,7 @@ check(answer, R[:, 0, 0] - R[:, 1, 0], "Forgetting is positive where something w
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `answer = R[:, 0, 0] - R[:, 1, 0]`. `tests/test_metrics.py` computes FM by hand.
+# `answer = R[:, 0, 0] - R[:, 1, 0]`. `tests/results/test_metrics.py` computes FM by hand.
 # </details>
 #
 # ## Where did it go?
@@ -127,7 +127,7 @@ for task in cart.trainer.tasks:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It does not: who swings a pole up has to keep it up afterwards, so the second task goes on teaching the first. Forgetting is
+# It does not: an agent that swings a pole up must keep it up afterwards, so the second task goes on teaching the first. Forgetting is
 # no law of networks. It needs new data that leaves the old states alone, or asks for something else there.
 # </details>
 #

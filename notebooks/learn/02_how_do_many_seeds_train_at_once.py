@@ -78,7 +78,7 @@ check(answer, right, "What does the policy get for being undecided?")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `q - agent.alpha * log_p` in the place of `q`: the entropy bonus. `tests/test_sac.py` holds the whole update to a plain one.
+# `q - agent.alpha * log_p` in the place of `q`: the entropy bonus. `tests/core/test_sac.py` holds the whole update to a plain one.
 # </details>
 #
 # ## Why a sum over seeds is no mixing
@@ -123,7 +123,7 @@ bits = lambda who, i: digest(t[i] for t in who.tensors().values())
 print(f"seed {population[p]} among {len(population)}: {bits(agent, p)}, alone: {bits(alone, 0)}")
 
 # %% [markdown]
-# Eight equal digits: equal bits in every weight, moment and count (`tests/test_train.py` asks the same of whole runs, through
+# Eight equal digits: equal bits in every weight, moment and count (`tests/training/test_train.py` asks the same of whole runs, through
 # kills and restarts). It takes care to get there: a product with one column, or a power, may have another last bit beside others.
 #
 # ## What it brings

@@ -58,7 +58,7 @@ check(answer, right, "Neuron 1 is quiet on success, on every step: that is knowl
 # <details><summary>Answer</summary>
 #
 # `accuracy = (active == good[:, None]).float().mean(0)`, then `answer = torch.maximum(accuracy, 1 - accuracy)`. Neurons 0 and
-# 1 both score 1. The library's function (`nbsp_lib/core/neurons.py`) is held to a table like this one by `tests/test_neurons.py`.
+# 1 both score 1. The library's function (`nbsp_lib/core/neurons.py`) is held to a table like this one by `tests/core/test_neurons.py`.
 # </details>
 #
 # ## The trap: a neuron that never fires

@@ -71,7 +71,7 @@ check(answer, held, "Adam's step does not know how large the gradient was.", tol
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `answer = free`. `tests/test_sac.py` holds `adam_steps` to torch's own Adam; `tests/test_nbsp.py` holds the masks to this.
+# `answer = free`. `tests/core/test_sac.py` holds `adam_steps` to torch's own Adam; `tests/methods/test_nbsp.py` holds the masks to this.
 # </details>
 #
 # ## Adam remembers

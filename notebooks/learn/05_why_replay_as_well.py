@@ -80,7 +80,7 @@ check(answer, updates / arm["replay_every"], "Every how many updates?")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `answer = updates / arm["replay_every"]`. `tests/test_nbsp.py` counts them in a run.
+# `answer = updates / arm["replay_every"]`. `tests/methods/test_nbsp.py` counts them in a run.
 # </details>
 #
 # ## Replay, live

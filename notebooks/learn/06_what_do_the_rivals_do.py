@@ -25,7 +25,7 @@ seed = 0  # one is enough to see a mechanism
 # | data | ER, CLEAR, NBSP | old experience is replayed |
 #
 # Formulas, sources and departures of each: [docs/methods.md](../../docs/methods.md); each is one file of `nbsp_lib/methods/`,
-# held to its formulas by a test of its name (`tests/test_ewc.py`). EWC, for one, adds to the loss
+# held to its formulas by a test of its name (`tests/methods/test_ewc.py`). EWC, for one, adds to the loss
 #
 # $$\lambda \sum_i F_i\,(\theta_i - \theta_i^*)^2 ,$$
 #
@@ -44,7 +44,7 @@ for arm, one in learned.items():
 
 # %% [markdown]
 # Settings are those of the profile `smoke`, in which CBP and ReDo renew units often enough to be seen in so short a time. The
-# numbers are mean rewards of a step: in so few steps nobody has learned much, and that is not the point.
+# numbers are mean rewards of a step: in so few steps no arm has learned much, and that is not the point.
 #
 # ## How far did each weight move?
 #

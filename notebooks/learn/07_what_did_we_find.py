@@ -66,7 +66,7 @@ check(answer, means[best], "A table of means says so in its heading.", name=f"{m
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `answer = here[here.arm == best].value.mean()`. `tests/test_metrics.py` has the metrics by hand.
+# `answer = here[here.arm == best].value.mean()`. `tests/results/test_metrics.py` has the metrics by hand.
 # </details>
 #
 # ## Look at the points

@@ -11,7 +11,7 @@ params_file = "profiles/smoke/params.yaml"  # profile that says where the result
 out = "runs/smoke/tables"  # folder for claims.csv and claims.md
 switch = "data/retention/window-once"  # runs of one switch, which stand beside the verdicts
 plan_file = "profiles/retention/params.yaml"  # profile that they were trained under
-paper = "data/paper_numbers.csv"  # numbers of the paper; header only until somebody who has it fills them in
+paper = "data/paper_numbers.csv"  # numbers of the paper; header only, to be filled in by readers with the paper
 
 # %%
 from pathlib import Path

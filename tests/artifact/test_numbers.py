@@ -1,4 +1,5 @@
 """Measured numbers in prose are those of the tables: each sentence is made from data/expected and looked for in its document."""
+import json
 import math
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from scipy import stats
 
 ROOT = Path(__file__).parents[2]
-README, FINDINGS = "README.md", "docs/findings.md"
+README, REPRODUCE, FINDINGS = "README.md", "REPRODUCE.md", "docs/findings.md"
 READ = ("core/method.py", "core/sac.py", "core/neurons.py", "methods/nbsp.py")
 ARMS = ("nbsp", "replay-only", "mask-only", "fine-tuning")
 GRAFTS = {                                                          # as findings.md says it: as the table does
@@ -118,12 +119,26 @@ def of_tasks_alone():
     yield FINDINGS, f"the best of three seeds reaches a success of {said(drawer.success.max())}"
 
 
+def of_compute():
+    """Hours of all runs, and minutes of one, from timing.json; and that no shipped seed diverged."""
+    total = 0.0
+    for sequence in sorted(path for path in (ROOT / "data/checkpoints").iterdir() if path.is_dir()):
+        clocks = [json.loads(path.read_text()) for path in sequence.glob("*/timing.json")]
+        seconds = [seed["seconds"] for clock in clocks for seed in clock.values() if seed["seconds"]]
+        total += sum(seconds)
+        hours, minutes = sum(seconds) / 3600, sum(seconds) / 60 / len(seconds)
+        yield REPRODUCE, f"| {sequence.name} | {len(seconds)} | {hours:.1f} | {minutes:.0f} |"
+    yield REPRODUCE, f"| all | | {total / 3600:.1f} | |"
+    assert not any(json.loads(path.read_text())["diverged"] for path in (ROOT / "data").glob("*/*/*/run.json"))
+    yield REPRODUCE, "No shipped seed diverged."
+
+
 def of_the_code():
     lines = sum(len((ROOT / "nbsp_lib" / name).read_text().splitlines()) for name in READ)
     yield README, f"## Read the method: {lines} lines"
 
 
-SOURCES = (of_one_switch, of_the_cycle, of_causes, of_the_score, of_tasks_alone, of_the_code)
+SOURCES = (of_one_switch, of_the_cycle, of_causes, of_the_score, of_tasks_alone, of_compute, of_the_code)
 SENTENCES = [sentence for source in SOURCES for sentence in source()]
 
 
