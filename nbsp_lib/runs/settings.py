@@ -9,13 +9,26 @@ import inspect
 import json
 import typing
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from nbsp_lib.core.budgets import longest, values_of
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
-from nbsp_lib.runs.profiles import read_profile, said_of
-from nbsp_lib.runs.ranges import PER_POSITION, RULES
+from nbsp_lib.runs.profiles import OWN, read_profile, said_of
+from nbsp_lib.runs.ranges import (
+    NOT_NEGATIVE,
+    OF_METHODS,
+    PER_POSITION,
+    Count,
+    Goals,
+    Mastery,
+    Must,
+    Name,
+    Rate,
+    Share,
+    Text,
+    per_position,
+)
 from nbsp_lib.runs.strict import check_seeds, convert, mapping
 
 
@@ -32,47 +45,51 @@ class Grid:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    steps: int | tuple[int, ...]   # environment steps per position and seed, at most; or a list of one for each position
-    mastery: float | tuple[float | None, ...] | None   # success at which a position ends before; null: never
-    random_steps: int              # of these, uniform random actions without updates at the start of a position
-    envs: int                      # environments per seed in lock-step; envs * episode steps are one round
-    episode: int                   # steps per episode
-    layers: tuple[int, ...]        # width of each hidden layer
-    batch: int
-    actor_lr: float
-    critic_lr: float
-    alpha_lr: float                # of the temperature
-    gamma: float
-    tau: float                     # share of the critic that the target takes over at each update
-    updates_per_step: float        # updates per environment step
-    store: float                   # share of a position's rows that is kept for replay
+    steps: per_position(Count)     # environment steps per position and seed, at most; or a list of one for each position
+    mastery: per_position(Mastery) # success at which a position ends before; null: never
+    random_steps: Count            # of these, uniform random actions without updates at the start of a position
+    envs: Count                    # environments per seed in lock-step; envs * episode steps are one round
+    episode: Annotated[int, Must("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500)]      # steps per episode
+    layers: Annotated[tuple[int, ...], Must("a list of widths > 0", lambda x: x and min(x) > 0)]     # width of each hidden layer
+    batch: Count
+    actor_lr: Rate
+    critic_lr: Rate
+    alpha_lr: Rate                 # of the temperature
+    gamma: Share
+    tau: Annotated[float, Must("in (0, 1]", lambda x: 0 < x <= 1)]
+                                   # share of the critic that the target takes over at each update
+    updates_per_step: Rate         # updates per environment step
+    store: Share                   # share of a position's rows that is kept for replay
     goal: Literal["success", "reward"]      # q(t), the goal metric of the neuron scores
-    evaluations: int               # per position that is trained to its end, equally spaced
-    episodes: int                  # that three evaluations in a row play between them, see evaluate.episodes_of
-    scoring_episodes: int          # of the rollout that neurons are scored on
+    evaluations: Annotated[int, Must(">= 3: R is the mean of the last three", lambda x: x >= 3)]
+                                   # per position that is trained to its end, equally spaced
+    episodes: Annotated[int, Must("in 3..50, one per goal, so that each of three evaluations has one", lambda x: 3 <= x <= 50)]
+                                   # that three evaluations in a row play between them, see evaluate.episodes_of
+    scoring_episodes: Goals        # of the rollout that neurons are scored on
     matmul_precision: Literal["highest", "medium"]      # of updates, as torch.set_float32_matmul_precision takes it
 
 
 @dataclass(frozen=True)
 class AtariTrain(TrainSettings):
     """Settings of Atari, see envs.console.Protocol. An episode is a game, whenever it ends; `episode`: steps of a round."""
+    episode: Count
     goal: Literal["return"]
     observation: Literal["ram", "pixels"]
-    sticky: float
-    noops: int
-    frames: int
+    sticky: Annotated[float, Must("in [0, 1)", lambda x: 0 <= x < 1)]
+    noops: Annotated[int, NOT_NEGATIVE]
+    frames: Count
     clip_reward: bool
     life_loss: bool
-    target_entropy: float          # as a multiple of log A, see categorical.Categorical
-    temperature: float             # that a position begins with
-    moments: int                   # of the scoring games, spread evenly over them, that neurons are scored on
+    target_entropy: Share          # as a multiple of log A, see categorical.Categorical
+    temperature: Rate              # that a position begins with
+    moments: Count                 # of the scoring games, spread evenly over them, that neurons are scored on
 
 
 @dataclass(frozen=True)
 class Analysis:
-    rollout_episodes: int          # per network that a notebook rolls out again
-    repeats: int                   # of the bootstrap over seeds
-    silence_draws: int             # random sets of neurons to compare with the silenced ones
+    rollout_episodes: Goals        # per network that a notebook rolls out again
+    repeats: Count                 # of the bootstrap over seeds
+    silence_draws: Count           # random sets of neurons to compare with the silenced ones
 
 
 @dataclass(frozen=True)
@@ -84,13 +101,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Profile:
-    profile: str
-    root: str                      # from the folder of the file to the repository
-    here: str                      # this file, seen from the repository
-    out: str                       # folder of tables, figures and executed notebooks
-    checkpoints: str               # folder of training results
-    size: str                      # of params.yaml's `sizes`: what differs from size laptop
-    arms_in: str                   # the file whose `arms` are this profile's, seen from the repository
+    profile: Name
+    root: Text                     # from the folder of the file to the repository
+    here: Text                     # this file, seen from the repository
+    out: Text                      # folder of tables, figures and executed notebooks
+    checkpoints: Text              # folder of training results
+    size: Text                     # of params.yaml's `sizes`: what differs from size laptop
+    arms_in: Text                  # the file whose `arms` are this profile's, seen from the repository
     grid: Grid
     seeds: tuple[int, ...]
     train: TrainSettings                   # of Meta-World
@@ -104,22 +121,10 @@ class Profile:
         return {"metaworld": self.train, "atari": self.atari, "dmc": self.dmc}[benchmark_of(tasks_of(sequence)[0])]
 
 
-def _setting(value, hint, name, key):
-    value = convert(value, hint, key)
-    text, holds = RULES.get(name, ("", lambda x: True))
-    every = values_of(value) if name in PER_POSITION else (value,)
-    if not every:
-        raise ConfigError(f"{key}: an empty list, expected a value for each position")
-    for one in every:
-        if one is not None and not holds(one):
-            raise ConfigError(f"{key}: {one!r} must be {text}")
-    return value
-
-
 def _section(cls, value, prefix):
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     mapping(value, hints, prefix)
-    return cls(**{name: _setting(value[name], hint, name, prefix + name) for name, hint in hints.items()})
+    return cls(**{name: convert(value[name], hint, prefix + name) for name, hint in hints.items()})
 
 
 def _check_train(train: TrainSettings, section="train"):
@@ -153,7 +158,7 @@ def arm_of(name, value, key) -> Arm:
     """The arm of a mapping {method, settings…}, checked against the annotations of the method's constructor and by the
     constructor. ConfigError, which begins with `key`."""
     from nbsp_lib.methods import METHODS, find  # here, because reading a file otherwise needs no torch
-    _setting(name, str, "arm", key)                       # paths are made of it
+    convert(name, Name, key)                       # paths are made of it
     if not isinstance(value, dict) or "method" not in value:
         raise ConfigError(f"{key}.method: missing")
     if ":" not in convert(value["method"], str, f"{key}.method"):              # not an import path
@@ -170,7 +175,8 @@ def arm_of(name, value, key) -> Arm:
     settings = {}
     for setting, parameter in known.items():
         hint = type(parameter.default) if parameter.annotation is parameter.empty else parameter.annotation
-        settings[setting] = _setting(value.get(setting, parameter.default), hint, setting, f"{key}.{setting}")
+        hint = Annotated[hint, OF_METHODS[setting]] if setting in OF_METHODS else hint
+        settings[setting] = convert(value.get(setting, parameter.default), hint, f"{key}.{setting}")
     try:
         method(**settings)
     except ValueError as error:
@@ -193,9 +199,9 @@ def _check_grid(grid: Grid, arms):
 def load_profile(path) -> Profile:
     """The profile in a params.yaml, merged with what all share, see profiles.read_profile, and checked in full. ConfigError."""
     document, places = read_profile(path)
-    hints = typing.get_type_hints(Profile)
+    hints = typing.get_type_hints(Profile, include_extras=True)
     with said_of(path):
-        made = {name: _setting(document[name], str, name, name) for name, hint in hints.items() if hint is str}
+        made = {name: convert(document[name], hints[name], name) for name in OWN if name not in ("grid", "seeds")}
         made |= {"grid": _section(Grid, document["grid"], "grid."), "seeds": check_seeds(document["seeds"])}
     with said_of(*places["train"]):
         for name, cls in (("train", TrainSettings), ("atari", AtariTrain), ("dmc", TrainSettings)):

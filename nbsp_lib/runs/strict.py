@@ -1,14 +1,12 @@
-"""Strict reading: one YAML 1.2 loader, and values checked against type annotations.
+"""Strict reading: one YAML 1.2 loader, and values checked against type annotations by pydantic.
 
 Every refusal is a ConfigError of one line: key path: what is wrong, nearest valid name.
 """
 from __future__ import annotations
 
-import math
-import types
-import typing
+import re
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -39,29 +37,48 @@ def scalar(text):
     return value if value is None or isinstance(value, (bool, int, float)) else text
 
 
+EXPECTED = {"int_type": "int", "float_type": "float", "bool_type": "bool", "string_type": "str", "tuple_type": "a list",
+            "list_type": "list"}           # pydantic's kinds of a wrong type
+
+
+@cache
+def _adapter(hint):
+    from pydantic import ConfigDict, TypeAdapter  # here, because its import is slow
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def convert(value, hint, key):
-    """The value as the annotated type, or ConfigError. An int serves as float; nothing else is converted."""
-    options = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        if value not in options:
-            raise ConfigError(f'{key}: unknown value "{value}", {nearest(value, options)}')
-        return value
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):          # T, perhaps None, perhaps a list of T
-        if value is None and type(None) in options:
-            return None
-        listed = [option for option in options if typing.get_origin(option) is tuple]
-        return convert(value, listed[0] if listed and isinstance(value, list) else options[0], key)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{key}: {value!r} is a {type(value).__name__}, expected a list")
-        return tuple(convert(item, options[0], f"{key}[{i}]") for i, item in enumerate(value))
-    if hint is float and type(value) is int:
-        value = float(value)
-    if type(value) is not hint:                                             # so that bool is no int
-        raise ConfigError(f"{key}: {value!r} is a {type(value).__name__}, expected {hint.__name__}")
-    if hint is float and not math.isfinite(value):
-        raise ConfigError(f"{key}: {value!r} is not finite")
-    return value
+    """The value as the annotated type, checked by pydantic, or ConfigError.
+
+    A list becomes a tuple, an int serves as float; nothing else is converted.
+    """
+    from pydantic import ValidationError
+    try:
+        return _adapter(hint).validate_python(value if hint is list else _tuples(value))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    if len({problem["loc"][:1] for problem in found}) > 1 and isinstance(value, list):      # T, or a list of T: what was given?
+        found = [problem for problem in found if "tuple[" in str(problem["loc"][0])]
+    raise ConfigError(_said(found[0], key))
+
+
+def _said(problem, key):
+    """A problem that pydantic found, in this library's words."""
+    key += "".join(f"[{index}]" for index in problem["loc"] if isinstance(index, int))
+    given, kind = problem["input"], problem["type"]
+    given = list(given) if isinstance(given, tuple) else given
+    if kind == "literal_error":
+        names = re.findall("'([^']*)'", problem["ctx"]["expected"])
+        return f'{key}: unknown value "{given}", {nearest(given, names)}'
+    if kind == "finite_number":
+        return f"{key}: {given!r} is not finite"
+    if kind == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
+    return f"{key}: {given!r} is a {type(given).__name__}, expected {EXPECTED.get(kind, problem['msg'])}"
 
 
 def mapping(value, names, prefix, needed=None):

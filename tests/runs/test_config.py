@@ -79,7 +79,7 @@ BAD = [
     ({"train.final_episodes": 50}, 'train.final_episodes: unknown key "final_episodes", nearest valid name: "scoring_episodes"'),
     ({"train.episodes": 51}, "train.episodes: 51 must be in 3..50, one per goal, so that each of three evaluations has one"),
     ({"train.mastery": 1.5}, "train.mastery: 1.5 must be in (0, 1], or null"),
-    ({"train.mastery": [0.9, 0]}, "train.mastery: 0.0 must be in (0, 1], or null"),
+    ({"train.mastery": [0.9, 0]}, "train.mastery[1]: 0.0 must be in (0, 1], or null"),
     ({"train.mastery": []}, "train.mastery: an empty list, expected a value for each position"),
     ({"train.steps": [160000, 4800, 8000]}, "train.random_steps: 4800 leaves none of 4800 steps to learn in"),
     ({"train.steps": [160000, 8001]}, "train.steps: 8001 is no multiple of envs * episode = 800"),
@@ -335,6 +335,8 @@ def test_atari_has_settings_of_its_own(tmp_path):
                         "target_entropy": 0.9, "temperature": 0.5, "steps": 20000}.items():
         other = load_profile(edited(tmp_path, {f"atari.{name}": value}))
         assert config_hash(cell(other, "boxing-road-runner", "ewc")) != game and config_hash(cell(other, "window", "ewc")) == arm
+    longer = load_profile(edited(tmp_path, {"atari.episode": 600, "atari.random_steps": 2400}))      # a round has no limit
+    assert longer.atari.episode == 600
     pixels = load_profile(edited(tmp_path, {"atari.observation": "pixels"}))
     assert cell(pixels, "boxing-road-runner", "nbsp")["train"]["observation"] == "pixels"
     with pytest.raises(ConfigError, match=r"^arm: ewc has no form for images"):
