@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = {"steps": 400, "random_steps": 100, "envs": 2, "episode": 50, "layers": [16, 16], "batch": 16, "store": 0.1,
         "evaluations": 3, "episodes": 6, "mastery": None, "scoring_episodes": 2, "updates_per_step": 0.5}
 GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],
-        "alone": ["fine-tuning"], "neurons": [], "learn": []}
+        "alone": ["fine-tuning"], "neurons": [], "causes": [], "learn": []}
 WORKER = r"""
 import fcntl, json, os, pathlib, signal, sys, time
 job = json.loads(sys.argv[1])

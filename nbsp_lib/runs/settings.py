@@ -40,6 +40,7 @@ class Grid:
     references: tuple[str, ...]    # single tasks trained alone: the gate, and forward transfer
     alone: tuple[str, ...]         # arms that this profile trains on the references
     neurons: tuple[str, ...]       # sequences whose single neurons are looked at
+    causes: tuple[str, ...]        # pages made from data/retention too, the same in every profile
     learn: tuple[str, ...]         # notebooks of notebooks/learn that are executed
 
 
@@ -190,7 +191,7 @@ def _check_grid(grid: Grid, arms):
             key = f"grid.{section}[{i}]"
             if section in ("train", "arms", "alone"):
                 one_of(name, arms, "arm", key)
-            elif section != "learn" and tasks_of(name, key) != (name,) and section == "references":
+            elif section not in ("causes", "learn") and tasks_of(name, key) != (name,) and section == "references":
                 raise ConfigError(f'{key}: "{name}" is a sequence, expected a single task')
             if name in names[:i]:
                 raise ConfigError(f'{key}: "{name}" is named twice')

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 TINY = {"steps": 80, "random_steps": 20, "envs": 2, "episode": 10, "layers": [8, 8], "batch": 16, "evaluations": 3, "episodes": 4,
         "mastery": None, "scoring_episodes": 3}
 GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],
-        "alone": ["fine-tuning"], "neurons": [], "learn": []}
+        "alone": ["fine-tuning"], "neurons": [], "causes": [], "learn": []}
 FIXED = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10)
 
 
