@@ -14,11 +14,13 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from nbsp_lib.envs import metaworld
+from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.runs.files import write_atomic
 from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.train_run import keep_memory
@@ -128,6 +130,11 @@ def as_in_training():
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
+
+
+def position(train, method):
+    """A run of one position of the benchmark's sequence, as campaign.work counts it, under these settings and this method."""
+    return SimpleNamespace(training=train, tasks=tasks_of(SEQUENCE), shared=False, method=lambda: method, last=lambda: 1)
 
 
 def filled(train, method, P=1, device="cpu", rows=1, compile=False):

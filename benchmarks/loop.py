@@ -11,11 +11,10 @@ from unittest import mock
 from benchmarks import common
 from benchmarks.plain_sac import Script
 from benchmarks.updates import MEDIUM
-from nbsp_lib.campaign.plan import work_from
+from nbsp_lib.campaign.work import work_from
 from nbsp_lib.core.compilation import cpp_compiler
 from nbsp_lib.core.replay import Replay
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
-from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.methods import METHODS
 from nbsp_lib.training import networks, rollout, trainer
 
@@ -110,7 +109,7 @@ def shares(name, seconds, rows, episode, goals, compile=False):
         rollout.rollout(agent, common.TASK, trainer.seeds, rollout.WAVE, episode, goals=[0])
         return rollout.WAVE * episode
     measuring = spent(measure, {"step": PARTS["step"]}, seconds / 2)
-    work = work_from(made, len(distinct(tasks_of(common.SEQUENCE))), False, (0, -1), 1)
+    work = work_from(common.position(made, METHODS["sac"]()), (0, -1))
     learned = work.updates / made.updates_per_step
     total = {part: playing[part] * (learned if part in ("act", "sample", "update") else work.played) for part in (*PARTS, "rest")}
     total["evaluate"] = sum(measuring.values()) * work.measured

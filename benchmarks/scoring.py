@@ -8,10 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks import common
-from nbsp_lib.campaign.plan import work_from
 from nbsp_lib.campaign.speed import measure
-from nbsp_lib.core.method import overrides
-from nbsp_lib.envs.sequences import distinct, tasks_of
+from nbsp_lib.campaign.work import work_from
 from nbsp_lib.methods import METHODS
 
 
@@ -44,7 +42,7 @@ def compared(train, arm, options):
     make = lambda: METHODS[arm.method](**arm.settings)
     shown = replace(train, goal="reward", **({"scoring_episodes": 1, "episode": 20} if options.quick else {}))
     trainer = common.filled(shown, make())
-    work = work_from(train, len(distinct(tasks_of(common.SEQUENCE))), overrides(trainer.method, "after_task"), (0, -1), 1)
+    work = work_from(common.position(train, trainer.method), (0, -1))
     ends, positions, cores = [], [], []
     task_end(trainer)                                      # warms up
     for _ in range(options.slices):

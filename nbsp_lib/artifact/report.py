@@ -18,11 +18,10 @@ from pathlib import Path
 
 import jinja2
 import nbformat
-import pandas as pd
 
 from nbsp_lib.artifact.report_api import module_page, modules
 from nbsp_lib.artifact.report_pages import Sources, summary
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.strict import read_yaml
 
 UNUSED = ("**/*.map", "_static/locales", "_static/*webpack-macros.html", ".buildinfo")
@@ -182,13 +181,13 @@ class Site:
                           "alt": f"A robot arm and a window, {about['caption']}"})
         kept, claims = None, []
         if (table := self.results / "retention/retention.csv").exists():
-            arms = pd.read_csv(table).groupby("arm", sort=False)
+            arms = read_csv(table).groupby("arm", sort=False)
             kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
             (self.sources.folder / "results/figures").mkdir(parents=True)
             shutil.copyfile(self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg")
         if (table := self.results / "claims/claims.csv").exists():
             columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]
-            claims = pd.read_csv(table)[columns].drop_duplicates().to_dict("records")
+            claims = read_csv(table)[columns].drop_duplicates().to_dict("records")
         counted = Counter(claim["verdict"].split(" (")[0] for claim in claims)
         groups = ("Learn", "Results", "Methods", "Use it")
         self.render("index.md", "index.md", films=films, kept=kept, claims=claims,

@@ -75,6 +75,7 @@ class Sources:
     def notebook(self, path, source, page, title=None):
         """An executed notebook as page; with a title, which then stands above its question, its code is folded."""
         nb = nbformat.read(path, as_version=4)
+        nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}    # an executed page names no language
         question, _ = summary(nb, path.stem)
         tags = {tag for cell in nb.cells for tag in cell.metadata.get("tags", [])}
         if "injected-parameters" in tags:                                           # they follow the defaults

@@ -13,8 +13,6 @@ import re
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from nbsp_lib.methods import METHODS, find
 from nbsp_lib.runs.settings import config_hash
 
@@ -95,7 +93,10 @@ def fingerprint(config):
 @functools.cache
 def known_versions():
     """{hash of code: label of the numbers that it gives}, of data/code_versions.csv."""
-    return dict(pd.read_csv(VERSIONS, dtype=str)[["code", "numbers"]].itertuples(index=False)) if VERSIONS.exists() else {}
+    if not VERSIONS.exists():
+        return {}
+    with open(VERSIONS, encoding="utf-8", newline="") as file:
+        return {row["code"]: row["numbers"] for row in csv.DictReader(file)}
 
 
 def numbers_of(code):

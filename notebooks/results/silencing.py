@@ -28,8 +28,8 @@ import pandas as pd
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import neuron_figures, reevaluate
-from nbsp_lib.results.output import save_figure, write_csv
 from nbsp_lib.results.intervals import interval
+from nbsp_lib.results.output import save_figure, write_csv
 from nbsp_lib.results.study import open_study
 from nbsp_lib.runs.files import read_csv
 

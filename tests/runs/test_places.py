@@ -46,7 +46,7 @@ def test_the_library_of_another_clone_is_refused_in_one_line(tmp_path, below, wo
 
 def test_the_runner_the_notebooks_and_doctor_refuse_it_too(tmp_path, monkeypatch):
     copy(tmp_path)
-    told = ours(tmp_path, "notebooks/results/claims.py", "out.ipynb", code=CLI.replace(".cli", ".run"))
+    told = ours(tmp_path, "notebooks/results/claims.py", "out.ipynb", code=CLI.replace(".cli", ".artifact.notebook"))
     assert told.returncode == 2 and told.stderr.count("\n") == 1 and f"the clone {tmp_path}" in told.stderr
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="another clone's library"):
