@@ -59,7 +59,7 @@ check(replay, right, "Hold the mask fixed, once on and once off.", name="the eff
 # <details><summary>Answer</summary>
 #
 # `replay = ((r["nbsp"] - r["mask-only"]) + (r["replay-only"] - r["fine-tuning"])) / 2`. Differences of arms by hand:
-# `tests/test_retention.py`.
+# `tests/results/test_retention.py`.
 # </details>
 #
 # What these seeds can say is an interval, and Student's of few seeds is wide (`nbsp_lib/results/intervals.py`):

@@ -42,7 +42,8 @@ def between(row, name="mean"):
 
 
 def of_one_switch():
-    rows = table("retention/retention.csv").groupby("arm")
+    rows = table("retention/retention.csv")
+    rows = rows[rows.arm.isin(ARMS)].groupby("arm")
     kept, n = rows[["old", "new", "asr"]].mean(), rows.size().unique()
     pairs = table("retention/retention_pairs.csv").set_index(["arm", "against", "measure"])
     pair = lambda arm, against, measure="old": pairs.loc[(arm, against, measure)]
