@@ -83,14 +83,17 @@ def of_the_cycle():
                      f"{replay.finished} of `replay-only`")
 
 
+SEEDS = 10          # of the two arms of profile retention that the pages of causes look at
+
+
 def of_causes():
-    grafts = table("graft/window-once/graft_table.csv", arm="mask-only", n=5).set_index("graft")
+    grafts = table("graft/window-once/graft_table.csv", arm="mask-only", n=SEEDS).set_index("graft")
     held, whole = (said(grafts["mean"][name]) for name in ("incoming, 20 % by score", "everything"))
     yield README, (f"with the weights that the mask holds put back exactly, success is {held}, with the whole actor {whole} "
-                   "(mask alone, n = 5")
+                   f"(mask alone, n = {SEEDS}")
     for text, graft in GRAFTS.items():
         yield FINDINGS, f"| {text} | {between(grafts.loc[graft])} |"
-    row = table("awakening/window-once/awakening.csv", arm="mask-only", n=5).iloc[0]
+    row = table("awakening/window-once/awakening.csv", arm="mask-only", n=SEEDS).iloc[0]
     yield FINDINGS, f"They carry {between(row, 'share')} of the change"
     yield FINDINGS, (f"With these neurons switched off success is {said(row['without, window-open'])}; with the once active "
                      f"ones put back it is {said(row['active held, window-open'])}")
