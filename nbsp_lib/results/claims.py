@@ -86,15 +86,23 @@ def interval(rows, column):
     return tuple(round(x, 6) for x in metrics.stratified_bootstrap(values, np.mean))
 
 
+def without_difference(measure, mean, plasticity_a, plasticity_b):
+    """Returns the outcome of a comparison that its difference does not decide, by the rules of either date: missing (nothing was
+    measured), void or no (forgetting little because little was learned, by the other or by this one); otherwise None."""
+    if not np.isfinite([mean, *((plasticity_a, plasticity_b) if measure == "fm" else ())]).all():
+        return "missing"                        # comparisons with NaN are false: they would decide something
+    if measure == "fm" and plasticity_b < plasticity_a / 2:
+        return "void"
+    if measure == "fm" and plasticity_a < plasticity_b / 2:
+        return "no"
+    return None
+
+
 def outcome(measure, mean, low, high, plasticity_a, plasticity_b, failed):
     """Outcome of one comparison with seeds: missing (nothing was measured), void, no, contrary, yes or leaning; rules in this
     order."""
-    if not np.isfinite([mean, *((plasticity_a, plasticity_b) if measure == "fm" else ())]).all():
-        return "missing"                        # comparisons with NaN are false: they would say "no"
-    if measure == "fm" and plasticity_b < plasticity_a / 2:
-        return "void"                           # the other forgets little because it learned little
-    if measure == "fm" and plasticity_a < plasticity_b / 2:
-        return "no"                             # stable because it does not learn
+    if known := without_difference(measure, mean, plasticity_a, plasticity_b):
+        return known
     if mean <= -MARGIN and high < 0:
         return "contrary"
     if mean >= MARGIN:

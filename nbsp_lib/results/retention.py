@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nbsp_lib.results.evidence import start
 from nbsp_lib.results.figures import TASK_COLOURS, name_panel, panels
 from nbsp_lib.results.intervals import interval, sign_flip
 from nbsp_lib.results.positions import visit
@@ -20,9 +21,9 @@ PAIRS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-t
 MEASURES = ("old", "old_through", "new", "asr")        # columns of seed_rows that arms are compared by
 
 
-def read(folder, sequence, arms):
-    """{arm: study.Result} of the arms that have a folder below `folder`, in the order of `arms`."""
-    found = {arm: read_result(Path(folder, arm), sequence, arm) for arm in arms}
+def read(folder, arms):
+    """{arm: study.Result} of the arms that have a folder below `folder`, in their order; `folder` is named after the sequence."""
+    found = {arm: read_result(Path(folder, arm), Path(folder).name, arm) for arm in arms}
     return {arm: result for arm, result in found.items() if result}
 
 
@@ -56,10 +57,8 @@ def seed_rows(read):
 
 def same_start(read, seed, arms):
     """Whether these arms start position 2 of a seed alike: the bytes of the network after position 1, and its recorded curves."""
-    files = {read[arm].run["files"].get(f"position1.seed{seed}.safetensors") for arm in arms}
-    before = [read[arm].curves for arm in arms]
-    curves = [frame[(frame.seed == seed) & (frame.position == 1)].drop(columns="arm").to_csv(index=False) for frame in before]
-    return len(files) == 1 and None not in files and len(set(curves)) == 1
+    starts = {start(read[arm], seed) for arm in arms}
+    return len(starts) == 1 and all(network for network, _ in starts)
 
 
 def arm_table(rows):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
-from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, LEARNED, MARGIN, uninformative
+from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, LEARNED, MARGIN, uninformative, without_difference
 from nbsp_lib.results.evidence import alike
 from nbsp_lib.results.intervals import LEVEL, interval
 
@@ -43,12 +43,8 @@ def contrast(groups):
 def outcome(measure, mean, low, high, shared_high, n, plasticity_a, plasticity_b, failed):
     """Returns the outcome of one comparison; rules in this order. shared_high: upper end at the shared level; failed: a seed
     diverged."""
-    if not np.isfinite([mean, *((plasticity_a, plasticity_b) if measure == "fm" else ())]).all():
-        return "missing"                        # comparisons with NaN are false: they would say "open"
-    if measure == "fm" and plasticity_b < plasticity_a / 2:
-        return "void"                           # the other forgets little because it learned little
-    if measure == "fm" and plasticity_a < plasticity_b / 2:
-        return "no"                             # stable because it does not learn
+    if known := without_difference(measure, mean, plasticity_a, plasticity_b):
+        return known
     if n >= ENOUGH and mean <= -MARGIN and shared_high < 0:
         return "contrary"
     if mean >= MARGIN:

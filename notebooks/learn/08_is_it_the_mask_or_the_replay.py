@@ -30,15 +30,13 @@ seeds = [0, 1]  # of the grafts: each takes some seconds
 # **Predict**: which of the two is larger, and in how many seeds has each the same sign?
 
 # %%
-from pathlib import Path
-
 from nbsp_lib.results import retention
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 plan = load_profile("profiles/retention/params.yaml")
-read = retention.read(folder, Path(folder).name, plan.grid.train)
+read = retention.read(folder, plan.grid.train)
 old_task, new_task = read["nbsp"].run["config"]["tasks"]
 rows = retention.seed_rows(read)
 r = rows.pivot(index="seed", columns="arm", values="old")[["fine-tuning", "mask-only", "replay-only", "nbsp"]].dropna()

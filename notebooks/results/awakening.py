@@ -36,7 +36,7 @@ from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 sequence = Path(folder).name
-read = retention.read(folder, sequence, arms.split())
+read = retention.read(folder, arms.split())
 profile = trained_profile(read.values())
 change, played = awakening.awakening_rows(read, states, episodes)
 write_csv(change, f"{out}/change.csv")

@@ -90,7 +90,7 @@ Markdown(markdown(lines.rename(columns=ledger.TITLES)))
 
 # %%
 plan = load_profile(plan_file)
-read = retention.read(switch, Path(switch).name, plan.grid.train)
+read = retention.read(switch, plan.grid.train)
 supporting = questions.question_table(retention.seed_rows(read), read)
 Markdown(markdown(ledger.switched(supporting)))
 

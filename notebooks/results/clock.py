@@ -34,7 +34,7 @@ from nbsp_lib.runs.files import enter_repository
 
 enter_repository()
 sequence = Path(folder).name
-read = retention.read(folder, sequence, arms.split())
+read = retention.read(folder, arms.split())
 source = f"sequence {sequence}, trained under profile {trained_profile(read.values())}"
 overlaps, given, cuts = clock.score_controls(read, episodes, share, [int(steps) for steps in horizons.split()])
 for name, frame in (("clock", overlaps), ("given_time", given), ("horizon", cuts)):

@@ -18,8 +18,6 @@ out = "runs/smoke/retention"  # folder for the figure and the tables
 # ## Where they come from
 
 # %%
-from pathlib import Path
-
 from IPython.display import Image, Markdown
 
 from nbsp_lib.results import questions, retention, switch_questions
@@ -30,7 +28,7 @@ from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 plan = load_profile(params_file)
-read = retention.read(folder, Path(folder).name, plan.grid.train)
+read = retention.read(folder, plan.grid.train)
 old, new = next(iter(read.values())).run["config"]["tasks"]
 profile = trained_profile(read.values())
 rows = retention.seed_rows(read)

@@ -18,8 +18,6 @@ out = "runs/smoke/switch_questions"  # folder for the figures and the table
 # ## The table
 
 # %%
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
@@ -30,7 +28,7 @@ from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
-read = retention.read(folder, Path(folder).name, load_profile(params_file).grid.train)
+read = retention.read(folder, load_profile(params_file).grid.train)
 old, new = next(iter(read.values())).run["config"]["tasks"]
 profile = trained_profile(read.values())
 rows = retention.seed_rows(read)

@@ -24,7 +24,7 @@ def read(tmp_path_factory):
     """One arm with two seeds, the second of which has not finished position 2."""
     folder = tmp_path_factory.mktemp("results")
     synthetic.write(folder, "window-once", "mask-only", seeds=(0, 1), finished={1: 1})
-    return retention.read(folder / "window-once", "window-once", ["mask-only"])
+    return retention.read(folder / "window-once", ["mask-only"])
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def made_up(folder, unfinished=None):
         R = np.array([[[1.0, 0.0], [value, 0.8]] for value in old])                          # [P, K, M]
         finished = {2: 1} if arm == unfinished else None
         synthetic.write(folder, "window-once", arm, R=R, finished=finished, mastered={(0, 1): 400}, profile="retention")
-    return retention.read(folder / "window-once", "window-once", list(OLD))
+    return retention.read(folder / "window-once", list(OLD))
 
 
 def test_pairs_by_hand(tmp_path):
@@ -118,7 +118,7 @@ def test_sentences_say_what_the_interval_says():
 
 def test_the_shipped_runs_start_alike_and_are_whole():
     """Both positions, no seed shipped in part; every arm of a seed leaves position 1 with the same bytes."""
-    read = retention.read(SHIPPED, "window-once", load_profile("profiles/retention/params.yaml").grid.train)
+    read = retention.read(SHIPPED, load_profile("profiles/retention/params.yaml").grid.train)
     done = {arm: retention.done(result) for arm, result in read.items()}
     assert set(OLD) <= set(done) == {path.name for path in Path(SHIPPED).iterdir()}
     assert all(done[arm] == result.run["seeds"] for arm, result in read.items())
