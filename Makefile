@@ -56,8 +56,9 @@ smoke: setup    ## train, evaluate and draw everything at toy size, in minutes
 	@$(PY) -m nbsp_lib.artifact.pairs
 	$(PY) -m nbsp_lib.artifact.reproduce profiles/smoke/dvc.yaml
 
-lint: setup     ## check the style of the code
+lint: setup     ## check style and layout of the code
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 
 clean:          ## remove what reproduce, smoke and test made; keeps .venv and whatever was trained
 	rm -rf results runs/smoke build *.egg-info .pytest_cache .ruff_cache

@@ -1,4 +1,5 @@
 """Atari: updates of the discrete learner against plain modules, and steps of games against gymnasium's wrappers in a loop."""
+
 from __future__ import annotations
 
 import sys
@@ -21,15 +22,21 @@ from plain_sac_discrete import PlainDiscreteSAC
 
 SEQUENCE, TASK, ACTIONS = "boxing-road-runner", "boxing", 18
 SEEDS, ENVS = (1, 4), (1, 4)
-SIZES = {"ram": (256, 256), "pixels": (512,)}            # layers, or dense ones behind the convolutions of Mnih et al. 2015
+SIZES = {"ram": (256, 256), "pixels": (512,)}  # layers, or dense ones behind the convolutions of Mnih et al. 2015
 PLAIN_UPDATE, PLAIN_STEP = "plain modules, 1 seed", "gymnasium, 1 environment"
 ROWS, BATCH, PORTION = 2000, 64, 4
 
 
 def make_ours(P, observation):
     common.as_in_training()
-    train = replace(common.profile("laptop").atari, observation=observation, layers=SIZES[observation], batch=BATCH, steps=ROWS,
-                    random_steps=0)
+    train = replace(
+        common.profile("laptop").atari,
+        observation=observation,
+        layers=SIZES[observation],
+        batch=BATCH,
+        steps=ROWS,
+        random_steps=0,
+    )
     trainer, generator = Trainer(train, SEQUENCE, METHODS["sac"](), range(P)), torch.Generator().manual_seed(0)
     replay = trainer.replay
     replay.data.uniform_(generator=generator)
@@ -41,6 +48,7 @@ def make_ours(P, observation):
     def work():
         trainer.update(trainer.draws(PORTION))
         return PORTION * P
+
     return work
 
 
@@ -49,8 +57,15 @@ def network(observation):
     if observation == "ram":
         sizes, first = [128, *SIZES["ram"]], []
     else:
-        first = [nn.Conv2d(4, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3, 1), nn.ReLU(),
-                 nn.Flatten()]
+        first = [
+            nn.Conv2d(4, 32, 8, 4),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 3, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+        ]
         sizes = [3136, *SIZES["pixels"]]
     dense = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*first, *dense, nn.Linear(sizes[-1], ACTIONS))
@@ -68,6 +83,7 @@ def make_plain(observation):
         pictures = (torch.from_numpy(some[rows]).float() / 255 for some in (obs, after))
         agent.update(*pictures, torch.from_numpy(action[rows]), torch.from_numpy(reward[rows]), torch.zeros(BATCH))
         return 1
+
     return work
 
 
@@ -80,13 +96,18 @@ def make_games(envs, observation):
         for _ in range(20):
             env.step(chance.integers(ACTIONS, size=(1, envs)))
         return 20 * envs
+
     return work
 
 
 def make_wrapped(observation):
     gymnasium.register_envs(ale_py)
-    env = gymnasium.make("ALE/Boxing-v5", frameskip=1 if observation == "pixels" else 4, full_action_space=True,
-                         obs_type="ram" if observation == "ram" else "rgb")
+    env = gymnasium.make(
+        "ALE/Boxing-v5",
+        frameskip=1 if observation == "pixels" else 4,
+        full_action_space=True,
+        obs_type="ram" if observation == "ram" else "rgb",
+    )
     if observation == "pixels":
         env = gymnasium.wrappers.AtariPreprocessing(env, noop_max=30, frame_skip=4)
     chance = np.random.default_rng(0)
@@ -98,6 +119,7 @@ def make_wrapped(observation):
             if over or cut:
                 env.reset()
         return 20
+
     return work
 
 
@@ -108,17 +130,34 @@ def main(argv=None):
         several = lambda n: "s" * (n > 1)
         learning = {f"ours, {P} seed{several(P)}": (make_ours, P, observation) for P in SEEDS}
         playing = {f"ours, {n} environment{several(n)}": (make_games, n, observation) for n in ENVS}
-        for rows, plain, make, ours in ((updates, PLAIN_UPDATE, make_plain, learning),
-                                        (steps, PLAIN_STEP, make_wrapped, playing)):
+        for rows, plain, make, ours in (
+            (updates, PLAIN_UPDATE, make_plain, learning),
+            (steps, PLAIN_STEP, make_wrapped, playing),
+        ):
             rates, core = common.contest({plain: (make, observation)} | ours, options)
             cores.append(core)
-            rows += [{"observation": observation, "what": name, **common.against(rates, name, plain)} for name in (plain, *ours)]
-    columns = {"observation": "observation", "what": "who", "rate": "rate", "ratio": "against plain", "lowest": "lowest",
-               "highest": "highest"}
-    titles = (f"Seed-updates per second of discrete SAC, batch {BATCH}, {options.processes} process(es), cpu",
-              f"Steps per second of {TASK}, 4 frames each, {options.processes} process(es)")
-    common.publish("atari", options, common.median(cores),
-                   [common.table(title, columns, rows) for title, rows in zip(titles, (updates, steps))])
+            rows += [
+                {"observation": observation, "what": name, **common.against(rates, name, plain)}
+                for name in (plain, *ours)
+            ]
+    columns = {
+        "observation": "observation",
+        "what": "who",
+        "rate": "rate",
+        "ratio": "against plain",
+        "lowest": "lowest",
+        "highest": "highest",
+    }
+    titles = (
+        f"Seed-updates per second of discrete SAC, batch {BATCH}, {options.processes} process(es), cpu",
+        f"Steps per second of {TASK}, 4 frames each, {options.processes} process(es)",
+    )
+    common.publish(
+        "atari",
+        options,
+        common.median(cores),
+        [common.table(title, columns, rows) for title, rows in zip(titles, (updates, steps))],
+    )
 
 
 if __name__ == "__main__":

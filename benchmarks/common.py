@@ -1,4 +1,5 @@
 """What the benchmarks share: contestants that take turns, processes side by side, options, records and tables."""
+
 from __future__ import annotations
 
 import argparse
@@ -28,7 +29,7 @@ from nbsp_lib.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK, SEQUENCE = "window-close", "window"
-ROWS = 100_000                # of replay in a process: more than the caches hold, as in training
+ROWS = 100_000  # of replay in a process: more than the caches hold, as in training
 
 
 # -- taking turns ------------------------------------------------------------------------------------------------------
@@ -41,15 +42,15 @@ def contest(contestants, options):
     thrown away. Share of a core: CPU by wall seconds of a process, median; well below 1 when the machine is busy.
     RuntimeError if a process ends.
     """
-    fork = sys.platform == "linux" and options.device == "cpu"              # CUDA does not survive a fork
+    fork = sys.platform == "linux" and options.device == "cpu"  # CUDA does not survive a fork
     context = multiprocessing.get_context("fork" if fork else "spawn")
     rates, cores = {name: [] for name in contestants}, []
     with contextlib.ExitStack() as crews:
         pipes = {name: crews.enter_context(crew(context, job, options)) for name, job in contestants.items()}
         for name in contestants:
-            answers(name, pipes[name])                                      # built
+            answers(name, pipes[name])  # built
         for i in range(options.slices + 1):
-            for name in list(contestants)[::-1 if i % 2 else 1]:
+            for name in list(contestants)[:: -1 if i % 2 else 1]:
                 for pipe in pipes[name]:
                     pipe.send("go")
                 told = answers(name, pipes[name])
@@ -80,7 +81,7 @@ def crew(context, job, options):
             members.append(member)
         yield pipes
     finally:
-        barrier.abort()                                                     # whoever waits there for one that is gone
+        barrier.abort()  # whoever waits there for one that is gone
         for pipe, member in zip(pipes, members):
             with contextlib.suppress(OSError):
                 pipe.send(None)
@@ -90,7 +91,7 @@ def crew(context, job, options):
 
 def turns(pipe, barrier, parent, job, options):
     """A process: build the work, then do a slice of it whenever told; end when told, or when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)                            # Ctrl-C is the parent's, which tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which tells us
     torch.set_num_threads(1)
     make, *args = job
     work, wait = make(*args), torch.cuda.synchronize if options.device == "cuda" else lambda: None
@@ -113,7 +114,12 @@ def turns(pipe, barrier, parent, job, options):
 def against(rates, name, plain):
     """Median rate of a contestant, and its ratio to another one: median, lowest and highest of the slices."""
     ratio = rates[name] / rates[plain]
-    return {"rate": median(rates[name]), "ratio": median(ratio), "lowest": float(ratio.min()), "highest": float(ratio.max())}
+    return {
+        "rate": median(rates[name]),
+        "ratio": median(ratio),
+        "lowest": float(ratio.min()),
+        "highest": float(ratio.max()),
+    }
 
 
 def median(values):
@@ -134,13 +140,21 @@ def as_in_training():
 
 def position(train, method):
     """A run of one position of the benchmark's sequence, as campaign.work counts it, under these settings and this method."""
-    return SimpleNamespace(training=train, tasks=tasks_of(SEQUENCE), shared=False, method=lambda: method, last=lambda: 1)
+    return SimpleNamespace(
+        training=train, tasks=tasks_of(SEQUENCE), shared=False, method=lambda: method, last=lambda: 1
+    )
 
 
 def filled(train, method, P=1, device="cpu", rows=1, compile=False):
     """A Cycle of P seeds with about `rows` random rows of replay over all seeds, and a stored part of its first task."""
-    trainer = Trainer(replace(train, steps=max(rows // P, train.batch), random_steps=0), SEQUENCE, method, range(P), device,
-                  compile=compile)
+    trainer = Trainer(
+        replace(train, steps=max(rows // P, train.batch), random_steps=0),
+        SEQUENCE,
+        method,
+        range(P),
+        device,
+        compile=compile,
+    )
     make, n = torch.Generator(device).manual_seed(0), trainer.train.steps
     uniform = lambda *shape: torch.rand(P, n, *shape, device=device, generator=make) * 2 - 1
     experience = uniform(39), uniform(4), 5 + 5 * uniform(), uniform(39), torch.zeros(P, n, device=device)
@@ -167,6 +181,7 @@ def positive(kind):
         if not (value := kind(text)) > 0:
             raise ValueError
         return value
+
     convert.__name__ = f"{kind.__name__} > 0"
     return convert
 
@@ -174,10 +189,14 @@ def positive(kind):
 def options(name, text, argv, slices=7, seconds=1.0, devices=("cpu",), crews=True, add=lambda parser: None):
     """The parsed options of a benchmark, and `command`: what was asked for in one line. --quick sets the slices itself."""
     example = f"example: python -m benchmarks.{name}{' --processes 2' * crews} --out benchmarks/results.json"
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=text, epilog=example, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}", description=text, epilog=example, allow_abbrev=False
+    )
     add(parser)
     if crews:
-        parser.add_argument("--processes", type=positive(int), default=1, help="of each contestant, side by side (default 1)")
+        parser.add_argument(
+            "--processes", type=positive(int), default=1, help="of each contestant, side by side (default 1)"
+        )
     parser.add_argument("--slices", type=positive(int), default=slices, help=f"of each contestant (default {slices})")
     parser.add_argument("--seconds", type=positive(float), default=seconds, help=f"of a slice (default {seconds:g})")
     if len(devices) > 1:
@@ -190,9 +209,14 @@ def options(name, text, argv, slices=7, seconds=1.0, devices=("cpu",), crews=Tru
         parser.error("--device: torch sees no CUDA GPU here")
     if made.quick:
         made.slices, made.seconds = 2, 0.02
-    asked = {key: value for key, value in vars(made).items() if key not in ("quick", "out") and value != parser.get_default(key)}
-    words = ["--quick"] * made.quick + [f"--{key} {value}" for key, value in asked.items()
-                                        if not (made.quick and key in ("slices", "seconds"))]
+    asked = {
+        key: value
+        for key, value in vars(made).items()
+        if key not in ("quick", "out") and value != parser.get_default(key)
+    }
+    words = ["--quick"] * made.quick + [
+        f"--{key} {value}" for key, value in asked.items() if not (made.quick and key in ("slices", "seconds"))
+    ]
     made.command = " ".join([parser.prog, *words])
     return made
 
@@ -206,8 +230,15 @@ def machine(device):
         processor = platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = {"gpu": torch.cuda.get_device_name()} if device == "cuda" else {}
-    return {"processor": processor, "cores": cores, **gpu, "system": platform.system(), "python": platform.python_version(),
-            "torch": torch.__version__, "mujoco": version("mujoco")}
+    return {
+        "processor": processor,
+        "cores": cores,
+        **gpu,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "mujoco": version("mujoco"),
+    }
 
 
 def table(title, columns, rows):
@@ -217,26 +248,43 @@ def table(title, columns, rows):
 
 def markdown(made):
     """A table as text: numbers with three digits."""
+
     def shown(value):
         if isinstance(value, float):
             return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
         return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-    cells = [list(made["columns"].values())] + [[shown(row.get(key)) for key in made["columns"]] for row in made["rows"]]
+
+    cells = [list(made["columns"].values())] + [
+        [shown(row.get(key)) for key in made["columns"]] for row in made["rows"]
+    ]
     widths = [max(map(len, column)) for column in zip(*cells)]
     left = [isinstance(row, str) for row in (made["rows"][0].get(key) for key in made["columns"])]
-    lines = ["| " + " | ".join(c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(row, widths, left)) + " |"
-             for row in cells]
+    lines = [
+        "| " + " | ".join(c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(row, widths, left)) + " |"
+        for row in cells
+    ]
     rule = "|" + "|".join("-" * (w + 2) if to_left else "-" * (w + 1) + ":" for w, to_left in zip(widths, left)) + "|"
     return "\n".join([f"{made['title']}", "", lines[0], rule, *lines[1:]])
 
 
 def publish(name, made, core, tables):
     """Print the tables; add the record to --out."""
-    record = {"benchmark": name, "command": made.command, "quick": made.quick, "date": datetime.date.today().isoformat(),
-              "machine": machine(made.device), "processes": made.processes, "device": made.device, "core": core, "tables": tables}
+    record = {
+        "benchmark": name,
+        "command": made.command,
+        "quick": made.quick,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(made.device),
+        "processes": made.processes,
+        "device": made.device,
+        "core": core,
+        "tables": tables,
+    }
     print("\n\n".join(markdown(each) for each in tables))
-    print(f"\nEach process had {core:.0%} of a core." + (" The machine is busy: ratios hold, rates do not."
-                                                        if core < 0.9 and made.device == "cpu" else ""))
+    print(
+        f"\nEach process had {core:.0%} of a core."
+        + (" The machine is busy: ratios hold, rates do not." if core < 0.9 and made.device == "cpu" else "")
+    )
     if made.out:
         records = json.loads(made.out.read_text()) if made.out.exists() else []
         write_atomic(made.out, json.dumps([*records, record], indent=1) + "\n")

@@ -1,4 +1,5 @@
 """Environment steps per second of Meta-World: ours against one environment stepped in a plain loop."""
+
 from __future__ import annotations
 
 import sys
@@ -9,7 +10,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from benchmarks import common
 from nbsp_lib.envs.metaworld import GOALS, HORIZON, MetaWorld, environment_name, goal_table
 
-ENVS, EPISODES = (1, 4, 12), (200, 500)      # environments of a seed; steps of an episode: profile laptop, Meta-World's own
+ENVS, EPISODES = (1, 4, 12), (200, 500)  # environments of a seed; steps of an episode: profile laptop, Meta-World's own
 PLAIN, RAW = "plain loop", "plain loop without resets"
 PORTION = 20
 
@@ -31,12 +32,17 @@ def make_ours(envs, episode, goals):
             env.step(acts[None, taken % len(acts)])
             taken += 1
         return PORTION * envs
+
     return work
 
 
 def make_plain(episode, resets):
     """One environment as Meta-World makes it, no wrappers around it. Without resets its count of steps is set back."""
-    env, tasks, acts = ALL_V3_ENVIRONMENTS[environment_name(common.TASK)](), goal_table(common.TASK, 0), actions(1)[:, 0]
+    env, tasks, acts = (
+        ALL_V3_ENVIRONMENTS[environment_name(common.TASK)](),
+        goal_table(common.TASK, 0),
+        actions(1)[:, 0],
+    )
     chance = np.random.default_rng(0)
     taken = 0
 
@@ -66,12 +72,30 @@ def main(argv=None):
     rows, cores = [], []
     for episode in EPISODES:
         ours = {f"ours, {envs} environment{'s' * (envs > 1)}": (make_ours, envs, episode, goals) for envs in ENVS}
-        rates, core = common.contest({RAW: (make_plain, HORIZON, False), PLAIN: (make_plain, episode, True), **ours}, options)
+        rates, core = common.contest(
+            {RAW: (make_plain, HORIZON, False), PLAIN: (make_plain, episode, True), **ours}, options
+        )
         cores.append(core)
-        rows += [{"episode": episode, "what": name, **common.against(rates, name, PLAIN), "bound": common.median(rates[RAW]),
-                  "of_bound": common.median(rates[name] / rates[RAW])} for name in (PLAIN, *ours)]
-    columns = {"episode": "episode", "what": "who", "rate": "steps/s", "ratio": "against plain", "lowest": "lowest",
-               "highest": "highest", "bound": "raw steps/s", "of_bound": "share of it"}
+        rows += [
+            {
+                "episode": episode,
+                "what": name,
+                **common.against(rates, name, PLAIN),
+                "bound": common.median(rates[RAW]),
+                "of_bound": common.median(rates[name] / rates[RAW]),
+            }
+            for name in (PLAIN, *ours)
+        ]
+    columns = {
+        "episode": "episode",
+        "what": "who",
+        "rate": "steps/s",
+        "ratio": "against plain",
+        "lowest": "lowest",
+        "highest": "highest",
+        "bound": "raw steps/s",
+        "of_bound": "share of it",
+    }
     title = f"Steps of Meta-World's {common.TASK}, {options.processes} process(es)"
     common.publish("environments", options, common.median(cores), [common.table(title, columns, rows)])
 

@@ -4,6 +4,7 @@ Two critics as two modules, called one after the other; torch.optim.Adam as it c
 moved by a loop over parameters; a replay of numpy arrays, sampled for every update and copied to torch. Delayed actor
 updates, two at every second update, as there. Nothing is shared with nbsp_lib.
 """
+
 from __future__ import annotations
 
 import functools
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
-ACTOR_EVERY = 2               # updates; then as many actor updates at once
+ACTOR_EVERY = 2  # updates; then as many actor updates at once
 
 
 class Critic(nn.Module):

@@ -3,6 +3,7 @@ no number in them is typed.
 
 The newest full record of every command on every machine is shown, quick ones never. Example: python -m benchmarks.report
 """
+
 from __future__ import annotations
 
 import argparse
@@ -27,7 +28,7 @@ def section(records):
     for record in sorted(newest.values(), key=lambda r: (r["benchmark"], r["command"])):
         told = "; ".join(f"{name} {value}" for name, value in record["machine"].items())
         how, core = record["command"], ""
-        if record["core"] is not None:                      # what a script of this folder measured
+        if record["core"] is not None:  # what a script of this folder measured
             busy = "" if record["core"] >= 0.9 or record["device"] != "cpu" else " (busy: ratios hold, rates do not)"
             how, core = f"`{how}`", f" Each process had {record['core']:.0%} of a core{busy}."
         parts.append(f"### {record['benchmark'].capitalize()}\n{how}, {record['date']}; {told}.{core}")
@@ -41,8 +42,13 @@ def costs(records):
     if not found:
         return "Not measured yet."
     newest = found[-1]
-    columns = {"arm": "arm", "neutral": "time of an update / fine-tuning", "lowest": "lowest", "highest": "highest",
-               "memory": "memory of agent and method / plain SAC's agent"}
+    columns = {
+        "arm": "arm",
+        "neutral": "time of an update / fine-tuning",
+        "lowest": "lowest",
+        "highest": "highest",
+        "memory": "memory of agent and method / plain SAC's agent",
+    }
     plain = next(row for row in newest["tables"][0]["rows"] if row["method"] == "sac")["agent"]
     rows = [{**row, "memory": (row["state"] + row["agent"]) / plain} for row in newest["tables"][0]["rows"]]
     told = f"{newest['date']}; {newest['machine']['processor']}, one core; replay not counted."

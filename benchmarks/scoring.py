@@ -1,4 +1,5 @@
 """Seconds of scoring and masking at a task end, against the seconds of one position (estimated from measured rates)."""
+
 from __future__ import annotations
 
 import sys
@@ -44,16 +45,21 @@ def compared(train, arm, options):
     trainer = common.filled(shown, make())
     work = work_from(common.position(train, trainer.method), (0, -1))
     ends, positions, cores = [], [], []
-    task_end(trainer)                                      # warms up
+    task_end(trainer)  # warms up
     for _ in range(options.slices):
         rates = measure(train, common.SEQUENCE, make(), 1, options.seconds)
         positions.append(work.updates * rates.update + work.played * rates.play + work.measured * rates.evaluate)
         ends.append(task_end(trainer))
         cores.append(rates.core)
     whole, rollout = np.array(ends).T
-    return {"arm": arm.name, "end": common.median(whole), "rollout": common.median(rollout),
-            "rest": common.median(whole - rollout), "position": common.median(positions),
-            "share": common.median(whole / positions)}, cores
+    return {
+        "arm": arm.name,
+        "end": common.median(whole),
+        "rollout": common.median(rollout),
+        "rest": common.median(whole - rollout),
+        "position": common.median(positions),
+        "share": common.median(whole / positions),
+    }, cores
 
 
 def main(argv=None):
@@ -63,8 +69,14 @@ def main(argv=None):
     for name in ("nbsp", "nbsp-balanced"):
         row, core = compared(profile.train, profile.arms[name], options)
         rows, cores = [*rows, row], cores + core
-    columns = {"arm": "arm", "end": "s at a task end", "rollout": "of it the rollout", "rest": "scoring and masking",
-               "position": "s of a position", "share": "share"}
+    columns = {
+        "arm": "arm",
+        "end": "s at a task end",
+        "rollout": "of it the rollout",
+        "rest": "scoring and masking",
+        "position": "s of a position",
+        "share": "share",
+    }
     title = "Scoring at a task end, laptop profile, one seed, CPU seconds"
     common.publish("scoring", options, common.median(cores), [common.table(title, columns, rows)])
 

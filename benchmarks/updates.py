@@ -1,4 +1,5 @@
 """Gradient updates per second, for all seeds together, against plain SAC and against what the matrix products cost alone."""
+
 from __future__ import annotations
 
 import sys
@@ -13,10 +14,13 @@ from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.methods import METHODS
 
 OBS, ACT, WIDTH = MetaWorld.obs_dim, MetaWorld.act_dim, 256
-LAYERS, SIZES = (WIDTH, WIDTH), ((128, 128), (WIDTH, 128), (WIDTH, 256))      # of hidden layers; (width, batch): laptop, …, paper
+LAYERS, SIZES = (
+    (WIDTH, WIDTH),
+    ((128, 128), (WIDTH, 128), (WIDTH, 256)),
+)  # of hidden layers; (width, batch): laptop, …, paper
 POPULATIONS = {"cpu": (1, 3, 8), "cuda": (1, 8, 64, 128)}
 PLAIN, GEMM, MEDIUM = "plain, 1 seed", "matrix product", "matmul_precision medium"
-PORTION = 8                   # updates whose chance is drawn together; in training those of a whole round are
+PORTION = 8  # updates whose chance is drawn together; in training those of a whole round are
 
 
 def products(obs_dim, act_dim, layers):
@@ -48,6 +52,7 @@ def make_ours(P, width, batch, rows, device, precision="highest", compile=False)
     def work():
         trainer.update(trainer.draws(PORTION))
         return PORTION * P
+
     return work
 
 
@@ -58,23 +63,27 @@ def make_plain(width, batch, rows, device):
     agent.buffer.added = rows
 
     def work():
-        for _ in range(ACTOR_EVERY):                     # so that every portion holds as many actor updates as critic updates
+        for _ in range(ACTOR_EVERY):  # so that every portion holds as many actor updates as critic updates
             agent.update()
         return ACTOR_EVERY
+
     return work
 
 
 def make_products(P, width, batch, device):
     """The products of an update one after the other, each with operands of its own, and nothing else."""
     size = lambda n: batch if n is None else n
-    operands = [(torch.rand(P * C, size(a), size(k), device=device), torch.rand(P * C, size(k), size(b), device=device))
-                for C, a, k, b in products(OBS, ACT, (width, width))]
+    operands = [
+        (torch.rand(P * C, size(a), size(k), device=device), torch.rand(P * C, size(k), size(b), device=device))
+        for C, a, k, b in products(OBS, ACT, (width, width))
+    ]
     common.as_in_training()
 
     def work():
         for left, right in operands:
             torch.bmm(left, right)
         return P
+
     return work
 
 
@@ -86,7 +95,8 @@ def make_gemm(device):
     def work():
         for _ in range(10):
             torch.bmm(a, b, out=out) if n > 1 else torch.mm(a[0], b[0], out=out[0])
-        return 10 * n * 2 * WIDTH ** 3
+        return 10 * n * 2 * WIDTH**3
+
     return work
 
 
@@ -94,24 +104,66 @@ def main(argv=None):
     options = common.options("updates", __doc__, argv, devices=("cpu", "cuda"))
     rows, cores, compiles = [], [], options.device == "cpu" and not options.quick and bool(cpp_compiler())
     for width, batch in SIZES:
-        ours = {f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, width, batch, common.rows_of(options, P), options.device)
-                for P in POPULATIONS[options.device]}
+        ours = {
+            f"ours, {P} seed{'s' * (P > 1)}": (make_ours, P, width, batch, common.rows_of(options, P), options.device)
+            for P in POPULATIONS[options.device]
+        }
         P = POPULATIONS[options.device][1]
         ours[f"its products alone, {P} seeds"] = (make_products, P, width, batch, options.device)
         if compiles:
-            ours |= {f"ours, {P} seed{'s' * (P > 1)}, compiled": (make_ours, P, width, batch, common.rows_of(options, P), "cpu",
-                                                                  "highest", True) for P in POPULATIONS["cpu"][:2]}
-        ours[f"ours, {P} seeds, {MEDIUM}"] = (make_ours, P, width, batch, common.rows_of(options, P), options.device, "medium")
-        others = {GEMM: (make_gemm, options.device), PLAIN: (make_plain, width, batch, common.rows_of(options), options.device)}
+            ours |= {
+                f"ours, {P} seed{'s' * (P > 1)}, compiled": (
+                    make_ours,
+                    P,
+                    width,
+                    batch,
+                    common.rows_of(options, P),
+                    "cpu",
+                    "highest",
+                    True,
+                )
+                for P in POPULATIONS["cpu"][:2]
+            }
+        ours[f"ours, {P} seeds, {MEDIUM}"] = (
+            make_ours,
+            P,
+            width,
+            batch,
+            common.rows_of(options, P),
+            options.device,
+            "medium",
+        )
+        others = {
+            GEMM: (make_gemm, options.device),
+            PLAIN: (make_plain, width, batch, common.rows_of(options), options.device),
+        }
         rates, core = common.contest(others | ours, options)
         cores.append(core)
         bound = rates[GEMM] / update_flops(OBS, ACT, (width, width), batch)
-        rows += [{"width": width, "batch": batch, "what": name, **common.against(rates, name, PLAIN),
-                  "bound": common.median(bound), "of_bound": common.median(rates[name] / bound),
-                  "gflops": common.median(rates[GEMM]) / 1e9}
-                 for name in (PLAIN, *ours)]
-    columns = {"width": "width", "batch": "batch", "what": "who", "rate": "seed-updates/s", "ratio": "against plain",
-               "lowest": "lowest", "highest": "highest", "bound": "GEMM bound", "of_bound": "share of it", "gflops": "GFLOP/s"}
+        rows += [
+            {
+                "width": width,
+                "batch": batch,
+                "what": name,
+                **common.against(rates, name, PLAIN),
+                "bound": common.median(bound),
+                "of_bound": common.median(rates[name] / bound),
+                "gflops": common.median(rates[GEMM]) / 1e9,
+            }
+            for name in (PLAIN, *ours)
+        ]
+    columns = {
+        "width": "width",
+        "batch": "batch",
+        "what": "who",
+        "rate": "seed-updates/s",
+        "ratio": "against plain",
+        "lowest": "lowest",
+        "highest": "highest",
+        "bound": "GEMM bound",
+        "of_bound": "share of it",
+        "gflops": "GFLOP/s",
+    }
     title = f"Updates of SAC, two hidden layers, {options.processes} process(es), {options.device}"
     common.publish("updates", options, common.median(cores), [common.table(title, columns, rows)])
 

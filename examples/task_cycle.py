@@ -1,4 +1,5 @@
 """The task cycle under an agent that is not of this project: Meta-World's own scripted expert of window-open."""
+
 from metaworld.policies import ENV_POLICY_MAP
 
 from nbsp_lib.envs.metaworld import CENTRE, UNIT
@@ -12,7 +13,7 @@ class Expert:
         self.policy = ENV_POLICY_MAP[f"{task}-v3"]()
 
     def act(self, observation):
-        return self.policy.get_action(observation * UNIT + CENTRE).clip(-1, 1)      # it expects metres
+        return self.policy.get_action(observation * UNIT + CENTRE).clip(-1, 1)  # it expects metres
 
 
 def play(agent, cycle):
@@ -28,6 +29,6 @@ def play(agent, cycle):
     return played
 
 
-if __name__ == "__main__":          # seen: success in 6 of 6 episodes of window-open, in 2 of 6 of window-close
+if __name__ == "__main__":  # seen: success in 6 of 6 episodes of window-open, in 2 of 6 of window-close
     for episode in play(Expert("window-open"), TaskCycle("window", steps=600, episode=200)):
         print(*episode)

@@ -1,4 +1,5 @@
 """Skill scores and masks on a plain torch network, which learns half of a curve, then the other half."""
+
 import torch
 from torch import nn
 
@@ -16,8 +17,8 @@ def learn_both(share=0.2, replay_every=10, steps=400, seed=0):
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    skills = SkillNeurons(network, {"0": "1", "2": "3"}, share)             # layer: where its activation comes out
-    skills.hold(optimizer)                                                  # holds nothing until something is protected
+    skills = SkillNeurons(network, {"0": "1", "2": "3"}, share)  # layer: where its activation comes out
+    skills.hold(optimizer)  # holds nothing until something is protected
     errors = []
     for task in (FIRST, SECOND):
         for step in range(1, steps + 1):
@@ -26,12 +27,12 @@ def learn_both(share=0.2, replay_every=10, steps=400, seed=0):
             optimizer.step()
         errors.append(error(network, *FIRST).mean().item())
         with skills.recording() as recorded, torch.no_grad():
-            goal = -error(network, *task)                                   # q(t): how well this moment went
+            goal = -error(network, *task)  # q(t): how well this moment went
         skills.protect(len(errors), recorded, goal)
     return *errors, error(network, *SECOND).mean().item()
 
 
-if __name__ == "__main__":          # seen: replay keeps the first half, masks alone do not; NBSP is the last line
+if __name__ == "__main__":  # seen: replay keeps the first half, masks alone do not; NBSP is the last line
     for share, replay_every in ((0, 0), (0.2, 0), (0, 10), (0.2, 10)):
         errors = torch.tensor([learn_both(share, replay_every, seed=seed) for seed in range(5)])
         print(f"share {share}, replay every {replay_every}: median errors", errors.median(0).values.tolist())

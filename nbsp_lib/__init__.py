@@ -17,6 +17,7 @@ A folder says what may change a number. Imports go down this list only.
 
 core, envs and training, with the files of a method, decide the numbers of a run: they are its fingerprint (runs/fingerprint.py).
 """
+
 import os
 
 # What the user chose to draw the simulation with. Only nbsp_lib.teaching.film draws it, and takes this. Everything else imports

@@ -1,6 +1,7 @@
 """The command `nbsp`: doctor, plan, run, status, promote, check-method.
 
 A bad name costs one line and exit code 2, never training time."""
+
 from __future__ import annotations
 
 import argparse
@@ -31,6 +32,7 @@ def chosen(args):
     """-> profile, [Run], seeds: what the options ask for, by default what the profile trains."""
     profile = profile_of(args.profile)
     from nbsp_lib.runs.run import SHIPPED, Run  # here, because --help and a wrong profile need no torch
+
     sequences, arms = args.sequence or profile.grid.sequences, args.arm or profile.grid.train
     for sequence in sequences:
         tasks_of(sequence, "--sequence")
@@ -48,6 +50,7 @@ def run(args):
     """The exit code of a campaign; see launch."""
     _, runs, seeds = chosen(args)
     from nbsp_lib.campaign.launch import launch  # here as below: a refused option needs no simulator
+
     return launch(args, runs, seeds)
 
 
@@ -55,6 +58,7 @@ def status(args):
     """Print how far every run is."""
     _, runs, seeds = chosen(args)
     from nbsp_lib.campaign.status import show
+
     show(runs, seeds)
 
 
@@ -62,14 +66,16 @@ def plan(args):
     """Print what the runs would take."""
     _, runs, seeds = chosen(args)
     from nbsp_lib.campaign.plan import estimate
+
     print(estimate(runs, seeds, args.population, args.jobs or 1))
 
 
 def promote(args):
     """Copy finished positions into data/checkpoints."""
     from nbsp_lib.campaign.promote import promote, runs_of
+
     profile, runs, seeds = chosen(args)
-    if clone := getattr(args, "from"):                       # a word of Python
+    if clone := getattr(args, "from"):  # a word of Python
         runs, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
     return promote(profile, runs, seeds, args.last_only, args.copy_only, args.replace, clone)
 
@@ -77,6 +83,7 @@ def promote(args):
 def doctor(args):
     """The exit code of the checks of this installation."""
     from nbsp_lib.artifact.doctor import check_installation
+
     return 0 if check_installation() else 1
 
 
@@ -84,10 +91,13 @@ def check_method(args):
     """The exit code of the checks of a method."""
     from nbsp_lib.methods import check, find
     from nbsp_lib.runs.settings import arm_of
+
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
     typed = {key: value if key in texts_of(args.path) else scalar(value) for key, value in settings.items()}
     chosen = arm_of("checked", {"method": args.path} | typed, "check-method")
-    print(f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings"))
+    print(
+        f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings")
+    )
     return 0 if check.check_method(lambda: find(chosen.method)(**chosen.settings)) else 1
 
 
@@ -97,13 +107,17 @@ def texts_of(path):
     from typing import Literal, get_args, get_origin
 
     from nbsp_lib.methods import find
+
     try:
         parameters = inspect.signature(find(path), eval_str=True).parameters
     except ValueError:
         return ()
     words = lambda hint: get_origin(hint) is Literal and all(isinstance(word, str) for word in get_args(hint))
-    return [name for name, given in parameters.items()
-            if given.annotation is str or words(given.annotation) or isinstance(given.default, str)]
+    return [
+        name
+        for name, given in parameters.items()
+        if given.annotation is str or words(given.annotation) or isinstance(given.default, str)
+    ]
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,7 +130,9 @@ class Parser(argparse.ArgumentParser):
         parsed, rest = self.parse_known_args(args, namespace)
         if rest:
             options = [f"--{name.replace('_', '-')}" for name in vars(parsed) if name not in ("command", "function")]
-            raise ConfigError(f'nbsp {parsed.command}: unknown option "{rest[0]}", {nearest(rest[0], [*options, "--help"])}')
+            raise ConfigError(
+                f'nbsp {parsed.command}: unknown option "{rest[0]}", {nearest(rest[0], [*options, "--help"])}'
+            )
         return parsed
 
     def error(self, message):
@@ -130,7 +146,7 @@ def integer(text):
     return int(text)
 
 
-integer.__name__ = "int"                                    # argparse says: invalid int value
+integer.__name__ = "int"  # argparse says: invalid int value
 
 
 def parser():
@@ -138,8 +154,9 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True)
     for function in (doctor, plan, run, status, promote, check_method):
         name = function.__name__.replace("_", "-")
-        sub = commands.add_parser(name, help=TEXTS[name].splitlines()[0], description=TEXTS[name],
-                                  epilog=f"example: {EXAMPLES[name]}")
+        sub = commands.add_parser(
+            name, help=TEXTS[name].splitlines()[0], description=TEXTS[name], epilog=f"example: {EXAMPLES[name]}"
+        )
         sub.set_defaults(function=function)
         if name == "check-method":
             sub.add_argument("path", help="my_method.py:Class, package.module:Class, or a name such as ewc")
@@ -151,18 +168,35 @@ def parser():
         sub.add_argument("--arm", nargs="+", help="arms of the profile; default: what the profile trains")
         sub.add_argument("--seeds", nargs="+", type=integer, help="default: the profile's")
         if name in ("run", "plan"):
-            sub.add_argument("--jobs", type=integer, metavar="N", help="so many processes at a time (default: all in this one)")
-            sub.add_argument("--population", type=integer, default=1, help="seeds trained as one tensor program (default 1)")
+            sub.add_argument(
+                "--jobs", type=integer, metavar="N", help="so many processes at a time (default: all in this one)"
+            )
+            sub.add_argument(
+                "--population", type=integer, default=1, help="seeds trained as one tensor program (default 1)"
+            )
         if name == "run":
-            sub.add_argument("--positions", type=integer, help="stop after so many positions of the sequence (default: all)")
+            sub.add_argument(
+                "--positions", type=integer, help="stop after so many positions of the sequence (default: all)"
+            )
             sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cpu (default) or cuda")
-            sub.add_argument("--workers", type=integer, default=0, help="processes that step a job's environments, for a GPU")
-            sub.add_argument("--compile", action=argparse.BooleanOptionalAction,
-                             help="on a CPU; default: where there is a C++ compiler, but not smoke. Faster, other last bits")
-            sub.add_argument("--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)")
-            sub.add_argument("--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit")
+            sub.add_argument(
+                "--workers", type=integer, default=0, help="processes that step a job's environments, for a GPU"
+            )
+            sub.add_argument(
+                "--compile",
+                action=argparse.BooleanOptionalAction,
+                help="on a CPU; default: where there is a C++ compiler, but not smoke. Faster, other last bits",
+            )
+            sub.add_argument(
+                "--backend", choices=("local", "ray", "slurm"), help="where the processes run (default local)"
+            )
+            sub.add_argument(
+                "--gpus", type=float, metavar="SHARE", help="of one GPU for each process; default: as --jobs fit"
+            )
             sub.add_argument("--partition", help="of Slurm")
-            sub.add_argument("--minutes", type=integer, help="then save and end, also on a cluster; the same command goes on")
+            sub.add_argument(
+                "--minutes", type=integer, help="then save and end, also on a cluster; the same command goes on"
+            )
             sub.add_argument("--no-dvc", action="store_true", help="do not record finished stages with dvc commit")
         if name == "promote":
             sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
@@ -174,7 +208,7 @@ def parser():
 
 def enter(args):
     """Go to the root of the clone one stands in; what was typed as a path is seen from where it was typed."""
-    if args.command != "doctor":                            # it says so among its lines
+    if args.command != "doctor":  # it says so among its lines
         refuse_foreign()
     root = root_of()
     if args.command == "check-method" or root in (None, Path.cwd()):

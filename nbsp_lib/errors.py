@@ -1,4 +1,5 @@
 """The errors of this library, and the nearest valid name that a refusal ends with."""
+
 from __future__ import annotations
 
 import difflib

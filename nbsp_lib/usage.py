@@ -1,4 +1,5 @@
 """What `nbsp --help` says. Texts of their own, no docstrings: PYTHONOPTIMIZE=2 removes those."""
+
 from __future__ import annotations
 
 ABOUT = """The command `nbsp`: doctor, plan, run, status, promote, check-method.
@@ -27,6 +28,6 @@ EXAMPLES = {
     "run": "nbsp run --profile laptop --sequence window --arm nbsp fine-tuning --jobs 2",
     "status": "nbsp status --profile laptop",
     "promote": "nbsp promote --profile laptop --sequence window --arm nbsp fine-tuning\n"
-               "         nbsp promote --profile laptop --from ../campaign --copy-only",
+    "         nbsp promote --profile laptop --from ../campaign --copy-only",
     "check-method": "nbsp check-method docs/my_method.py:Anchor --set strength=10",
 }

@@ -1,25 +1,26 @@
 """Settings of Sphinx. `nbsp_lib/artifact/report.py` lays out the sources and calls it. Nothing depends on a date or a network."""
+
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 project = "NBSP"
 html_title = "NBSP"
 extensions = ["myst_nb"]
-nb_execution_mode = "off"                       # the pipeline has executed them
+nb_execution_mode = "off"  # the pipeline has executed them
 nb_render_markdown_format = "myst"
-nb_ipywidgets_js = {}                           # a widget lives only with its kernel, and its script would come from a network
+nb_ipywidgets_js = {}  # a widget lives only with its kernel, and its script would come from a network
 nb_code_prompt_show = nb_code_prompt_hide = "code"
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 myst_dmath_allow_digits = False
 highlight_language = "text"
-suppress_warnings = ["myst.header", "mystnb.mime_type"]       # a page may begin below its title; outputs no browser draws
+suppress_warnings = ["myst.header", "mystnb.mime_type"]  # a page may begin below its title; outputs no browser draws
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {
     "collapse_navigation": False,
     "footer_content_items": [],
-    "navbar_persistent": [],            # the search field stands in the sidebar
+    "navbar_persistent": [],  # the search field stands in the sidebar
     "navigation_depth": 2,
     "show_navbar_depth": 1,
     "show_toc_level": 2,

@@ -1,4 +1,5 @@
 """A headless Chromium, Debian's, through Selenium: nothing is downloaded."""
+
 from __future__ import annotations
 
 import shutil
@@ -8,8 +9,10 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-needs_browser = pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")),
-                                   reason="needs the Debian packages chromium and chromium-driver")
+needs_browser = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="needs the Debian packages chromium and chromium-driver",
+)
 
 
 @contextmanager
@@ -29,5 +32,7 @@ def browser(width=1400, height=1600):
 
 
 def resize(driver, width, height=1600):
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                           {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )

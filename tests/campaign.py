@@ -3,6 +3,7 @@
 The process takes the locks of its states as training does, and writes into the result folder that its seeds are finished.
 Orders of a job, one line an attempt: `fail 3 words`, `kill`, `wait` (until SIGTERM, then saves), `deaf`, `diverge`.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,10 +21,30 @@ from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {"steps": 400, "random_steps": 100, "envs": 2, "episode": 50, "layers": [16, 16], "batch": 16, "store": 0.1,
-        "evaluations": 3, "episodes": 6, "mastery": None, "scoring_episodes": 2, "updates_per_step": 0.5}
-GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],
-        "alone": ["fine-tuning"], "neurons": [], "causes": [], "learn": []}
+TINY = {
+    "steps": 400,
+    "random_steps": 100,
+    "envs": 2,
+    "episode": 50,
+    "layers": [16, 16],
+    "batch": 16,
+    "store": 0.1,
+    "evaluations": 3,
+    "episodes": 6,
+    "mastery": None,
+    "scoring_episodes": 2,
+    "updates_per_step": 0.5,
+}
+GRID = {
+    "sequences": ["window"],
+    "train": ["fine-tuning", "nbsp"],
+    "arms": ["nbsp"],
+    "references": ["window-close"],
+    "alone": ["fine-tuning"],
+    "neurons": [],
+    "causes": [],
+    "learn": [],
+}
 WORKER = r"""
 import fcntl, json, os, pathlib, signal, sys, time
 job = json.loads(sys.argv[1])
@@ -78,8 +99,13 @@ note("ended")
 def workplace(folder, **train):
     """A repository with one tiny profile, called laptop as the options' default is, and the notebook of training -> Profile."""
     document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
-    document |= {"profile": "laptop", "here": "profiles/laptop/params.yaml", "out": "runs/laptop", "grid": GRID,
-                 "checkpoints": "runs/laptop/checkpoints"}
+    document |= {
+        "profile": "laptop",
+        "here": "profiles/laptop/params.yaml",
+        "out": "runs/laptop",
+        "grid": GRID,
+        "checkpoints": "runs/laptop/checkpoints",
+    }
     shared["sizes"]["smoke"]["train"] |= TINY | train
     (folder / "profiles/laptop").mkdir(parents=True)
     (folder / "notebooks/pipeline").mkdir(parents=True)
@@ -87,14 +113,20 @@ def workplace(folder, **train):
         with open(folder / path, "w") as file:
             YAML(typ="safe", pure=True).dump(made, file)
     shutil.copy(ROOT / "notebooks/pipeline/train.py", folder / "notebooks/pipeline")
-    (folder / "dvc.yaml").write_text("stages: {}\n")                # where a notebook finds the root of the repository
+    (folder / "dvc.yaml").write_text("stages: {}\n")  # where a notebook finds the root of the repository
     return load_profile(folder / "profiles/laptop/params.yaml")
 
 
 def command(job):
     """In place of jobs.Job.command: WORKER."""
-    about = {"name": f"{job.run.arm}-{'-'.join(map(str, job.seeds))}", "seeds": list(job.seeds), "positions": 4,
-             "folders": [str(state.folder) for state in job.states()], "out": str(job.run.folder), "hash": job.run.config_hash}
+    about = {
+        "name": f"{job.run.arm}-{'-'.join(map(str, job.seeds))}",
+        "seeds": list(job.seeds),
+        "positions": 4,
+        "folders": [str(state.folder) for state in job.states()],
+        "out": str(job.run.folder),
+        "hash": job.run.config_hash,
+    }
     return sys.executable, "-c", WORKER, json.dumps(about)
 
 
@@ -130,7 +162,11 @@ def family(folder):
     found = []
     for each in psutil.process_iter(["pid", "status"]):
         try:
-            if each.info["status"] != psutil.STATUS_ZOMBIE and each.pid != psutil.Process().pid and Path(each.cwd()) == folder:
+            if (
+                each.info["status"] != psutil.STATUS_ZOMBIE
+                and each.pid != psutil.Process().pid
+                and Path(each.cwd()) == folder
+            ):
                 found.append(each.pid)
         except (psutil.Error, OSError):
             pass

@@ -5,6 +5,7 @@ kills it with SIGKILL at its n-th call. FOLDER/timed: killed from outside, after
 Prints how each life ended. A second word, `few`: only a few lives; `compiled`: few others, in compiled mode, of one position
 or, with the word `all`, of two.
 """
+
 from __future__ import annotations
 
 import os
@@ -22,24 +23,56 @@ from nbsp_lib.envs.metaworld import simulator
 from nbsp_lib.training import rollout, trainer
 from nbsp_lib.training.trainer import Trainer
 
-PLACES = {"fsync": (os, "fsync"), "replace": (os, "replace"), "unlink": (Path, "unlink"), "copy": (shutil, "copyfile"),
-          "rmtree": (shutil, "rmtree"), "update": (trainer, "update_from_rows"), "rollout": (rollout, "rollout"),
-          "store": (Replay, "store"), "scoring": (Context, "rollout"), "evaluate": (Trainer, "evaluate")}
+PLACES = {
+    "fsync": (os, "fsync"),
+    "replace": (os, "replace"),
+    "unlink": (Path, "unlink"),
+    "copy": (shutil, "copyfile"),
+    "rmtree": (shutil, "rmtree"),
+    "update": (trainer, "update_from_rows"),
+    "rollout": (rollout, "rollout"),
+    "store": (Replay, "store"),
+    "scoring": (Context, "rollout"),
+    "evaluate": (Trainer, "evaluate"),
+}
 # (where, n-th call): killed before it, or with "+" after it; "torn" halves the file that is being written.
 LIVES = [
     # the shared position 1 and its fork
-    ("fsync", 1), ("replace", 1), ("fsync+", 3), ("torn", 2), ("update", 20), ("evaluate", 2), ("copy", 1), ("copy+", 2),
+    ("fsync", 1),
+    ("replace", 1),
+    ("fsync+", 3),
+    ("torn", 2),
+    ("update", 20),
+    ("evaluate", 2),
+    ("copy", 1),
+    ("copy+", 2),
     ("copy+", 4),
     # its switch, up to the moment when one seed is saved beyond it and the other is not
-    ("scoring", 1), ("scoring+", 1), ("evaluate+", 1), ("replace+", 1), ("store+", 1), ("torn", 3), ("replace+", 4),
+    ("scoring", 1),
+    ("scoring+", 1),
+    ("evaluate+", 1),
+    ("replace+", 1),
+    ("store+", 1),
+    ("torn", 3),
+    ("replace+", 4),
     # the other follows, then position 2 of both, up to the moment when one of them is at the end
-    ("unlink+", 1), ("fsync", 3), ("update", 30), ("torn", 1), ("scoring", 1), ("store", 1), ("rollout", 2), ("replace+", 4),
-    ("scoring+", 1), ("store+", 1),
+    ("unlink+", 1),
+    ("fsync", 3),
+    ("update", 30),
+    ("torn", 1),
+    ("scoring", 1),
+    ("store", 1),
+    ("rollout", 2),
+    ("replace+", 4),
+    ("scoring+", 1),
+    ("store+", 1),
     # shipping
-    ("rmtree", 1), ("rmtree+", 2)]
+    ("rmtree", 1),
+    ("rmtree+", 2),
+]
 
-FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]     # updates, switch, saves
-COMPILED = [("replace+", 6), ("scoring+", 1), ("evaluate", 2), ("replace+", 7)]        # there a call of update is its tracing
+FEW = [("update", 20), ("scoring+", 1), ("replace+", 4), ("update", 30), ("torn", 1)]  # updates, switch, saves
+COMPILED = [("replace+", 6), ("scoring+", 1), ("evaluate", 2), ("replace+", 7)]  # there a call of update is its tracing
 
 
 def kill():
@@ -87,7 +120,7 @@ def live(folder, kind=None, n=None, seconds=None, **how):
 
 if __name__ == "__main__":
     for task in ("window-open", "window-close"):
-        simulator(task)                                             # built once for all lives
+        simulator(task)  # built once for all lives
     few, compiled, how = sys.argv[2:] == ["few"], "compiled" in sys.argv, {}
     lives = FEW if few else LIVES
     if compiled:

@@ -85,12 +85,12 @@ class PlainSAC:
         log pi(a) = sum over dimensions of log N(u; mean, std) - log(1 - tanh(u)^2), and log(1 - tanh(u)^2) =
         2 (log 2 - u - softplus(-2u)), which does not lose digits for large |u| (arXiv 1812.05905, appendix C).
         """
-        mean, raw = self.actor(obs).chunk(2, dim=-1)                                # [B, act] each
+        mean, raw = self.actor(obs).chunk(2, dim=-1)  # [B, act] each
         log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1)
-        u = mean + log_std.exp() * noise                                            # [B, act]
-        log_normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)        # (u - mean) / std is the noise
+        u = mean + log_std.exp() * noise  # [B, act]
+        log_normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)  # (u - mean) / std is the noise
         log_slope = 2 * (math.log(2) - u - F.softplus(-2 * u))
-        return torch.tanh(u), (log_normal - log_slope).sum(-1, keepdim=True)        # [B, act], [B, 1]
+        return torch.tanh(u), (log_normal - log_slope).sum(-1, keepdim=True)  # [B, act], [B, 1]
 
     def update(self, batch):
         """One update of everything; returns the losses and the temperature used, as floats.
@@ -105,7 +105,7 @@ class PlainSAC:
             next_action, next_log_pi = self.sample(next_obs, batch["noise_next"])
             next_input = torch.cat((next_obs, next_action), -1)
             next_q = torch.minimum(self.target1(next_input), self.target2(next_input)) - alpha * next_log_pi
-            y = batch["reward"] + self.gamma * (1 - batch["done"]) * next_q         # [B, 1]
+            y = batch["reward"] + self.gamma * (1 - batch["done"]) * next_q  # [B, 1]
         here = torch.cat((obs, action), -1)
         critic_loss = F.mse_loss(self.q1(here), y) + F.mse_loss(self.q2(here), y)
         self.critic_adam.zero_grad()
@@ -116,7 +116,7 @@ class PlainSAC:
         new_input = torch.cat((obs, new_action), -1)
         actor_loss = (alpha * log_pi - torch.minimum(self.q1(new_input), self.q2(new_input))).mean()
         self.actor_adam.zero_grad()
-        actor_loss.backward()                       # reaches the critics too, whose gradients are cleared above
+        actor_loss.backward()  # reaches the critics too, whose gradients are cleared above
         self.actor_adam.step()
 
         alpha_loss = (-self.log_alpha.exp() * (log_pi.detach() + self.target_entropy)).mean()

@@ -2,6 +2,7 @@
 
 Christodoulou 2019 (arXiv 1910.07207). Nothing is shared with nbsp_lib, on purpose. B batch, A number of actions.
 """
+
 from __future__ import annotations
 
 import copy
@@ -32,7 +33,7 @@ class PlainDiscreteSAC:
             then = torch.distributions.Categorical(logits=self.actor(next_obs))
             next_q = torch.minimum(self.target1(next_obs), self.target2(next_obs))
             value = (then.probs * next_q).sum(1) + alpha * then.entropy()
-            y = reward + self.gamma * (1 - done) * value                            # [B]
+            y = reward + self.gamma * (1 - done) * value  # [B]
         rows = torch.arange(len(action))
         critic_loss = sum(F.mse_loss(q(obs)[rows, action], y) for q in (self.q1, self.q2))
         self.critic_adam.zero_grad()

@@ -3,6 +3,7 @@
 python tests/roundtrip.py writes data/atari_games.csv, in minutes. What ALE's own saved state does (`clone`) is measured in a
 process of its own, because in Tetris it ends that process. How it is met: nbsp_lib/envs/emulator.py.
 """
+
 import csv
 import subprocess
 import sys
@@ -40,13 +41,15 @@ def memory(console):
 
 def alike(a, b):
     """Whether memory and pictures are equal throughout, the two seen from memory bytes and from pixels."""
-    return np.array([[x[0] == y[0] and x[2] == y[2], x[1] == y[1] and x[2] == y[2]] for x, y in zip(a, b, strict=True)]).all(0)
+    return np.array(
+        [[x[0] == y[0] and x[2] == y[2], x[1] == y[1] and x[2] == y[2]] for x, y in zip(a, b, strict=True)]
+    ).all(0)
 
 
 def checked(task):
     """[starts, resumes] × [ram, pixels]: whether it holds with 0, 1 and up to 30 no-ops, sticky actions and all."""
     holds, random = np.ones((2, 2), bool), np.random.default_rng(0)
-    used = Emulator(task, Protocol())                        # plays whatever is played, one game after another
+    used = Emulator(task, Protocol())  # plays whatever is played, one game after another
     for number, noops in enumerate(NOOPS):
         protocol, actions = Protocol(noops=noops), random.integers(18, size=180)
         used.protocol = protocol
@@ -78,7 +81,9 @@ def clone(task):
     """What ALE's own saved state gives: "exact", or what differs: the "first picture" only, or "memory" and what follows."""
     random, found = np.random.default_rng(0), "exact"
     actions = random.integers(18, size=300)
-    frames = lambda ale, some: [(ale.act(int(a)), ale.getRAM().tobytes(), ale.getScreenGrayscale().tobytes()) for a in some]
+    frames = lambda ale, some: [
+        (ale.act(int(a)), ale.getRAM().tobytes(), ale.getScreenGrayscale().tobytes()) for a in some
+    ]
     used = machine(task)
     for before in (0, 1, 2, 30, 61, 400):
         ale = machine(task)
@@ -100,8 +105,12 @@ def row(task):
     """The line of a game: COLUMNS."""
     told = subprocess.run([sys.executable, __file__, task], capture_output=True, text=True, check=False)
     word = lambda yes: "yes" if yes else "no"
-    return [task, word(task in reference_scores()), *map(word, checked(task).ravel()),
-            "ends the process" if told.returncode else told.stdout.strip()]
+    return [
+        task,
+        word(task in reference_scores()),
+        *map(word, checked(task).ravel()),
+        "ends the process" if told.returncode else told.stdout.strip(),
+    ]
 
 
 def main(argv):

@@ -1,4 +1,5 @@
 """Made-up results in the format of training: small, deterministic, checksums that match. Nothing here was trained."""
+
 from __future__ import annotations
 
 import hashlib
@@ -15,11 +16,29 @@ from nbsp_lib.training import rollout
 from nbsp_lib.training.columns import COLUMNS
 
 SEQUENCES = {"window": ("window-open", "window-close") * 2, "window-once": ("window-open", "window-close")}
-TRAIN = {"steps": 1000, "random_steps": 100, "envs": 1, "episode": 20, "layers": [8, 8], "batch": 8, "actor_lr": 1e-3,
-         "critic_lr": 1e-3, "alpha_lr": 1e-3, "gamma": 0.99, "tau": 0.005, "updates_per_step": 1.0, "store": 0.1,
-         "goal": "reward", "evaluations": 10, "episodes": 6, "mastery": None, "scoring_episodes": 4,
-         "matmul_precision": "highest", "reset_adam": True}
-OLD = {"episodes": 2, "final_episodes": 4}          # of a run shipped before positions could stop at mastery
+TRAIN = {
+    "steps": 1000,
+    "random_steps": 100,
+    "envs": 1,
+    "episode": 20,
+    "layers": [8, 8],
+    "batch": 8,
+    "actor_lr": 1e-3,
+    "critic_lr": 1e-3,
+    "alpha_lr": 1e-3,
+    "gamma": 0.99,
+    "tau": 0.005,
+    "updates_per_step": 1.0,
+    "store": 0.1,
+    "goal": "reward",
+    "evaluations": 10,
+    "episodes": 6,
+    "mastery": None,
+    "scoring_episodes": 4,
+    "matmul_precision": "highest",
+    "reset_adam": True,
+}
+OLD = {"episodes": 2, "final_episodes": 4}  # of a run shipped before positions could stop at mastery
 
 
 def skill(arm, tasks, position, task, generator):
@@ -43,15 +62,42 @@ def tables(arm, tasks, seeds, finished, R, train, mastered):
             steps = np.linspace(0, train["steps"], train["evaluations"] + 1).round().astype(int)
             end = mastered.get((seed, position), train["steps"])
             played = [len(rollout.episodes_of(train, number)) for number in range(len(steps))]
-            for number, step in list(enumerate(steps[steps <= end]))[(0 if position == 1 else 1):]:
+            for number, step in list(enumerate(steps[steps <= end]))[(0 if position == 1 else 1) :]:
                 share = min(1.0, step / (0.8 * end))
                 for m, task in enumerate(names):
                     value = before[m] + share * (goal[m] - before[m])
-                    curve_rows.append([seed, position, tasks[position - 1], step, taken + step, int(step), task, value,
-                                       value * 0.9, 100 * value, 0.1, played[number]])
+                    curve_rows.append(
+                        [
+                            seed,
+                            position,
+                            tasks[position - 1],
+                            step,
+                            taken + step,
+                            int(step),
+                            task,
+                            value,
+                            value * 0.9,
+                            100 * value,
+                            0.1,
+                            played[number],
+                        ]
+                    )
             for m, task in enumerate(names):
-                r_rows.append([seed, position, tasks[position - 1], task, goal[m], goal[m] * 0.9, 100 * goal[m],
-                               sum(played[-3:]), end, mastered.get((seed, position)), "ok"])
+                r_rows.append(
+                    [
+                        seed,
+                        position,
+                        tasks[position - 1],
+                        task,
+                        goal[m],
+                        goal[m] * 0.9,
+                        100 * goal[m],
+                        sum(played[-3:]),
+                        end,
+                        mastered.get((seed, position)),
+                        "ok",
+                    ]
+                )
             before, taken = np.asarray(goal), taken + end
     return pd.DataFrame(curve_rows, columns=COLUMNS["curves"]), pd.DataFrame(r_rows, columns=COLUMNS["R"])
 
@@ -65,7 +111,18 @@ def scores(tasks, seeds, finished, unscored):
                 head = [seed, position, tasks[position - 1], network, 16]
                 base = 0.6 + 0.08 * position
                 not_above = 1.0 if seed == 0 else 0.3
-                numbers = [1 - base, base, 0.2, 3, not_above, base + 0.04 * seed, base + 0.01, base - 0.05, 0.2, "scored"]
+                numbers = [
+                    1 - base,
+                    base,
+                    0.2,
+                    3,
+                    not_above,
+                    base + 0.04 * seed,
+                    base + 0.01,
+                    base - 0.05,
+                    0.2,
+                    "scored",
+                ]
                 rows.append(head + ([None] * 9 + ["unscored"] if (seed, position) in unscored else numbers))
     return pd.DataFrame(rows, columns=COLUMNS["scores"])
 
@@ -81,15 +138,33 @@ def network(seed, layers):
     return tensors
 
 
-def write(checkpoints, sequence, arm, seeds=(0, 1, 2), finished=None, R=None, unscored=(), diverged=(), profile="smoke",
-          method="nbsp", settings=None, train=None, every=True, mastered=None, old=False):
+def write(
+    checkpoints,
+    sequence,
+    arm,
+    seeds=(0, 1, 2),
+    finished=None,
+    R=None,
+    unscored=(),
+    diverged=(),
+    profile="smoke",
+    method="nbsp",
+    settings=None,
+    train=None,
+    every=True,
+    mastered=None,
+    old=False,
+):
     """Write <checkpoints>/<sequence>/<arm>/ and return it.
 
     finished: {seed: positions}, by default all; R [P, K, M]: the results, else made up; unscored: [(seed, position)];
     diverged: seeds whose last position is marked so; every: networks of all positions, else of the last only. mastered:
     {(seed, position): step at which the position stopped}; old: settings and columns as shipped before that was possible.
     """
-    tasks, train = SEQUENCES.get(sequence, (sequence,)), TRAIN | ({} if mastered is None else {"mastery": 0.95}) | (train or {})
+    tasks, train = (
+        SEQUENCES.get(sequence, (sequence,)),
+        TRAIN | ({} if mastered is None else {"mastery": 0.95}) | (train or {}),
+    )
     if old:
         train = {name: value for name, value in train.items() if name != "mastery"} | OLD
     finished = {seed: len(tasks) for seed in seeds} | (finished or {})
@@ -107,11 +182,26 @@ def write(checkpoints, sequence, arm, seeds=(0, 1, 2), finished=None, R=None, un
             save_file(network(10 * seed + k, train["layers"]), folder / f"position{k}.seed{seed}.safetensors")
     written = [path for path in sorted(folder.iterdir()) if path.name != "run.json"]
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
-    config = {"sequence": sequence, "tasks": list(tasks), "arm": arm, "method": method, "settings": settings or {},
-              "train": train}
-    run = {"config": config, "config_hash": "0" * 16, "code_hash": "0" * 16, "profile": profile, "versions": {},
-           "files": files, "seeds": list(seeds), "positions": len(tasks),
-           "finished": {str(seed): k for seed, k in finished.items()}, "diverged": list(diverged),
-           "unscored": [list(place) for place in unscored]}
+    config = {
+        "sequence": sequence,
+        "tasks": list(tasks),
+        "arm": arm,
+        "method": method,
+        "settings": settings or {},
+        "train": train,
+    }
+    run = {
+        "config": config,
+        "config_hash": "0" * 16,
+        "code_hash": "0" * 16,
+        "profile": profile,
+        "versions": {},
+        "files": files,
+        "seeds": list(seeds),
+        "positions": len(tasks),
+        "finished": {str(seed): k for seed, k in finished.items()},
+        "diverged": list(diverged),
+        "unscored": [list(place) for place in unscored],
+    }
     (folder / "run.json").write_text(json.dumps(run, indent=1, sort_keys=True))
     return folder

@@ -3,6 +3,7 @@
 Axes as in the library: P population, C critics, B batch, A action dimensions, U updates. Every seed draws from its own
 generators, so a seed is the same whatever stands beside it.
 """
+
 from __future__ import annotations
 
 import copy
@@ -45,11 +46,15 @@ def draws(replay, seeds, updates, batch=BATCH, purpose=3):
     return recent, stored, noise
 
 
-def learn(agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update_from_rows):
+def learn(
+    agent, replay, method, seeds, updates, batch=BATCH, purpose=3, settings=SETTINGS, update=sac.update_from_rows
+):
     """`updates` updates in place, from draws that depend on the seeds and on `purpose` only."""
     own = generators(seeds, 100 + purpose)
     for recent, stored, sac_noise in zip(*draws(replay, seeds, updates, batch, purpose)):
-        more = {k: torch.stack([torch.randn(shape, generator=g) for g in own]) for k, shape in method.noise(agent).items()}
+        more = {
+            k: torch.stack([torch.randn(shape, generator=g) for g in own]) for k, shape in method.noise(agent).items()
+        }
         update(agent, replay, recent, stored, {"sac": sac_noise} | more, method, settings)
 
 
@@ -89,17 +94,23 @@ class StubContext:
 
     def blame(self, n):
         """The same activations, however many are asked for, and derivatives by them that are chance."""
-        return self.hidden, {name: [self.draw(torch.randn, *h.shape[1:]) for h in layers] for name, layers in self.hidden.items()}
+        return self.hidden, {
+            name: [self.draw(torch.randn, *h.shape[1:]) for h in layers] for name, layers in self.hidden.items()
+        }
 
 
 def random_world(agent, seeds, T=40, purpose=7):
     """Random activations (a third of them silent) and a random goal metric, the same for a seed in any population."""
     hidden = {}
     for n, net in enumerate(agent.networks):
-        shapes = [net.params[f"b{i}"].shape[1::2] for i in range(net.depth - 1)]                  # (C, W)
+        shapes = [net.params[f"b{i}"].shape[1::2] for i in range(net.depth - 1)]  # (C, W)
         gens, device = generators(seeds, purpose + n), net.params["b0"].device
-        hidden[net.name] = [(torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu()
-                             * (torch.arange(W) % 3 > 0)).to(device) for C, W in shapes]
+        hidden[net.name] = [
+            (torch.stack([torch.randn(C, T, W, generator=g) for g in gens]).relu() * (torch.arange(W) % 3 > 0)).to(
+                device
+            )
+            for C, W in shapes
+        ]
     goal = torch.stack([(torch.rand(T, generator=g) > 0.7).float() for g in generators(seeds, purpose + 5)])
     return StubContext(seeds, hidden, goal.to(device))
 
@@ -127,6 +138,7 @@ def assert_one_full_graph(make, learn, updates, rtol, atol):
     make(seeds) -> method, agent, replay; learn: as `learn` above, called with that many updates before the
     task end and after it. No tensor may move.
     """
+
     def trained(update):
         seeds = (0, 1)
         method, agent, replay = make(seeds)
@@ -148,5 +160,5 @@ def assert_one_full_graph(make, learn, updates, rtol, atol):
 
 def gradients_beside_cubes(net, method):
     """Gradients by name of Σ θ³ and the method's penalty: 3 θ² and whatever the penalty adds."""
-    loss = lambda params, probe: (sum((p ** 3).flatten(1).sum(1) for p in params.values()), None)
+    loss = lambda params, probe: (sum((p**3).flatten(1).sum(1) for p in params.values()), None)
     return sac.gradients(net, loss, (), lambda params: method.penalty(net, params, None))[0]

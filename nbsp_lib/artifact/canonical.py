@@ -1,4 +1,5 @@
 """The executed notebook without what differs between two runs of the same source."""
+
 from __future__ import annotations
 
 import re
@@ -27,7 +28,7 @@ def _outputs(outputs) -> list:
             if out.name == "stderr":
                 continue
             out.text = ADDRESS.sub("0x0", out.text)
-            if kept and kept[-1].output_type == "stream":           # how stdout is cut up depends on the clock
+            if kept and kept[-1].output_type == "stream":  # how stdout is cut up depends on the clock
                 kept[-1].text += out.text
                 continue
         for mime, data in out.get("data", {}).items():

@@ -2,6 +2,7 @@
 
 Bytes agree on the reference machine; elsewhere numbers may differ within a tolerance; the largest difference is said.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -18,8 +19,18 @@ from nbsp_lib.runs.files import read_csv
 from nbsp_lib.training.provenance import machine
 
 MACHINE = "machine.json"
-ROLLED = ("evaluate", "neurons", "score_distribution", "activation_split", "silencing", "overlap",
-          "filters", "graft", "awakening", "clock")             # made by rolling out again
+ROLLED = (
+    "evaluate",
+    "neurons",
+    "score_distribution",
+    "activation_split",
+    "silencing",
+    "overlap",
+    "filters",
+    "graft",
+    "awakening",
+    "clock",
+)  # made by rolling out again
 
 
 def difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[float, str]:
@@ -36,8 +47,8 @@ def difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[float, str]
         a, b = found[name], expected[name]
         if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
             a, b = a.to_numpy(float), b.to_numpy(float)
-            with np.errstate(invalid="ignore"):                     # inf - inf, settled by the first case
-                gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))     # [rows]
+            with np.errstate(invalid="ignore"):  # inf - inf, settled by the first case
+                gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))  # [rows]
             gap = np.where(np.isnan(gap), np.inf, gap)
         else:
             gap = np.where((a.astype(object) == b.astype(object)) | (a.isna() & b.isna()), 0.0, np.inf)
@@ -80,15 +91,20 @@ def compare(results, expected, tolerance) -> tuple[list[str], bool]:
             verdict = "DIFFERS " if not fine else "close   " if gap <= tolerance else "rerolled"
             lines.append(f"{verdict} {name}: " + (f"by at most {gap:.2g}, {where}" if where else "numbers equal"))
             met &= fine
-    lines.append("on the reference machine" if here else
-                 "not on the reference machine: bytes may differ, rerolled tables are only reported")
+    lines.append(
+        "on the reference machine"
+        if here
+        else "not on the reference machine: bytes may differ, rerolled tables are only reported"
+    )
     return lines, met
 
 
 def accept(results, expected):
     """Take the tables of `results` as the expected ones, and this machine as the reference; returns their names."""
     results, expected = Path(results), Path(expected)
-    names = sorted(path.relative_to(results) for path in results.rglob("*.csv") if path.relative_to(results).parts[0] != "report")
+    names = sorted(
+        path.relative_to(results) for path in results.rglob("*.csv") if path.relative_to(results).parts[0] != "report"
+    )
     shutil.rmtree(expected, ignore_errors=True)
     for name in names:
         (expected / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,21 +118,29 @@ def about_lock(expected):
     if reference(expected):
         return None
     try:
-        asked = subprocess.run(["git", "status", "--porcelain", "--", "dvc.lock"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):           # no git here
+        asked = subprocess.run(
+            ["git", "status", "--porcelain", "--", "dvc.lock"], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):  # no git here
         return None
     if asked.returncode or not asked.stdout.strip():
         return None
-    return ("dvc.lock has changed, as on every machine but the reference: it holds the checksums of what was made here; "
-            "git checkout dvc.lock takes that back")
+    return (
+        "dvc.lock has changed, as on every machine but the reference: it holds the checksums of what was made here; "
+        "git checkout dvc.lock takes that back"
+    )
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.compare", description="Are the tables as expected?")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbsp_lib.artifact.compare", description="Are the tables as expected?"
+    )
     parser.add_argument("results")
     parser.add_argument("expected")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="largest difference (%(default)s)")
-    parser.add_argument("--accept", action="store_true", help="make the results the expected tables, after new runs were shipped")
+    parser.add_argument(
+        "--accept", action="store_true", help="make the results the expected tables, after new runs were shipped"
+    )
     args = parser.parse_args(argv)
     if args.accept:
         print(*accept(args.results, args.expected), sep="\n")

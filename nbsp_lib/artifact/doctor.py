@@ -1,4 +1,5 @@
 """Is this installation whole? One line per check: ok, warn or FAIL, with what to do about it."""
+
 from __future__ import annotations
 
 import importlib
@@ -27,7 +28,7 @@ data, renderer = mujoco.MjData(model), mujoco.Renderer(model, 16, 16)
 renderer.update_scene(data)
 assert renderer.render().shape == (16, 16, 3)
 """
-SPACE = 2e9                   # bytes: the states of one laptop grid
+SPACE = 2e9  # bytes: the states of one laptop grid
 
 
 def check_installation():
@@ -39,14 +40,20 @@ def check_installation():
             for grade, text in check():
                 whole &= grade != "FAIL"
                 print(f"{grade:4} {text}", flush=True)
-        except Exception as error:                           # a broken installation may raise anything
+        except Exception as error:  # a broken installation may raise anything
             whole = False
-            print(f"FAIL {check.__name__}: {type(error).__name__}: {' '.join(str(error).split())}; {INSTALL}", flush=True)
+            print(
+                f"FAIL {check.__name__}: {type(error).__name__}: {' '.join(str(error).split())}; {INSTALL}", flush=True
+            )
     print("all is well" if whole else "something is broken, see FAIL above")
     return whole
 
 
-MODULES = {"ale-py": "ale_py", "dm-control": "dm_control", "opencv-python-headless": "cv2"}         # imported under another name
+MODULES = {
+    "ale-py": "ale_py",
+    "dm-control": "dm_control",
+    "opencv-python-headless": "cv2",
+}  # imported under another name
 
 
 def checkout():
@@ -57,15 +64,23 @@ def checkout():
 
 def library():
     """The library was installed without its repository: what needs none works."""
-    yield "warn", (f"the library runs from {ROOT}, without its repository: networks, methods and environments work; profiles, "
-                   "shipped runs, published scores of games (data/atari_scores.csv) and notebooks are in a clone")
+    yield (
+        "warn",
+        (
+            f"the library runs from {ROOT}, without its repository: networks, methods and environments work; profiles, "
+            "shipped runs, published scores of games (data/atari_scores.csv) and notebooks are in a clone"
+        ),
+    )
 
 
 def packages():
     """Python and every dependency are there, within their bounds, and can be imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = Requirement(f"python{project['requires-python']}").specifier
-    yield "ok" if wanted.contains(platform.python_version()) else "FAIL", f"Python {platform.python_version()}, wanted {wanted}"
+    yield (
+        "ok" if wanted.contains(platform.python_version()) else "FAIL",
+        f"Python {platform.python_version()}, wanted {wanted}",
+    )
     for wanted in map(Requirement, project["dependencies"]):
         try:
             importlib.import_module(MODULES.get(wanted.name, wanted.name))
@@ -74,7 +89,10 @@ def packages():
             yield "FAIL", f"{wanted.name}: {type(error).__name__}: {' '.join(str(error).split())}; {INSTALL}"
             continue
         good = wanted.specifier.contains(version.split("+")[0], prereleases=True)
-        yield "ok" if good else "FAIL", f"{wanted.name} {version}" + ("" if good else f", wanted {wanted.specifier}; {INSTALL}")
+        yield (
+            "ok" if good else "FAIL",
+            f"{wanted.name} {version}" + ("" if good else f", wanted {wanted.specifier}; {INSTALL}"),
+        )
 
 
 def environments():
@@ -83,6 +101,7 @@ def environments():
     from nbsp_lib.envs.benchmark import benchmark
     from nbsp_lib.envs.sequences import SEQUENCES, distinct
     from nbsp_lib.runs.settings import load_profile
+
     profile = load_profile(ROOT / "params.yaml")
     for sequence, tasks in SEQUENCES.items():
         kind = benchmark(tasks, profile.training(sequence))
@@ -109,18 +128,31 @@ def rendering():
 def learner():
     """One update: finite, independent of the population around a seed, and the same on a GPU as far as rounding goes."""
     import torch
+
     both, alone = updated((0, 1), "cpu"), updated((1,), "cpu")
     finite = all(torch.isfinite(t.double()).all() for t in both.values())
     same = all(torch.equal(t[1], alone[k][0]) for k, t in both.items())
-    yield ("ok", "an update on the CPU is finite, and the same alone and in a population") if finite and same else \
-          ("FAIL", f"an update on the CPU: finite {finite}, the same alone and in a population {same}; run `make test`")
+    yield (
+        ("ok", "an update on the CPU is finite, and the same alone and in a population")
+        if finite and same
+        else (
+            "FAIL",
+            f"an update on the CPU: finite {finite}, the same alone and in a population {same}; run `make test`",
+        )
+    )
     if not torch.cuda.is_available():
         yield "ok", "GPU: none; the profiles smoke and laptop do without"
     else:
         there = updated((0, 1), "cuda")
-        far = torch.stack([abs(there[k].cpu() - t).max() / abs(t).max() for k, t in both.items() if ".m." in k]).max().item()
-        yield ("ok" if far < 1e-3 else "FAIL",
-               f"GPU: {torch.cuda.get_device_name()}; gradients there differ by {far:.0e} of the largest (at most 1e-03)")
+        far = (
+            torch.stack([abs(there[k].cpu() - t).max() / abs(t).max() for k, t in both.items() if ".m." in k])
+            .max()
+            .item()
+        )
+        yield (
+            "ok" if far < 1e-3 else "FAIL",
+            f"GPU: {torch.cuda.get_device_name()}; gradients there differ by {far:.0e} of the largest (at most 1e-03)",
+        )
 
 
 def updated(seeds, device):
@@ -131,21 +163,29 @@ def updated(seeds, device):
     from nbsp_lib.core.method import Method
     from nbsp_lib.core.replay import Replay
     from nbsp_lib.core.sac import make_agent, update_from_rows
+
     torch.set_num_threads(1)
     settings = SimpleNamespace(layers=(32, 32), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
-    agent = make_agent(Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, Gaussian(4), ("task",), settings, device)
+    agent = make_agent(
+        Method(), [torch.Generator().manual_seed(s) for s in seeds], 39, Gaussian(4), ("task",), settings, device
+    )
     replay, batch = Replay(len(seeds), 64, 1, 1, 39, 4, device), 32
     drawn = [torch.rand(64, 84, generator=torch.Generator().manual_seed(s)) for s in seeds]
     replay.data[:, :64], replay.seen = torch.stack(drawn).to(device), 64
     rows = torch.arange(batch, device=device).expand(len(seeds), -1)
-    noise = torch.stack([torch.randn(2, batch, 4, generator=torch.Generator().manual_seed(s)) for s in seeds], 1).to(device)
+    noise = torch.stack([torch.randn(2, batch, 4, generator=torch.Generator().manual_seed(s)) for s in seeds], 1).to(
+        device
+    )
     update_from_rows(agent, replay, rows, rows, {"sac": noise}, Method(), settings)
     return agent.tensors()
 
 
 def storage():
     free = shutil.disk_usage(".").free
-    yield "ok" if free > SPACE else "FAIL", f"free disk: {free / 1e9:.1f} GB" + ("" if free > SPACE else "; make room for 2 GB")
+    yield (
+        "ok" if free > SPACE else "FAIL",
+        f"free disk: {free / 1e9:.1f} GB" + ("" if free > SPACE else "; make room for 2 GB"),
+    )
     for name in (".state", "results", "runs"):
         try:
             probe(name)
@@ -158,16 +198,24 @@ def storage():
 
 def kernel():
     from jupyter_client.kernelspec import KernelSpecManager
+
     found = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    same = "/" not in found or Path(found).parent == Path(sys.executable).parent              # "python": that of the server
-    yield ("ok", "Jupyter has the kernel python3") if same else \
-          ("warn", f"the Jupyter kernel python3 is another Python, {found}; python -m ipykernel install --sys-prefix mends it")
+    same = "/" not in found or Path(found).parent == Path(sys.executable).parent  # "python": that of the server
+    yield (
+        ("ok", "Jupyter has the kernel python3")
+        if same
+        else (
+            "warn",
+            f"the Jupyter kernel python3 is another Python, {found}; python -m ipykernel install --sys-prefix mends it",
+        )
+    )
 
 
 def notebooks():
     """A page is executed from its .py; what was edited in the .ipynb alone would be left out."""
     from nbsp_lib.artifact.pairs import check
     from nbsp_lib.errors import ConfigError
+
     found = sorted(path for path in (ROOT / "notebooks").rglob("*.py") if ".ipynb_checkpoints" not in path.parts)
     for source in found:
         try:
@@ -180,9 +228,13 @@ def notebooks():
 def shipped():
     from nbsp_lib.errors import Corrupted
     from nbsp_lib.runs.state import read_run
+
     found = sorted(path for path in Path("data/checkpoints").glob("*/*") if path.is_dir())
     if not found:
-        yield "warn", "data/checkpoints holds no run, so `make reproduce` has nothing to read; run nbsp in the repository"
+        yield (
+            "warn",
+            "data/checkpoints holds no run, so `make reproduce` has nothing to read; run nbsp in the repository",
+        )
     for folder in found:
         try:
             yield "ok", f"{folder}: {len(read_run(folder)['files'])} files are what their checksums say"

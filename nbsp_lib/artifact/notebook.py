@@ -8,6 +8,7 @@ target.failed.ipynb and no target (exit 1); one that finds what it needs in othe
 later (exit 75). Ctrl-C and SIGTERM stop the kernel first (exit 130, 143), which is given time to save. The notebook runs in
 the current folder, the root of the repository.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,7 +25,7 @@ from pathlib import Path
 try:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
-except ModuleNotFoundError as error:                # a stage of dvc calls the `python` it finds first
+except ModuleNotFoundError as error:  # a stage of dvc calls the `python` it finds first
     sys.exit(f"{sys.executable} has no {error.name}: activate the environment first, with source .venv/bin/activate")
 
 from nbsp_lib.artifact.canonical import KERNEL, canonical
@@ -37,10 +38,18 @@ from nbsp_lib.runs.strict import convert
 
 TYPES = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-QUIET = {"TQDM_DISABLE": "1", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1",
-         "OMP_NUM_THREADS": "1",                    # a sum over two threads may end in another last bit
-         "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-PATIENCE = 60.0     # seconds between an interrupt and SIGTERM to a kernel that has not ended: training ends its round and saves
+QUIET = {
+    "TQDM_DISABLE": "1",
+    "SOURCE_DATE_EPOCH": "0",
+    "PYTHONHASHSEED": "0",
+    "JUPYTER_PREFER_ENV_PATH": "1",
+    "OMP_NUM_THREADS": "1",  # a sum over two threads may end in another last bit
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+PATIENCE = (
+    60.0  # seconds between an interrupt and SIGTERM to a kernel that has not ended: training ends its round and saves
+)
 
 
 class Stopped(KeyboardInterrupt):
@@ -87,7 +96,7 @@ def checked(pairs, valid, source) -> dict:
             raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
         if kind is type(None):
             whole = not isinstance(value, str) or text[:1] in ("'", '"')
-            values[name] = value if whole else text                 # YAML ends a text at " #"
+            values[name] = value if whole else text  # YAML ends a text at " #"
         else:
             values[name] = None if value is None and default is None else convert(value, kind, f"{source}: {name}")
     return values
@@ -101,12 +110,13 @@ def stoppable():
     there after a third of PATIENCE gets a SIGTERM: one that is saving bears it, any other ends.
     """
     import psutil
+
     family, came = [], []
 
     def stop(number, frame):
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)                     # a second Ctrl-C must not cut the clean-up short
-        logging.getLogger("asyncio").disabled = True                # the interrupted cell's own error is no news
+            signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
+        logging.getLogger("asyncio").disabled = True  # the interrupted cell's own error is no news
         family.extend(psutil.Process().children(recursive=True))
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE / 3)
@@ -122,7 +132,7 @@ def stoppable():
     try:
         yield
     except Exception:
-        if came:                                                    # what the kernel's end looks like to papermill
+        if came:  # what the kernel's end looks like to papermill
             raise Stopped(came[0]) from None
         raise
     finally:
@@ -152,7 +162,7 @@ def engine(copy=None):
 
         def papermill_execute_cells(self):
             super().papermill_execute_cells()
-            self.km.shutdown_wait_time = 10                         # half of it before SIGTERM, half before SIGKILL
+            self.km.shutdown_wait_time = 10  # half of it before SIGTERM, half before SIGKILL
 
     class Engine(NBClientEngine):
         @classmethod
@@ -168,11 +178,15 @@ def execute(source, target, pairs=(), copy=None):
     any kernel starts; afterwards what stopped the notebook, with target.failed.ipynb left behind. copy: as in `engine`."""
     import jupytext
     import nbformat
+
     source, target = Path(source).with_suffix(".py"), Path(target)
     if not source.is_file():
         alone = source.with_suffix(".ipynb")
-        raise ConfigError(f"{alone}: has no .py beside it: jupytext --set-formats ipynb,py:percent {alone}" if alone.is_file()
-                          else f"{source}: no such notebook source")
+        raise ConfigError(
+            f"{alone}: has no .py beside it: jupytext --set-formats ipynb,py:percent {alone}"
+            if alone.is_file()
+            else f"{source}: no such notebook source"
+        )
     if target.suffix != ".ipynb" or target.resolve() == source.with_suffix(".ipynb").resolve():
         raise ConfigError(f"{target}: the target must be another .ipynb than that of the source")
     check_pair(source)
@@ -181,23 +195,39 @@ def execute(source, target, pairs=(), copy=None):
 
     import papermill
     from traitlets.config import Config
+
     for cell in nb.cells:
-        cell.metadata.setdefault("tags", [])                        # papermill expects them
+        cell.metadata.setdefault("tags", [])  # papermill expects them
     nb.metadata["kernelspec"] = KERNEL
     failed, part = target.with_suffix(".failed.ipynb"), target.with_suffix(".part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)                                  # a stale result must not pass for a new one
-    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch, \
-            folder_for_sockets(scratch) as sockets:
-        os.environ.update(QUIET, IPYTHONDIR=scratch)                # no start-up files of the user
+    target.unlink(missing_ok=True)  # a stale result must not pass for a new one
+    with (
+        tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch,
+        folder_for_sockets(scratch) as sockets,
+    ):
+        os.environ.update(QUIET, IPYTHONDIR=scratch)  # no start-up files of the user
         # The default path of sockets is shared by all kernels of a folder: parallel notebooks would answer each other.
         where = {"transport": "ipc", "ip": f"{sockets}/k"} if sockets else {"transport": "tcp", "ip": "127.0.0.1"}
-        settings = Config({"KernelManager": {**where, "shutdown_wait_time": 2 * PATIENCE},
-                           # a kernel is shut down with an interrupt, which it logs as an error
-                           "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]}})
+        settings = Config(
+            {
+                "KernelManager": {**where, "shutdown_wait_time": 2 * PATIENCE},
+                # a kernel is shut down with an interrupt, which it logs as an error
+                "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+            }
+        )
         papermill.engines.papermill_engines.register("patient", engine(copy))
-        nb = papermill.execute_notebook(nb, str(failed), parameters, engine_name="patient", kernel_name=KERNEL["name"],
-                                        progress_bar=False, record_timing=False, start_timeout=300, config=settings)
+        nb = papermill.execute_notebook(
+            nb,
+            str(failed),
+            parameters,
+            engine_name="patient",
+            kernel_name=KERNEL["name"],
+            progress_bar=False,
+            record_timing=False,
+            start_timeout=300,
+            config=settings,
+        )
     part.write_text(nbformat.writes(canonical(nb)) + "\n", encoding="utf-8")
     os.replace(part, target)
     failed.unlink(missing_ok=True)
@@ -205,7 +235,9 @@ def execute(source, target, pairs=(), copy=None):
 
 def main(argv=None, copy=None) -> int:
     """The exit code; what went wrong is said on stderr. copy: as in `engine`."""
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.notebook", description="Execute a notebook source.")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbsp_lib.artifact.notebook", description="Execute a notebook source."
+    )
     parser.add_argument("source")
     parser.add_argument("target")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
@@ -221,11 +253,11 @@ def main(argv=None, copy=None) -> int:
         print(f"{args.source}: stopped by {signal.Signals(stopped.args[0]).name}", file=sys.stderr)
         return 128 + stopped.args[0]
     except Exception as error:
-        if getattr(error, "ename", "") == "BlockingIOError":        # papermill's name for what the notebook raised
+        if getattr(error, "ename", "") == "BlockingIOError":  # papermill's name for what the notebook raised
             print(f"{args.source}: another process is training one of these seeds, see nbsp status", file=sys.stderr)
             Path(args.target).with_suffix(".failed.ipynb").unlink(missing_ok=True)
             return os.EX_TEMPFAIL
-        if getattr(error, "ename", "") == "ConfigError":            # says all in a line
+        if getattr(error, "ename", "") == "ConfigError":  # says all in a line
             print(f"{args.source}: {error.evalue}", file=sys.stderr)
             return 1
         end = COLOUR.sub("", f"{type(error).__name__}: {error}").strip().splitlines()[-5:]

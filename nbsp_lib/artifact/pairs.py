@@ -2,6 +2,7 @@
 
 `python -m nbsp_lib.artifact.pairs` looks at all of notebooks/, before the pipeline runs, which knows the .py files only.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -13,18 +14,24 @@ from nbsp_lib.errors import ConfigError
 
 def cells(nb):
     """What a pair has in common: [(type, tags, text)] of the cells that are not empty."""
-    return [(cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source.strip()) for cell in nb.cells
-            if cell.source.strip()]
+    return [
+        (cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source.strip())
+        for cell in nb.cells
+        if cell.source.strip()
+    ]
 
 
 def read(path):
     """The notebook in a file as a .py file would hold it. ConfigError if it cannot be read."""
     import jupytext
+
     try:
         nb = jupytext.read(path)
         return jupytext.reads(jupytext.writes(nb, fmt="py:percent"), fmt="py:percent")
-    except Exception as error:                                  # whatever a half-written or merged file makes of a parser
-        raise ConfigError(f"{path}: is no notebook: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:  # whatever a half-written or merged file makes of a parser
+        raise ConfigError(
+            f"{path}: is no notebook: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from None
 
 
 def check(source):
@@ -38,15 +45,22 @@ def check(source):
     number = next((i for i, both in enumerate(zip(ours, theirs)) if both[0] != both[1]), min(len(ours), len(theirs)))
     first = next(iter(max(ours, theirs, key=len)[number][2].splitlines()))
     ages = {path.stat().st_mtime_ns: path.name for path in (script, notebook)}
-    newer = f"{ages[max(ages)]} is newer, and is kept by" if len(ages) > 1 else "neither is newer: touch the one to keep, then"
-    raise ConfigError(f"{script} and {notebook.name} differ from cell {number + 1} on ({first[:60]!r}); {newer}: "
-                      f"jupytext --sync {notebook}")
+    newer = (
+        f"{ages[max(ages)]} is newer, and is kept by"
+        if len(ages) > 1
+        else "neither is newer: touch the one to keep, then"
+    )
+    raise ConfigError(
+        f"{script} and {notebook.name} differ from cell {number + 1} on ({first[:60]!r}); {newer}: "
+        f"jupytext --sync {notebook}"
+    )
 
 
 def main(argv=None) -> int:
     """1 if a pair differs, said on stderr, a line each."""
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.pairs",
-                                     description="Do the .py and .ipynb of notebooks agree?")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbsp_lib.artifact.pairs", description="Do the .py and .ipynb of notebooks agree?"
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"))
     code = 0
     for source in sorted(parser.parse_args(argv).folder.rglob("*.py")):

@@ -4,6 +4,7 @@ Lays out its sources in a temporary folder (executed notebooks and tables of res
 repository) and calls Sphinx in this process. What stands where is said in site/contents.yaml; settings, templates and styles lie
 beside it. Pages are byte-stable and need no network. What is missing, as in a small profile, is left out.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,7 +29,7 @@ UNUSED = ("**/*.map", "_static/locales", "_static/*webpack-macros.html", ".build
 VERDICTS = ("reproduced", "partly", "not", "not run")
 
 FILMED = ("learned", "forgotten", "nbsp")
-EXPLORED = "03_which_neurons_carry_a_skill"             # the notebook whose widget is also a page
+EXPLORED = "03_which_neurons_carry_a_skill"  # the notebook whose widget is also a page
 
 
 def found(folder) -> list[Path]:
@@ -44,7 +45,9 @@ class Site:
         self.contents = read_yaml(self.root / "site/contents.yaml")
         self.sources = Sources(root, folder)
         loader = jinja2.FileSystemLoader(self.root / "site/templates")
-        self.templates = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+        self.templates = jinja2.Environment(
+            loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        )
         self.notebooks = {path.stem: path for path in found(self.results / "notebooks")}
         self.subjects = {name: title for group in self.contents["subjects"].values() for name, title in group.items()}
         self.toctrees = {}
@@ -57,7 +60,9 @@ class Site:
         self.learn()
         self.results_pages()
         for group, documents in self.documents.items():
-            self.toctrees[group] = [(title, self.sources.pages[path].removesuffix(".md")) for path, title in documents.items()]
+            self.toctrees[group] = [
+                (title, self.sources.pages[path].removesuffix(".md")) for path, title in documents.items()
+            ]
             for path in documents:
                 self.sources.document(path, self.sources.pages[path])
         self.api()
@@ -66,8 +71,10 @@ class Site:
     def name_pages(self):
         """Which page is which file of the repository, before any of them is written, so that all can link to all."""
         named, pages = self.contents["documents"], self.sources.pages
-        self.documents = {group: {path: title for path, title in documents.items() if (self.root / path).exists()}
-                          for group, documents in named.items()}
+        self.documents = {
+            group: {path: title for path, title in documents.items() if (self.root / path).exists()}
+            for group, documents in named.items()
+        }
         known = {path for documents in named.values() for path in documents}
         for path in sorted((self.root / "docs").glob("*.md")):
             path = path.relative_to(self.root).as_posix()
@@ -107,6 +114,7 @@ class Site:
             entries.append((f"{int(stem[:2])} · {title}", f"learn/{stem}", sentence))
         if EXPLORED in self.teaching:
             from nbsp_lib.artifact.report_explorer import films
+
             data = json.dumps(films(), separators=(",", ":"))
             self.render("explorer.md", "learn/explorer.md", data=data)
             entries.append(("Any neuron beside its film", "learn/explorer", "An explorer without a kernel."))
@@ -125,11 +133,15 @@ class Site:
             question, sentence = summary(nb, stem)
             other = "Training" if sequence else question
             short = self.contents["single"].get(stem) or self.subjects.get(subject) or other
-            source = f"notebooks/{'pipeline' if subject in ('train', 'evaluate', 'neurons') else 'results'}/{subject}.ipynb"
+            source = (
+                f"notebooks/{'pipeline' if subject in ('train', 'evaluate', 'neurons') else 'results'}/{subject}.ipynb"
+            )
             title = f"{short}: {sequence}" if sequence else short
             self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title)
             if sequence:
-                entry = (sequence, f"results/{stem}", "") if subject == "train" else (short, f"results/{stem}", question)
+                entry = (
+                    (sequence, f"results/{stem}", "") if subject == "train" else (short, f"results/{stem}", question)
+                )
                 pages[subject, sequence] = entry
             else:
                 single.append((short, f"results/{stem}", f"{question} {sentence}"))
@@ -137,20 +149,41 @@ class Site:
         sequences = {s: named.get(s, s) for s in [*(s for s in named if s in present), *sorted(present - set(named))]}
         lists = []
         for sequence, title in sequences.items():
-            groups = {group: [pages[subject, sequence] for subject in subjects if (subject, sequence) in pages]
-                      for group, subjects in self.contents["subjects"].items()}
+            groups = {
+                group: [pages[subject, sequence] for subject in subjects if (subject, sequence) in pages]
+                for group, subjects in self.contents["subjects"].items()
+            }
             text = f"What was measured on the sequence `{sequence}`, a page for each question."
-            self.render("list.md", f"results/{sequence}.md", title=title, text=text, below=True,
-                        groups={group: entries for group, entries in groups.items() if entries})
+            self.render(
+                "list.md",
+                f"results/{sequence}.md",
+                title=title,
+                text=text,
+                below=True,
+                groups={group: entries for group, entries in groups.items() if entries},
+            )
             lists.append((title, f"results/{sequence}"))
         if trained := [page for (subject, _), page in pages.items() if subject == "train"]:
-            self.render("list.md", "results/training.md", title="Training runs", groups={"": trained}, below=True,
-                        text="The notebook of every run that was trained under this profile.")
+            self.render(
+                "list.md",
+                "results/training.md",
+                title="Training runs",
+                groups={"": trained},
+                below=True,
+                text="The notebook of every run that was trained under this profile.",
+            )
             lists.append(("Training runs", "results/training"))
-        matrix = {title: [pages.get((subject, sequence), ("", None))[1] for sequence in sequences]
-                  for subject, title in self.subjects.items()}
-        self.render("results.md", "results/index.md", single=single, sequences=sequences,
-                    matrix={title: docs for title, docs in matrix.items() if any(docs)})
+        matrix = {
+            title: [pages.get((subject, sequence), ("", None))[1] for sequence in sequences]
+            for subject, title in self.subjects.items()
+        }
+        self.render(
+            "results.md",
+            "results/index.md",
+            single=single,
+            sequences=sequences,
+            matrix={title: docs for title, docs in matrix.items() if any(docs)},
+        )
         self.toctrees["Results"] = [("Overview", "results/index"), *((title, doc) for title, doc, _ in single), *lists]
 
     def api(self):
@@ -164,47 +197,78 @@ class Site:
                 text, sentence = module_page(path, module, f"/{copy}", (name, f"/{listed}"))
                 self.sources.write(page, text)
                 entries.append((module.removeprefix("nbsp_lib."), page.removesuffix(".md"), sentence))
-            self.render("list.md", f"{listed}.md", title=name, text="What each module is for; its page has its source.",
-                        groups={"": entries}, below=False)
+            self.render(
+                "list.md",
+                f"{listed}.md",
+                title=name,
+                text="What each module is for; its page has its source.",
+                groups={"": entries},
+                below=False,
+            )
             folders.append((name, listed, f"{len(entries)} modules"))
-        self.render("list.md", "api/index.md", title="The library", groups={"": folders}, below=True,
-                    text="Every module of `nbsp_lib`: what it offers, and its source.")
+        self.render(
+            "list.md",
+            "api/index.md",
+            title="The library",
+            groups={"": folders},
+            below=True,
+            text="Every module of `nbsp_lib`: what it offers, and its source.",
+        )
         self.toctrees["Use it"].append(("The library", "api/index"))
 
     def first_page(self):
         """The question, the main figure, the verdicts, where to go next: from tables, never typed."""
         films = []
-        for path in sorted((self.root / "docs/films").glob("*.json"), key=lambda path: FILMED.index(path.stem.split("-")[-1])):
+        for path in sorted(
+            (self.root / "docs/films").glob("*.json"), key=lambda path: FILMED.index(path.stem.split("-")[-1])
+        ):
             about, picture = json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png")
             picture = path.with_suffix(".gif") if path.with_suffix(".gif").exists() else picture
-            films.append({"path": self.sources.copy(picture.relative_to(self.root)), "caption": about["caption"],
-                          "alt": f"A robot arm and a window, {about['caption']}"})
+            films.append(
+                {
+                    "path": self.sources.copy(picture.relative_to(self.root)),
+                    "caption": about["caption"],
+                    "alt": f"A robot arm and a window, {about['caption']}",
+                }
+            )
         kept, claims = None, []
         if (table := self.results / "retention/retention.csv").exists():
             arms = read_csv(table).groupby("arm", sort=False)
             kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
             (self.sources.folder / "results/figures").mkdir(parents=True)
-            shutil.copyfile(self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg")
+            shutil.copyfile(
+                self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg"
+            )
         if (table := self.results / "claims/claims.csv").exists():
             columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]
             claims = read_csv(table)[columns].drop_duplicates().to_dict("records")
         counted = Counter(claim["verdict"].split(" (")[0] for claim in claims)
         groups = ("Learn", "Results", "Methods", "Use it")
-        self.render("index.md", "index.md", films=films, kept=kept, claims=claims,
-                    verdicts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}, learn=len(self.teaching),
-                    toctrees={group: self.toctrees[group] for group in groups if group in self.toctrees})
+        self.render(
+            "index.md",
+            "index.md",
+            films=films,
+            kept=kept,
+            claims=claims,
+            verdicts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]},
+            learn=len(self.teaching),
+            toctrees={group: self.toctrees[group] for group in groups if group in self.toctrees},
+        )
 
 
 def build(out, results, root=".") -> str:
     """Writes the site into the folder out, instead of what was there; returns what Sphinx warns of."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
+
     out, warnings, settings = Path(out), io.StringIO(), str(Path(root, "site").resolve())
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "source", Path(folder) / "site"
         Site(results, source, root).lay_out()
         with patch_docutils(settings), docutils_namespace():
-            app = Sphinx(source, settings, made, Path(folder) / "doctrees", "html", status=None, warning=warnings, freshenv=True)
+            app = Sphinx(
+                source, settings, made, Path(folder) / "doctrees", "html", status=None, warning=warnings, freshenv=True
+            )
             app.build(force_all=True)
         for pattern in UNUSED:
             for path in sorted(made.glob(pattern)):
@@ -215,7 +279,9 @@ def build(out, results, root=".") -> str:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.artifact.report", description="The site of a folder of results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbsp_lib.artifact.report", description="The site of a folder of results."
+    )
     parser.add_argument("out_dir")
     parser.add_argument("results_dir", help="folder with notebooks/ and the tables beside it, as the pipeline makes it")
     args = parser.parse_args(argv)

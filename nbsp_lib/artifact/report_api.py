@@ -2,6 +2,7 @@
 
 Modules are parsed, not imported, so that a page depends on nothing but its file.
 """
+
 from __future__ import annotations
 
 import ast

@@ -3,6 +3,7 @@
 A plotting library in the page (bokeh, vega: about 1 MB each) beside the activations and films (0.8 MB) would come near 2 MB, and
 the page needs one line, one shade and one picture; so it draws them itself.
 """
+
 from __future__ import annotations
 
 import base64
@@ -29,7 +30,9 @@ def films() -> list:
     """A dictionary for each shipped film: its strip, its success [T], and for each network and layer the firing neurons, best
     score first, with scores (null where nothing could be scored) and activations."""
     found = []
-    for name in sorted((path.stem for path in FILMS.glob("film-*.json")), key=lambda name: ORDER.index(name.split("-")[-1])):
+    for name in sorted(
+        (path.stem for path in FILMS.glob("film-*.json")), key=lambda name: ORDER.index(name.split("-")[-1])
+    ):
         episode, about = watch(name), json.loads((FILMS / f"{name}.json").read_text(encoding="utf-8"))
         networks = {}
         for network, layers in episode.activations.items():
@@ -40,7 +43,14 @@ def films() -> list:
                 shown = {"neurons": numbers, "scores": known, "width": len(scores)}
                 networks[network].append(shown | packed(activations, numbers))
         strip = base64.b64encode((FILMS / f"{name}.png").read_bytes()).decode()
-        found.append({"caption": about["caption"], "steps": about["steps"], "base": round(episode.base, 4),
-                      "success": [int(s > 0) for s in episode.success], "networks": networks,
-                      "strip": f"data:image/png;base64,{strip}"})
+        found.append(
+            {
+                "caption": about["caption"],
+                "steps": about["steps"],
+                "base": round(episode.base, 4),
+                "success": [int(s > 0) for s in episode.success],
+                "networks": networks,
+                "strip": f"data:image/png;base64,{strip}",
+            }
+        )
     return found

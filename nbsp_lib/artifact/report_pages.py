@@ -1,4 +1,5 @@
 """Sources of the site: executed notebooks and Markdown files with their links, titles, folds and alternative texts."""
+
 from __future__ import annotations
 
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 LINK = re.compile(r"\]\((?![a-z]+:|[/#])([^)\s#]+)(#[^)\s]*)?\)")
-UNLINKED = ("dvc.yaml", ".ipynb", ".md")        # may be no dependency of its own stage; belong to no page of this site
+UNLINKED = ("dvc.yaml", ".ipynb", ".md")  # may be no dependency of its own stage; belong to no page of this site
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 
 
@@ -18,7 +19,7 @@ def summary(nb, stem) -> tuple[str, str]:
     prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     heading = re.search(r"^#+\s+(.+?)\s*$", prose, re.M)
     title = heading[1] if heading else stem
-    after = prose[heading.end() if heading else 0:]
+    after = prose[heading.end() if heading else 0 :]
     blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", after)]
     text = next((block for block in blocks if block and block[0] not in "#<|$"), "")
     sentence = re.match(r".+?[.?!](?=\s|$)", text)
@@ -45,7 +46,11 @@ class Sources:
     """The folder of sources: which file of the repository is which page, and where everything else may be downloaded."""
 
     def __init__(self, root, folder):
-        self.root, self.folder, self.pages = Path(root), Path(folder), {}       # pages: path in the repository -> source file
+        self.root, self.folder, self.pages = (
+            Path(root),
+            Path(folder),
+            {},
+        )  # pages: path in the repository -> source file
 
     def write(self, name, text):
         path = self.folder / name
@@ -61,12 +66,16 @@ class Sources:
 
     def relinked(self, text, source, page):
         """Links of a file of the repository, as links of a page: to other pages, to copies of files; else only their text."""
+
         def there(match):
             target = os.path.normpath(os.path.join(os.path.dirname(source), match[1]))
             if target not in self.pages and (target.endswith(UNLINKED) or not (self.root / target).is_file()):
                 return "]{.gone}"
-            name = self.pages.get(target) or self.copy(target, target if target.endswith(PICTURES) else f"files/{target}")
+            name = self.pages.get(target) or self.copy(
+                target, target if target.endswith(PICTURES) else f"files/{target}"
+            )
             return f"]({os.path.relpath(name, os.path.dirname(page) or '.')}{match[2] or ''})"
+
         return LINK.sub(there, text)
 
     def document(self, source, page):
@@ -75,10 +84,13 @@ class Sources:
     def notebook(self, path, source, page, title=None):
         """An executed notebook as page; with a title, which then stands above its question, its code is folded."""
         nb = nbformat.read(path, as_version=4)
-        nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}    # an executed page names no language
+        nb.metadata["language_info"] = {
+            "name": "python",
+            "pygments_lexer": "ipython3",
+        }  # an executed page names no language
         question, _ = summary(nb, path.stem)
         tags = {tag for cell in nb.cells for tag in cell.metadata.get("tags", [])}
-        if "injected-parameters" in tags:                                           # they follow the defaults
+        if "injected-parameters" in tags:  # they follow the defaults
             nb.cells = [cell for cell in nb.cells if "parameters" not in cell.metadata.get("tags", [])]
         for i, cell in enumerate(nb.cells):
             if cell.cell_type == "markdown":

@@ -1,4 +1,5 @@
 """A campaign: what is missing of some runs, trained by an engine, and a report of what came of it. `nbsp run --jobs 2`."""
+
 from __future__ import annotations
 
 import math

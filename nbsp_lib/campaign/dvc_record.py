@@ -5,6 +5,7 @@
 Each stage's own command is run once more, which finds every seed finished and takes seconds, and its outputs are committed. A
 later `dvc repro` then trains nothing. `dvc repro` itself would delete the outputs first.
 """
+
 from __future__ import annotations
 
 import logging
@@ -24,6 +25,7 @@ from nbsp_lib.runs.settings import Profile
 @dataclass(frozen=True, eq=False)
 class Recording(BaseJob):
     """A job that records stages (their names) of one dvc.yaml."""
+
     profile: Profile
     file: str
     stages: tuple
@@ -86,7 +88,8 @@ def record(file, name):
     from dvc.stage.exceptions import StageNotFound
 
     from nbsp_lib.artifact.notebook import main as run
-    with Repo(_wait_for_lock=True) as repo:                 # what the option --wait-for-lock sets
+
+    with Repo(_wait_for_lock=True) as repo:  # what the option --wait-for-lock sets
         try:
             stage = repo.stage.load_one(file, name)
         except StageNotFound:

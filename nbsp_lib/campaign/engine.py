@@ -3,6 +3,7 @@
 All that is known about a run lies in its state and its result folder. An engine only starts and stops processes, so it may die
 at any moment, and several may share the work of one folder: jobs locked by another process are re-queued.
 """
+
 from __future__ import annotations
 
 import math
@@ -18,15 +19,21 @@ from nbsp_lib.campaign.job import busy
 from nbsp_lib.campaign.screen import Screen
 from nbsp_lib.campaign.worker import Task
 
-TICK, LOOK, DRAW, AGAIN = 0.2, 2.0, 1.0, 5.0    # seconds: a turn; between looks at waiting jobs; drawing; after a lost lock
+TICK, LOOK, DRAW, AGAIN = (
+    0.2,
+    2.0,
+    1.0,
+    5.0,
+)  # seconds: a turn; between looks at waiting jobs; drawing; after a lost lock
 TRIES, OUTCOMES = 2, ("done", "failed", "stopped", "not begun")
-RESERVE = 90.0                      # seconds: before the end of the time no job begins, or a tenth of the time if that is less
+RESERVE = 90.0  # seconds: before the end of the time no job begins, or a tenth of the time if that is less
 STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM}
 
 
 @dataclass
 class JobProcess:
     """One process of a job: its handle, when it began, where its part of the log begins, its reports and saves before."""
+
     handle: object
     began: float
     offset: int
@@ -42,12 +49,12 @@ class Engine:
         self.waiting, self.running, self.ended = list(jobs), {}, {}
         self.backend, self.screen = backend, screen or Screen()
         self.tries, self.later = Counter(), {}
-        self.signals, self.stopping, self.killing = [], False, False    # received so far; what the workers were asked for
+        self.signals, self.stopping, self.killing = [], False, False  # received so far; what the workers were asked for
         self.signals_before_stop = 0
         self.looked = self.drawn = -1e9
         self.deadline = deadline
         self.reserve = min(RESERVE, (deadline - time.monotonic()) / 10)
-        self.patient = False                        # whether it was said that only others' jobs are left
+        self.patient = False  # whether it was said that only others' jobs are left
 
     def run(self):
         """-> {job: (what came of it, words, last lines)}; what came of it: one of OUTCOMES."""
@@ -63,7 +70,7 @@ class Engine:
                     self.draw()
                     if self.running or self.waiting:
                         time.sleep(TICK)
-            finally:                                # also when a backend refuses a job: no process is left behind
+            finally:  # also when a backend refuses a job: no process is left behind
                 while self.running:
                     self.halt()
                     time.sleep(TICK)
@@ -118,7 +125,7 @@ class Engine:
         words = why(code, lines)
         try:
             note_failure(job, self.tries[job], code, lines)
-        except OSError as error:                    # a full disk must not end the other jobs too
+        except OSError as error:  # a full disk must not end the other jobs too
             words += f" (no record of it: {error.strerror})"
         if self.tries[job] < TRIES and not self.stopping:
             self.screen.say(f"{job.title}: failed, {words}; once more")
@@ -151,7 +158,7 @@ class Engine:
         for job in list(self.waiting):
             needs = job.needs()
             free = time.monotonic() >= self.later.get(job, 0) and not needs & taken and not any(map(busy, needs))
-            if job.over():                          # asked last: the process that had the lock may just have finished
+            if job.over():  # asked last: the process that had the lock may just have finished
                 self.waiting.remove(job)
                 forget_failure(job)
                 self.end(job, "done", f"{job.result()}, by another process")
@@ -163,7 +170,7 @@ class Engine:
         offset = job.log.stat().st_size if job.log.exists() else 0
         try:
             handle = self.backend.start(Task(job.name, job.command, job.log))
-        except OSError as error:                    # no room for a log, no process left
+        except OSError as error:  # no room for a log, no process left
             return self.failed(job, 1, [f"cannot be started: {error}"])
         self.running[job] = JobProcess(handle, time.monotonic(), offset, job.reports(), job.saves())
         if not self.screen.live:
@@ -179,7 +186,7 @@ class Engine:
             if self.running:
                 self.screen.say(f"{self.cause()}{len(self.running)} running jobs save and end; Ctrl-C kills them")
             self.tell("stop")
-        elif not self.killing and signal.SIGINT in self.signals[self.signals_before_stop:]:
+        elif not self.killing and signal.SIGINT in self.signals[self.signals_before_stop :]:
             self.killing = True
             self.tell("kill")
 
@@ -203,8 +210,9 @@ class Engine:
         counts = {"running": len(self.running), "waiting": len(self.waiting)}
         counts |= Counter(outcome for outcome, _, _ in self.ended.values())
         summary = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
-        self.screen.draw([(job.title, job.progress(process.reports)) for job, process in self.running.items()],
-                         f"jobs: {summary}")
+        self.screen.draw(
+            [(job.title, job.progress(process.reports)) for job, process in self.running.items()], f"jobs: {summary}"
+        )
 
 
 def duration(seconds):

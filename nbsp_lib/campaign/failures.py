@@ -1,4 +1,5 @@
 """What is left of a job that failed: its log, and a record of the failure for `nbsp status`."""
+
 from __future__ import annotations
 
 import json
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from nbsp_lib.runs.files import write_atomic
 
-ENGINE = Path(".state/engine")          # logs and notebooks of jobs, and a record of each that failed
+ENGINE = Path(".state/engine")  # logs and notebooks of jobs, and a record of each that failed
 
 
 def reason(code):

@@ -2,6 +2,7 @@
 
 The process is the pipeline's own notebook through its runner, so a batch trains exactly what DVC and a reader train.
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -61,6 +62,7 @@ class BaseJob:
 @dataclass(frozen=True, eq=False)
 class Job(BaseJob):
     """Trains seeds of a run."""
+
     run: Run
     seeds: tuple
     placement: Placement = ONE_BY_ONE
@@ -68,7 +70,7 @@ class Job(BaseJob):
     @cached_property
     def name(self):
         seeds = "-".join(map(str, self.seeds))
-        if len(seeds) > 40:                                 # file names end somewhere
+        if len(seeds) > 40:  # file names end somewhere
             seeds = f"{self.seeds[0]}to{self.seeds[-1]}-{hashlib.sha256(seeds.encode()).hexdigest()[:6]}"
         return f"{self.run.profile.profile}-{self.run.sequence}-{self.run.arm}-{seeds}"
 
@@ -79,11 +81,24 @@ class Job(BaseJob):
     @property
     def command(self):
         placed = vars(self.placement) | {"positions": self.placement.positions or 0}
-        given = {"params_file": self.run.profile.here, "sequence": self.run.sequence, "arm": self.run.arm,
-                 "seeds": list(self.seeds), **placed, "out": self.run.folder}
+        given = {
+            "params_file": self.run.profile.here,
+            "sequence": self.run.sequence,
+            "arm": self.run.arm,
+            "seeds": list(self.seeds),
+            **placed,
+            "out": self.run.folder,
+        }
         notebook = str(ENGINE / f"{self.name}.ipynb")
         parameters = [word for name, value in given.items() for word in ("-p", name, str(value))]
-        return (sys.executable, "-m", "nbsp_lib.artifact.notebook", "notebooks/pipeline/train.py", notebook, *parameters)
+        return (
+            sys.executable,
+            "-m",
+            "nbsp_lib.artifact.notebook",
+            "notebooks/pipeline/train.py",
+            notebook,
+            *parameters,
+        )
 
     def states(self):
         return list(self.run.states(self.seeds).values())
@@ -145,7 +160,7 @@ class Job(BaseJob):
 def jobs_of(run, seeds, placement=ONE_BY_ONE):
     """Returns [Job] of what is missing of a run, `placement.population` seeds in each."""
     left, size = run.unfinished(seeds, placement.positions), placement.population
-    return [Job(run, tuple(left[i:i + size]), placement) for i in range(0, len(left), size)]
+    return [Job(run, tuple(left[i : i + size]), placement) for i in range(0, len(left), size)]
 
 
 def busy(folder):

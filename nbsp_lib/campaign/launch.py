@@ -1,4 +1,5 @@
 """What `nbsp run` does once its options are read: it trains what is missing, in this process or in those of an engine."""
+
 from __future__ import annotations
 
 import math
@@ -28,9 +29,12 @@ def launch(args, runs, seeds):
     check_backend(args)
     if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
-    for run in runs:                                        # better now than after hours of training
+    for run in runs:  # better now than after hours of training
         check_same_run(run, run.folder)
-    for folder in (STATE, *{run.profile.checkpoints for run in runs}):     # and so are locks, and folders that may be written
+    for folder in (
+        STATE,
+        *{run.profile.checkpoints for run in runs},
+    ):  # and so are locks, and folders that may be written
         probe(folder)
         if refused := closed(folder):
             raise refused
@@ -40,7 +44,9 @@ def launch(args, runs, seeds):
     for run in runs:
         missing = run.unfinished(seeds, args.positions)
         if len(missing) < len(seeds):
-            print(f"{run.folder}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already")
+            print(
+                f"{run.folder}: seeds {', '.join(str(seed) for seed in seeds if seed not in missing)} are finished already"
+            )
         if missing and not trained(run, missing, placement, deadline):
             print(OVER, file=sys.stderr)
             return TIME_OVER
@@ -62,11 +68,13 @@ def trained(run, seeds, placement, deadline):
 
 def check_backend(args):
     """Refuses options that would be without effect."""
-    for name, needed, there in (("gpus", "--device cuda", args.device == "cuda"),
-                                ("gpus", "--jobs or --backend", args.jobs or args.backend),
-                                ("compile", "--device cpu", args.device == "cpu"),
-                                ("no_dvc", "--jobs or --backend", args.jobs or args.backend),
-                                ("partition", "--backend slurm", args.backend == "slurm")):
+    for name, needed, there in (
+        ("gpus", "--device cuda", args.device == "cuda"),
+        ("gpus", "--jobs or --backend", args.jobs or args.backend),
+        ("compile", "--device cpu", args.device == "cpu"),
+        ("no_dvc", "--jobs or --backend", args.jobs or args.backend),
+        ("partition", "--backend slurm", args.backend == "slurm"),
+    ):
         if getattr(args, name) not in (None, False) and not there:
             raise ConfigError(f"--{name.replace('_', '-')}: only with {needed}")
 
@@ -75,7 +83,9 @@ def with_engine(args, runs, seeds, placement, deadline):
     """Returns the exit code of a campaign on the backend that the options ask for."""
     jobs, name = args.jobs or 1, args.backend or "local"
     options = {"partition": args.partition, "minutes": args.minutes} if name == "slurm" else {}
-    backend = BACKENDS[name](jobs, gpu_share(args), **{key: value for key, value in options.items() if value is not None})
+    backend = BACKENDS[name](
+        jobs, gpu_share(args), **{key: value for key, value in options.items() if value is not None}
+    )
     if backend.jobs < jobs:
         print(f"--jobs: {backend.jobs} at a time, more do not fit on the visible GPUs")
     return campaign(runs, seeds, backend, placement, not args.no_dvc, deadline=deadline)

@@ -1,4 +1,5 @@
 """The memory of a process that trains, counted from the tensors that it makes."""
+
 from __future__ import annotations
 
 import functools
@@ -13,10 +14,10 @@ from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import distinct
 
 # Bytes that do not depend on the settings, as measured with the pinned versions.
-WORKSPACE = 15e6            # torch's own
-FIRST_TASK = 115e6          # MuJoCo with the first task
+WORKSPACE = 15e6  # torch's own
+FIRST_TASK = 115e6  # MuJoCo with the first task
 FURTHER_TASK = 55e6
-NOTEBOOK = 130e6            # a kernel, and the runner beside it
+NOTEBOOK = 130e6  # a kernel, and the runner beside it
 # Bytes per neuron of a network and step of the scoring rollout: 12 of the activations of three networks, the rest while one
 # of them is scored.
 SCORING, SCORING_BALANCED = 29, 41
@@ -26,6 +27,7 @@ SCORING, SCORING_BALANCED = 29, 41
 class Memory:
     """Bytes of a process that trains some seeds together: what it needs before any seed (libraries, environments), replay,
     the rest of the seeds' state, and what comes and goes: scoring, or saving and loading, one after the other."""
+
     base: float
     replay: float
     state: float
@@ -36,15 +38,18 @@ class Memory:
         return self.base + self.replay + self.state + self.work
 
     def text(self):
-        return (f"replay {self.replay / 1e6:,.0f} MB on the device, peak memory of a process about {self.peak / 1e6:,.0f} MB: "
-                f"libraries and environments {self.base / 1e6:,.0f}, replay {self.replay / 1e6:,.0f}, networks and optimiser "
-                f"{self.state / 1e6:,.0f}, scoring or saving {self.work / 1e6:,.0f}")
+        return (
+            f"replay {self.replay / 1e6:,.0f} MB on the device, peak memory of a process about {self.peak / 1e6:,.0f} MB: "
+            f"libraries and environments {self.base / 1e6:,.0f}, replay {self.replay / 1e6:,.0f}, networks and optimiser "
+            f"{self.state / 1e6:,.0f}, scoring or saving {self.work / 1e6:,.0f}"
+        )
 
 
-@functools.cache                 # as it was before this process trained or measured anything
+@functools.cache  # as it was before this process trained or measured anything
 def libraries():
     """Bytes of this process, with all that training imports, when this was asked first."""
     import nbsp_lib.training.trainer  # noqa: F401
+
     return psutil.Process().memory_info().rss
 
 
@@ -56,7 +61,7 @@ def memory(run, size):
     agent = make_agent(method, [torch.Generator()], kind.obs, kind.head, tasks, train)
     replay = replay_bytes(train, tasks, method, agent)
     state = sum(t.nbytes for t in (*agent.tensors().values(), *method.state.values()))
-    saved = 2 * (replay + state)                            # a seed saves alone, twice its bytes
+    saved = 2 * (replay + state)  # a seed saves alone, twice its bytes
     return Memory(base, size * replay, 2 * size * state, max(size * scoring_bytes(train, method, kind), saved))
 
 

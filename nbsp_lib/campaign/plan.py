@@ -1,4 +1,5 @@
 """What training would take: work counted from the settings and the states on disk, speed timed for seconds on this machine."""
+
 from __future__ import annotations
 
 import shutil
@@ -13,8 +14,8 @@ from nbsp_lib.campaign.work import planned
 from nbsp_lib.envs.sequences import benchmark_of, distinct
 from nbsp_lib.methods import find
 
-SHARED = "(position 1)"       # trained once for all arms that start neutral
-SECONDS = 2.5                 # of measuring, over all methods and group sizes
+SHARED = "(position 1)"  # trained once for all arms that start neutral
+SECONDS = 2.5  # of measuring, over all methods and group sizes
 
 
 def estimate(runs, seeds, population, processes=1):
@@ -22,24 +23,28 @@ def estimate(runs, seeds, population, processes=1):
 
     processes: how many are to train at the same time.
     """
-    imported = time.process_time()                           # CPU seconds that this process took to get here
+    imported = time.process_time()  # CPU seconds that this process took to get here
     runs = list({(run.sequence, run.arm): run for run in runs}.values())
     todo, every = (planned(runs, seeds, population, keep) for keep in (True, False))
-    sizes = [memory(group.run, len(group.seeds)) for group in every]                  # before the measuring needs any
+    sizes = [memory(group.run, len(group.seeds)) for group in every]  # before the measuring needs any
     rates = measured(every)
     hours = sum(group.hours(rates[kind_of(group)]) for group in todo)
     least = sum(group.hours(rates[kind_of(group)], group.least) for group in todo)
     lines = [table(todo, rates)]
     if rest := total(every, "positions") - total(todo, "positions"):
-        lines.append(f"left out: {rest:.1f} positions of runs that are finished in {runs[0].profile.checkpoints} or "
-                     "data/checkpoints")
+        lines.append(
+            f"left out: {rest:.1f} positions of runs that are finished in {runs[0].profile.checkpoints} or "
+            "data/checkpoints"
+        )
     if least < hours:
         lines.append(f"at most; {least:.3f} hours if every task is mastered at its third evaluation")
     if todo:
         simulators = {(task, seed) for group in todo for task in group.run.tasks for seed in group.seeds}
         start = imported + len(simulators) * max(rate.start for rate in rates.values())
-        lines.append(f"in all {start + 3600 * hours:,.0f} s of CPU time, {start:.0f} s of them to start: "
-                     "libraries, simulators, goals")
+        lines.append(
+            f"in all {start + 3600 * hours:,.0f} s of CPU time, {start:.0f} s of them to start: "
+            "libraries, simulators, goals"
+        )
     if every:
         lines += needs(every, rates, max(sizes, key=lambda size: size.peak), processes)
     return "\n".join(lines)
@@ -55,8 +60,10 @@ def measured(groups):
     timed = {}
     for group in sorted(groups, key=lambda group: len(distinct(group.run.tasks))):
         timed[kind_of(group)] = group.run
-    return {kind: measure(run.training, run.sequence, find(kind[1])(), kind[2], SECONDS / len(timed))
-            for kind, run in timed.items()}
+    return {
+        kind: measure(run.training, run.sequence, find(kind[1])(), kind[2], SECONDS / len(timed))
+        for kind, run in timed.items()
+    }
 
 
 def total(groups, name):
@@ -70,33 +77,49 @@ def table(groups, rates):
     for group in groups:
         named.setdefault((group.run.sequence, SHARED if group.run.shared else group.run.arm), []).append(group)
     rows = [row(*name, some, rates) for name, some in named.items()] + [row("total", "", groups, rates)]
-    return pd.DataFrame(rows).to_markdown(index=False, tablefmt="plain", intfmt=",",
-                                          floatfmt=["", "", "", ".1f", "", "", "", ".3f", ".3f"])
+    return pd.DataFrame(rows).to_markdown(
+        index=False, tablefmt="plain", intfmt=",", floatfmt=["", "", "", ".1f", "", "", "", ".3f", ".3f"]
+    )
 
 
 def row(sequence, arm, groups, rates):
     """Returns one row of the table: {column: value}."""
     hours = [group.hours(rates[kind_of(group)]) for group in groups]
-    return {"sequence": sequence, "arm": arm, "seeds": sum(len(group.seeds) for group in groups),
-            "positions": float(total(groups, "positions")), "updates": total(groups, "updates"),
-            "env steps": total(groups, "played") + total(groups, "measured"), "groups": len(groups),
-            "h/group": max(hours, default=0.0), "hours": float(sum(hours))}
+    return {
+        "sequence": sequence,
+        "arm": arm,
+        "seeds": sum(len(group.seeds) for group in groups),
+        "positions": float(total(groups, "positions")),
+        "updates": total(groups, "updates"),
+        "env steps": total(groups, "played") + total(groups, "measured"),
+        "groups": len(groups),
+        "h/group": max(hours, default=0.0),
+        "hours": float(sum(hours)),
+    }
 
 
 def needs(groups, rates, largest, processes):
     """Lines on the measured speeds, on memory (`largest`: the Memory of the largest group) and on disk."""
     core = sum(rate.core for rate in rates.values()) / len(rates)
-    yield ("hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
-           f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long")
+    yield (
+        "hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
+        f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long"
+    )
     for (_, method, size), rate in rates.items():
-        yield (f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
-               f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation")
+        yield (
+            f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
+            f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation"
+        )
     yield f"memory: {largest.text()}; with --device cuda, replay and scoring are in the GPU's memory instead"
-    yield (f"in notebooks, as the pipeline and --jobs run them, about {NOTEBOOK / 1e6:.0f} MB more each; {processes} at a time: "
-           f"{processes * (largest.peak + NOTEBOOK) / 1e6:,.0f} MB of {psutil.virtual_memory().total / 1e6:,.0f} MB")
+    yield (
+        f"in notebooks, as the pipeline and --jobs run them, about {NOTEBOOK / 1e6:.0f} MB more each; {processes} at a time: "
+        f"{processes * (largest.peak + NOTEBOOK) / 1e6:,.0f} MB of {psutil.virtual_memory().total / 1e6:,.0f} MB"
+    )
     state = max(rate.replay for rate in rates.values()) + max(rate.state for rate in rates.values())
     network = max(rate.network for rate in rates.values())
     kept = sum(len(group.seeds) for group in groups) * state / 1e6
     shipped = sum(len(group.seeds) * len(group.run.tasks) for group in groups if not group.run.shared) * network / 1e6
-    yield (f"disk: .state at most {kept:,.0f} MB, shipped networks {shipped:.1f} MB and csv files; "
-           f"free here {shutil.disk_usage('.').free / 1e6:,.0f} MB")
+    yield (
+        f"disk: .state at most {kept:,.0f} MB, shipped networks {shipped:.1f} MB and csv files; "
+        f"free here {shutil.disk_usage('.').free / 1e6:,.0f} MB"
+    )

@@ -1,4 +1,5 @@
 """Runs into data/checkpoints, and then everything that is made of them: dvc.lock, the tables, data/expected."""
+
 from __future__ import annotations
 
 import os
@@ -37,14 +38,19 @@ def promote(profile, runs, seeds, last_only=False, copy_only=False, replace=Fals
         else:
             done = ship(run, seeds, out, last_only=last_only, replace=replace)
             taken = {seed: (0, positions) for seed, positions in done.items()}
-        said = ", ".join(f"seed {seed}: {now} of {len(run.tasks)}" + (f", before {before}" if before else "")
-                         for seed, (before, now) in taken.items())
+        said = ", ".join(
+            f"seed {seed}: {now} of {len(run.tasks)}" + (f", before {before}" if before else "")
+            for seed, (before, now) in taken.items()
+        )
         print(f"{out}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
     if copy_only:
         return 0
     if code := subprocess.run([sys.executable, *REPRO], env=os.environ | {"PATH": path_with_python()}).returncode:
-        print(f"dvc repro dvc.yaml ended with exit code {code}: {SHIPPED} has the runs, {EXPECTED} is as it was; "
-              "the same command goes on when the cause is gone", file=sys.stderr)
+        print(
+            f"dvc repro dvc.yaml ended with exit code {code}: {SHIPPED} has the runs, {EXPECTED} is as it was; "
+            "the same command goes on when the cause is gone",
+            file=sys.stderr,
+        )
         return 1
     before = contents(EXPECTED)
     accept(shown.out, EXPECTED)
@@ -69,12 +75,22 @@ def shown_with(profile):
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: not in this folder; nbsp promote belongs into the root of the repository")
     shown = load_profile("params.yaml")
-    sections = (("", shown.train, profile.train), ("atari.", shown.atari, profile.atari), ("dmc.", shown.dmc, profile.dmc))
+    sections = (
+        ("", shown.train, profile.train),
+        ("atari.", shown.atari, profile.atari),
+        ("dmc.", shown.dmc, profile.dmc),
+    )
     if any(here != there for _, here, there in sections):
-        names = [prefix + name for prefix, here, there in sections for name, value in vars(here).items()
-                 if value != getattr(there, name)]
-        raise ConfigError(f'--profile: "{profile.profile}" trains with other settings than params.yaml ({", ".join(names)}); '
-                          "runs of both are not shown side by side")
+        names = [
+            prefix + name
+            for prefix, here, there in sections
+            for name, value in vars(here).items()
+            if value != getattr(there, name)
+        ]
+        raise ConfigError(
+            f'--profile: "{profile.profile}" trains with other settings than params.yaml ({", ".join(names)}); '
+            "runs of both are not shown side by side"
+        )
     return shown
 
 
@@ -93,7 +109,9 @@ def say(before, after, results):
     """Print which expected tables changed, which pictures of the documents are behind, and what to commit."""
     for name in sorted({*before, *after} - {MACHINE}):
         if before.get(name) != after.get(name):
-            print(f"{EXPECTED}/{name}: " + ("new" if name not in before else "gone" if name not in after else "changed"))
+            print(
+                f"{EXPECTED}/{name}: " + ("new" if name not in before else "gone" if name not in after else "changed")
+            )
     if before.get(MACHINE) != after.get(MACHINE):
         print(f"{EXPECTED}/{MACHINE}: this machine is the reference now")
     if before == after:

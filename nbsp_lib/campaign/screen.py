@@ -1,4 +1,5 @@
 """What a campaign shows: lines that stay, and on a terminal a bar for each running job below them."""
+
 from __future__ import annotations
 
 from rich.console import Console, Group
@@ -34,8 +35,9 @@ class Screen:
             else:
                 bars.add_row(Text(title), ProgressBar(1, 0), Text("starting"))
         if not self.block:
-            self.block = Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False,
-                              redirect_stderr=False)
+            self.block = Live(
+                console=self.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
             self.block.start()
         self.block.update(Group(bars, Text(summary, no_wrap=True)), refresh=True)
 

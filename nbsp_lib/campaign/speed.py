@@ -1,4 +1,5 @@
 """How fast this machine trains: the real update and the real environments, timed for a few seconds on one thread."""
+
 from __future__ import annotations
 
 import time
@@ -18,8 +19,8 @@ from nbsp_lib.training.rollout import WAVE, play, rollout
 from nbsp_lib.training.saving import tensors
 from nbsp_lib.training.trainer import Trainer
 
-ROWS = 100_000                # of replay while measuring: more than the caches hold, as in training
-PLAYED = 60                   # steps of an episode while measuring, over the seeds
+ROWS = 100_000  # of replay while measuring: more than the caches hold, as in training
+PLAYED = 60  # steps of an episode while measuring, over the seeds
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Rates:
     learning (without the update) and in an evaluation. core: share of a core that the measuring got. Bytes of a seed:
     replay while it trains, other tensors that are saved, shipped networks of one position. start: CPU seconds until one
     seed can play a task, 0 if it was ready before."""
+
     update: float
     play: float
     evaluate: float
@@ -68,9 +70,13 @@ def evaluation(train, trainer, task, agent, method):
     """A function that plays a short evaluation, and how many steps of a seed that takes, over all seeds."""
     if trainer.kind.whole_games:
         short, size = replace(train, frames=train.noops + FRAME_SKIP * PLAYED), len(trainer.seeds)
-        return (lambda: play(agent, task, trainer.seeds, train.episodes, short, method=method)), size * train.episodes * PLAYED
+        return (
+            lambda: play(agent, task, trainer.seeds, train.episodes, short, method=method)
+        ), size * train.episodes * PLAYED
     episodes = min(WAVE, train.episodes)
-    run = lambda: rollout(agent, task, trainer.seeds, episodes, train.episode, method=method, goals=[0], make=trainer.make)
+    run = lambda: rollout(
+        agent, task, trainer.seeds, episodes, train.episode, method=method, goals=[0], make=trainer.make
+    )
     return run, len(trainer.seeds) * episodes * train.episode
 
 
@@ -79,9 +85,16 @@ def measure(train, sequence, method, size, seconds):
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
-    short = replace(train, steps=max(min(longest(train.steps), ROWS // size), train.batch), random_steps=0,
-                    episode=min(train.episode, max(PLAYED // size, 5)))
-    trainer, task = Trainer(short, sequence, method, (0,) * size), tasks_of(sequence)[0]      # one seed: its goals are shared
+    short = replace(
+        train,
+        steps=max(min(longest(train.steps), ROWS // size), train.batch),
+        random_steps=0,
+        episode=min(train.episode, max(PLAYED // size, 5)),
+    )
+    trainer, task = (
+        Trainer(short, sequence, method, (0,) * size),
+        tasks_of(sequence)[0],
+    )  # one seed: its goals are shared
     ready = readiness(task) if trainer.make is MetaWorld else 0.0
     rows, agent = trainer.replay, snapshot(trainer.agent)
     evaluated, count = evaluation(short, trainer, task, agent, method)
@@ -91,16 +104,23 @@ def measure(train, sequence, method, size, seconds):
 
     def round_():
         for generator in trainer.streams["goals"]:
-            generator.manual_seed(0)                         # always the same goals: their starts are computed once
+            generator.manual_seed(0)  # always the same goals: their starts are computed once
         trainer.play_round(env, updates=False)
 
-    calls = {"update": (lambda: trainer.update(trainer.draws(1)), 1, 0.5),          # action, what it counts, share
-             "play": (round_, size * short.envs * short.episode, 0.25),
-             "evaluate": (evaluated, count, 0.25)}
+    calls = {
+        "update": (lambda: trainer.update(trainer.draws(1)), 1, 0.5),  # action, what it counts, share
+        "play": (round_, size * short.envs * short.episode, 0.25),
+        "evaluate": (evaluated, count, 0.25),
+    }
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
     state = sum(t[0].nbytes for name, t in tensors(trainer).items() if name != "stored")
     network = len(network_bytes(agent, method, 0))
-    return Rates(**{name: each / count for name, (each, _, count) in spent.items()}, core=min(1.0, cpu / wall),
-                 replay=replay_bytes(train, trainer.tasks, method, trainer.agent),
-                 state=state, network=network, start=ready)
+    return Rates(
+        **{name: each / count for name, (each, _, count) in spent.items()},
+        core=min(1.0, cpu / wall),
+        replay=replay_bytes(train, trainer.tasks, method, trainer.agent),
+        state=state,
+        network=network,
+        start=ready,
+    )

@@ -1,4 +1,5 @@
 """What the files say about runs: done, running, stalled, failed, stopped, missing. Nothing is changed by asking."""
+
 from __future__ import annotations
 
 import json
@@ -13,13 +14,14 @@ from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.runs.progress import words
 
-STALLED = 600.0     # seconds without a sign of life
+STALLED = 600.0  # seconds without a sign of life
 KINDS = ("done", "diverged", "running", "stalled", "failed", "stopped", "missing")
 
 
 @dataclass(frozen=True)
 class Standing:
     """Of one seed of one run: positions finished, one of KINDS, and what else there is to say."""
+
     sequence: str
     arm: str
     seed: int
@@ -45,8 +47,12 @@ def standings(runs, seeds):
     for run in runs:
         finished, diverged = run.finished(), run.diverged()
         mine, trunks = run.states(seeds), run.trunk().states(seeds)
-        failed = {seed: record for record in records if record.get("fingerprint") == run.fingerprint
-                  for seed in record["seeds"]}
+        failed = {
+            seed: record
+            for record in records
+            if record.get("fingerprint") == run.fingerprint
+            for seed in record["seeds"]
+        }
         for seed in seeds:
             try:
                 positions = run.reached(seed)
@@ -67,8 +73,12 @@ def standing(state, trunk, record, seed):
         return "diverged", ""
     if busy(state.folder):
         quiet, report = seconds_quiet(state, trunk), last_report(state, trunk)
-        return ("stalled", f"no sign of life for {quiet / 60:.0f} min, {report}") if quiet > STALLED else ("running", report)
-    if record and record["serials"].get(str(seed), 0) == state.serial:         # otherwise it was saved since: no news any more
+        return (
+            ("stalled", f"no sign of life for {quiet / 60:.0f} min, {report}")
+            if quiet > STALLED
+            else ("running", report)
+        )
+    if record and record["serials"].get(str(seed), 0) == state.serial:  # otherwise it was saved since: no news any more
         return "failed", why(record["code"], record["lines"])
     if state.manifest:
         return "stopped", ""

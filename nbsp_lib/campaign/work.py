@@ -1,4 +1,5 @@
 """What training would have to do: positions, updates and steps, counted from the settings and the states on disk."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nbsp_lib.training.rollout import ROUND, episodes_of, schedule, waves
 @dataclass(frozen=True)
 class Work:
     """Of one seed: positions, updates, environment steps that are learned from, and those of evaluation and scoring."""
+
     positions: float = 0.0
     updates: int = 0
     played: int = 0
@@ -26,6 +28,7 @@ class Work:
 class Group:
     """Seeds of a run that are trained together, from the same place on, and the work of each of them: at most, if no task is
     mastered, and at least, if every task is mastered as early as can be."""
+
     run: Run
     seeds: tuple
     work: Work
@@ -38,7 +41,11 @@ class Group:
     def hours(self, rates, work=None):
         """CPU hours of all seeds at the speeds `rates` (speed.Rates), of `work` if it is given."""
         work, n = work or self.work, len(self.seeds)
-        updating, playing, measuring = work.updates * rates.update, work.played * rates.play, work.measured * rates.evaluate
+        updating, playing, measuring = (
+            work.updates * rates.update,
+            work.played * rates.play,
+            work.measured * rates.evaluate,
+        )
         return (updating + n * playing + n * measuring) / 3600
 
 
@@ -58,7 +65,7 @@ def work_from(run, start, over=False, mastered=False):
     evaluation of its position, where there is such a rule; otherwise never.
     """
     train, tasks = run.training, len(distinct(run.tasks))
-    rows = train.envs * train.episode                       # steps of one round
+    rows = train.envs * train.episode  # steps of one round
     scoring = steps_of(train, train.scoring_episodes) if run.method().needs_rollout and not run.shared else 0
 
     def evaluation(number):
@@ -72,7 +79,9 @@ def work_from(run, start, over=False, mastered=False):
             end = min(r for r, number in due.items() if number >= ROUND)
         if position == start[0]:
             done = max(start[1], 0)
-            end = done if over else max(end, min(r for r in due if r > done))      # it ends at an evaluation that is to come
+            end = (
+                done if over else max(end, min(r for r in due if r > done))
+            )  # it ends at an evaluation that is to come
         learned = max(0, end * rows - max(train.random_steps, done * rows))
         updates = learned // train.envs * round(train.updates_per_step * train.envs)
         measured = scoring + sum(evaluation(number) for r, number in due.items() if done < r <= end)
@@ -112,5 +121,5 @@ def groups(run, starts, population):
     for start in sorted(set(starts.values())):
         same = tuple(sorted(seed for seed, where in starts.items() if where == start))
         work, least = work_from(run, *start), work_from(run, *start, mastered=True)
-        made += [Group(run, same[i:i + population], work, least) for i in range(0, len(same), population)]
+        made += [Group(run, same[i : i + population], work, least) for i in range(0, len(same), population)]
     return made

@@ -6,6 +6,7 @@ killed engine go on to their end, and their locks keep others away. The kernel l
 worker, so a backend's `start` belongs into a thread that lives as long as the engine: the main one. The signal may come
 again for every other thread of the starter, so a worker takes only the first to heart (nbsp_lib.artifact.notebook does).
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -18,31 +19,42 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PARENT_DEATH = 1                                            # PR_SET_PDEATHSIG of linux/prctl.h
-ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)     # Slurm and submitit announce the end by the last two
+PARENT_DEATH = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+ASKED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)  # Slurm and submitit announce the end by the last two
 
 
 @dataclass(frozen=True)
 class Task:
     name: str
     command: tuple[str, ...]
-    log: Path                      # stdout and stderr are appended
-    env: dict = field(default_factory=dict)         # besides the environment of whoever starts it
+    log: Path  # stdout and stderr are appended
+    env: dict = field(default_factory=dict)  # besides the environment of whoever starts it
 
 
 def spawn(task, folder=None, **env):
     """The Popen of a task in a session of its own: Ctrl-C reaches the engine alone, which then asks every worker once."""
     Path(folder or ".", task.log).parent.mkdir(parents=True, exist_ok=True)
     with open(Path(folder or ".", task.log), "ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "nbsp_lib.campaign.worker", str(os.getpid()), *task.command],
-                                cwd=folder,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **task.env, **env},
-                                start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "nbsp_lib.campaign.worker", str(os.getpid()), *task.command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **task.env, **env},
+            start_new_session=True,
+        )
 
 
 def kill_tree(pid):
     """SIGKILL to a process and everything below it; what is gone already is fine."""
     import psutil
+
     with suppress(psutil.NoSuchProcess):
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
         for process in family:
@@ -74,11 +86,11 @@ def main(argv):
     """Become the command argv[1:], to be told when process argv[0] dies. Exit codes of a shell if that cannot be."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGTERM)
-        if os.getppid() != int(argv[0]):                    # died before it was asked for
+        if os.getppid() != int(argv[0]):  # died before it was asked for
             return 128 + signal.SIGTERM
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())          # Ray blocks SIGINT, a shell's & ignores it; kernels need it
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray blocks SIGINT, a shell's & ignores it; kernels need it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):         # Slurm sends them to every process of a job; they would kill it
+    for number in (signal.SIGUSR1, signal.SIGUSR2):  # Slurm sends them to every process of a job; they would kill it
         signal.signal(number, signal.SIG_IGN)
     try:
         os.execvp(argv[1], argv[1:])

@@ -1,4 +1,5 @@
 """Adam's step for stacked networks (Kingma & Ba 2015, algorithm 1): the plain formula, and torch's fused kernel on a CPU."""
+
 from __future__ import annotations
 
 import math
@@ -21,11 +22,14 @@ def adam_steps(net, grads, lr, b1=0.9, b2=0.999, eps=1e-8, first=None):
             steps |= fused_steps(net, names, clock, grads, lr, b1, b2, eps, first)
             continue
         # 1 − b^count by expm1: the last bit of a power depends on the place in memory, and so on the other seeds
-        corrections = lambda count: (lr / torch.expm1(count * math.log(b1)), (-torch.expm1(count * math.log(b2))).rsqrt())
+        corrections = lambda count: (
+            lr / torch.expm1(count * math.log(b1)),
+            (-torch.expm1(count * math.log(b2))).rsqrt(),
+        )
         for k in names:
             rate, root = corrections(clock)
-            if k in net.row_clocks:                             # the younger end has the larger corrections
-                of_rows = corrections(net.row_clocks[k].mT)                                         # [P, C, in, 1]
+            if k in net.row_clocks:  # the younger end has the larger corrections
+                of_rows = corrections(net.row_clocks[k].mT)  # [P, C, in, 1]
                 rate, root = torch.minimum(rate, of_rows[0]), torch.maximum(root, of_rows[1])
             m = net.m[k].lerp_(grads[k] if first is None else first[k], 1 - b1)
             v = net.v[k].mul_(b2).addcmul_(grads[k], grads[k], value=1 - b2)
@@ -45,7 +49,18 @@ def fused_steps(net, names, clock, grads, lr, b1, b2, eps, first=None):
     grads = grads if first is None else first
     steps = {k: torch.zeros_like(net.params[k]) for k in names}
     lists = [[t for k in names for t in tensors[k].unbind()] for tensors in (steps, grads, net.m, net.v)]
-    counts = clock.sub(1).repeat(len(names), 1, 1, 1).unbind()             # torch adds the 1, once for each tensor
-    adam(*lists, [], list(counts), fused=True, amsgrad=False, beta1=b1, beta2=b2, lr=lr, weight_decay=0.0, eps=eps,
-         maximize=False)
+    counts = clock.sub(1).repeat(len(names), 1, 1, 1).unbind()  # torch adds the 1, once for each tensor
+    adam(
+        *lists,
+        [],
+        list(counts),
+        fused=True,
+        amsgrad=False,
+        beta1=b1,
+        beta2=b2,
+        lr=lr,
+        weight_decay=0.0,
+        eps=eps,
+        maximize=False,
+    )
     return steps

@@ -1,4 +1,5 @@
 """Settings that hold one value for all positions of a sequence, or a list with one value for each position."""
+
 from __future__ import annotations
 
 

@@ -6,6 +6,7 @@ policy are sums over actions and an update draws no action. P population, C crit
 Departures from CleanRL: the actor's loss is the sum over actions, its expectation (CleanRL takes their mean, A times less;
 Adam hardly notices); the target network follows by tau in every update; Adam's ε is 1e-8 (CleanRL 1e-4).
 """
+
 from __future__ import annotations
 
 import math
@@ -28,6 +29,7 @@ class Categorical:
     Pong. temperature: at the beginning of a position, 1 in both. ValueError if target_entropy is not in [0, 1] or temperature
     not positive.
     """
+
     act_dim: int
     target_entropy: float = 0.89
     temperature: float = 1.0
@@ -84,10 +86,10 @@ class Categorical:
         batch["action"] [P, B, 1]; noise is not used.
         """
         log_pi, _ = self.policy(method, agent.actor, agent.actor.params, batch["next_obs"])
-        next_q = self.q_values(method, agent.critic, agent.target, batch["next_obs"])[0].amin(1)           # [P, B, A]
+        next_q = self.q_values(method, agent.critic, agent.target, batch["next_obs"])[0].amin(1)  # [P, B, A]
         value = expectation(log_pi, next_q - agent.alpha * log_pi)
-        y = batch["reward"] + settings.gamma * (1 - batch["done"]) * value                                 # [P, B, 1]
-        taken = batch["action"].long()[:, None]                                                            # [P, 1, B, 1]
+        y = batch["reward"] + settings.gamma * (1 - batch["done"]) * value  # [P, B, 1]
+        taken = batch["action"].long()[:, None]  # [P, 1, B, 1]
 
         def loss(params, probe):
             q, hidden = self.q_values(method, agent.critic, params, batch["obs"], None, probe)
@@ -101,11 +103,11 @@ class Categorical:
 
         aux: the entropy minus its target, [P, 1, 1], and the hidden activations. noise is not used.
         """
-        q = self.q_values(method, agent.critic, agent.critic.params, batch["obs"])[0].amin(1)              # [P, B, A]
+        q = self.q_values(method, agent.critic, agent.critic.params, batch["obs"])[0].amin(1)  # [P, B, A]
 
         def loss(params, probe):
             log_pi, hidden = self.policy(method, agent.actor, params, batch["obs"], probe)
-            entropy = -expectation(log_pi, log_pi).detach().mean((1, 2), keepdim=True)                     # [P, 1, 1]
+            entropy = -expectation(log_pi, log_pi).detach().mean((1, 2), keepdim=True)  # [P, 1, 1]
             surplus = entropy - self.target_entropy * math.log(log_pi.shape[-1])
             return expectation(log_pi, agent.alpha * log_pi - q).mean((1, 2)), (surplus, hidden)
 
@@ -131,7 +133,7 @@ class Categorical:
             log_pi = out.log_softmax(-1)
             pi = log_pi.detach().exp()
             return log_pi, pi, pi * (1 - pi)
-        taken = batch["action"].long()[:, None].expand(-1, out.shape[1], -1, -1)                           # [P, C, B, 1]
+        taken = batch["action"].long()[:, None].expand(-1, out.shape[1], -1, -1)  # [P, C, B, 1]
         one = torch.zeros_like(out).scatter_(-1, taken, 1.0)
         return out.gather(-1, taken), torch.ones_like(one[..., :1]), one
 

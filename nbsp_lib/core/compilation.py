@@ -1,4 +1,5 @@
 """Compiles the update and the choice of actions: on a GPU one captured graph each, on a CPU plain or compiled calls."""
+
 from __future__ import annotations
 
 import os
@@ -26,12 +27,14 @@ def compiled(function, state, examples):
         return print("not compiled: there is no C++ compiler (g++, clang++, or what CXX names)", flush=True)
     kept = {k: t.clone() for k, t in state.items()}
     # torch keeps compiled code with the code object; without guards another Trainer would get it, so this is a copy
-    own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
+    own = types.FunctionType(
+        function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
+    )
     options = {"guard_filter_fn": lambda guards: [False for _ in guards], "cpp_wrapper": True, "cpp.threads": 1}
     call = torch.compile(own, fullgraph=True, dynamic=False, options=options)
     try:
         call(*examples)
-    except torch._dynamo.exc.TorchDynamoException as error:       # of tracing and of Inductor; nothing has been run
+    except torch._dynamo.exc.TorchDynamoException as error:  # of tracing and of Inductor; nothing has been run
         return print(f"not compiled: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}", flush=True)
     for k, t in state.items():
         t.copy_(kept[k])
@@ -46,7 +49,11 @@ def captured(function, state, examples):
     """
     inputs = [t.clone() for t in examples]
     kept = {k: t.clone() for k, t in state.items()}
-    traced, side, graph = torch.compile(function, fullgraph=True, dynamic=False), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    traced, side, graph = (
+        torch.compile(function, fullgraph=True, dynamic=False),
+        torch.cuda.Stream(),
+        torch.cuda.CUDAGraph(),
+    )
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):

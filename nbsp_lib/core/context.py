@@ -1,4 +1,5 @@
 """What a method's hooks may ask the trainer for."""
+
 from __future__ import annotations
 
 import torch
@@ -37,9 +38,11 @@ class Context:
         """Returns hidden activations on n recent rows and the derivatives of the two losses by them: {network: list of [P, C,
         n, W]} twice. Only for multi-layer perceptrons."""
         batch = self.sample(n)
-        noise = self.draw(torch.randn, 2, n, batch["action"].shape[-1]).transpose(0, 1)           # [2, P, n, A]
+        noise = self.draw(torch.randn, 2, n, batch["action"].shape[-1]).transpose(0, 1)  # [2, P, n, A]
         found = loss_gradients(self.agent, batch, noise, self.method, self.settings, make_probes(self.agent, n))
-        return {name: hidden for name, (_, _, hidden) in found.items()}, {name: blame for name, (_, blame, _) in found.items()}
+        return {name: hidden for name, (_, _, hidden) in found.items()}, {
+            name: blame for name, (_, blame, _) in found.items()
+        }
 
     def train(self, n):
         """Makes n more updates from the recent rows, with the method's hooks, without a step of the environment."""

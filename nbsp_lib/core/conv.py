@@ -7,6 +7,7 @@ is one filter. Code that treats a unit as a column of "w{i}" and "b{i}" (masks, 
 filters too. Unit j feeds the rows j·r … j·r + r − 1 of "w{i+1}", with r rows a unit, in convolutions and in the first dense
 layer.
 """
+
 from __future__ import annotations
 
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 
 from nbsp_lib.core.nets import Net, linear, uniform_linear
 
-LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))       # filters, their side, their stride
+LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, their side, their stride
 
 
 def map_sizes(shape):
@@ -41,9 +42,9 @@ def cnn(name, C, sizes, gens):
     Weights are drawn as nn.Conv2d's and nn.Linear's (CleanRL's SAC for Atari draws them by He et al. 2015).
     """
     params, (n_in, *_), (H, W) = {}, sizes[0], map_sizes(sizes[0])[-1]
-    rows = []                                                       # inputs of a unit of each layer
+    rows = []  # inputs of a unit of each layer
     for filters, kernel, _ in LAYERS:
-        rows.append(n_in * kernel ** 2)
+        rows.append(n_in * kernel**2)
         n_in = filters
     units = [filters for filters, _, _ in LAYERS] + list(sizes[1:])
     for i, pair in enumerate(zip([*rows, n_in * H * W, *sizes[1:-1]], units)):
@@ -74,10 +75,13 @@ def cnn_forward(net, params, x, probe=None):
     x, last, hidden = (x.to(params["w0"].dtype) / 255).expand(P, C, *x.shape[2:]), net.depth - 1, []
     convs = range(len(LAYERS))
     one = lambda kind, p, c: [params[f"{kind}{i}"][p, c] for i in convs]
-    maps = [convolve(x[p, c], one("w", p, c), one("b", p, c), [probe[i][p, c] if probe else None for i in convs])
-            for p in range(P) for c in range(C)]
+    maps = [
+        convolve(x[p, c], one("w", p, c), one("b", p, c), [probe[i][p, c] if probe else None for i in convs])
+        for p in range(P)
+        for c in range(C)
+    ]
     hidden = [torch.stack(layer).unflatten(0, (P, C)) for layer in zip(*maps)]
-    x = hidden[-1].flatten(3)                                                               # [P, C, B, W·H'·W']
+    x = hidden[-1].flatten(3)  # [P, C, B, W·H'·W']
     for i in range(len(LAYERS), last):
         x = F.relu(linear(x, params[f"w{i}"], params[f"b{i}"]))
         x = x + probe[i] if probe else x

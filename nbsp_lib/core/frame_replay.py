@@ -4,6 +4,7 @@ P population, N rows, B batch, E environments of a seed, D floats in a row, M di
 takes one frame and a few floats. Sampling assembles the stacks. Before the first frame of a game a stack repeats that frame,
 as gymnasium's FrameStackObservation does, so that no stack reaches into another game.
 """
+
 from __future__ import annotations
 
 import torch
@@ -35,14 +36,18 @@ class Frames(Ring):
     def tensors(self):
         """Returns what must be saved besides `rows_so_far`, name -> tensor with a leading P: stored parts, and the frames that
         the newest step led to."""
-        return {"stored": self.data[:, self.ring:], "stored.frames": self.frames[:, self.ring:], "stored.rows": self.counts,
-                "newest": self.frames[:, self.step(0)]}
+        return {
+            "stored": self.data[:, self.ring :],
+            "stored.frames": self.frames[:, self.ring :],
+            "stored.rows": self.counts,
+            "newest": self.frames[:, self.step(0)],
+        }
 
     def rows_so_far(self, p, first=0):
         """Returns the rows of a seed in this position from row `first` on, float32 [seen − first, H·W/4 + D]: the bytes of the
         frame, then the numbers."""
-        frames = self.frames[p, first:self.seen].flatten(1).cpu().contiguous().view(torch.float32)
-        return torch.cat([frames, self.data[p, first:self.seen].cpu()], 1).numpy()
+        frames = self.frames[p, first : self.seen].flatten(1).cpu().contiguous().view(torch.float32)
+        return torch.cat([frames, self.data[p, first : self.seen].cpu()], 1).numpy()
 
     def restore_rows(self, p, rows):
         """Puts back what `rows_so_far` returned. Rows of plain SAC lack the columns of a method, which are the last ones."""
@@ -50,8 +55,8 @@ class Frames(Ring):
         if not n:
             return
         rows = torch.from_numpy(rows)
-        self.frames[p, :n] = rows[:, :pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
-        self.data[p, :n, :rows.shape[1] - pixels // 4] = rows[:, pixels // 4:]
+        self.frames[p, :n] = rows[:, : pixels // 4].contiguous().view(torch.uint8).unflatten(1, self.frames.shape[2:])
+        self.data[p, :n, : rows.shape[1] - pixels // 4] = rows[:, pixels // 4 :]
 
     def step(self, back):
         """Returns the slice of E ring rows that were added `back` steps ago (back > 0) or will be added in −back steps (back
@@ -66,7 +71,7 @@ class Frames(Ring):
         """
         now, age = self.step(0), self.columns["age"]
         self.frames[:, now] = frame
-        older = (self.data[:, self.step(1), age] + 1).clamp_(max=self.stack - 1)                       # [P, E, 1]
+        older = (self.data[:, self.step(1), age] + 1).clamp_(max=self.stack - 1)  # [P, E, 1]
         self.data[:, now, age] = older.masked_fill_(began[..., None], 0) if self.seen else 0
         rows = torch.arange(now.start, now.stop, device=frame.device).expand(len(frame), -1)
         return self.pictures(self.slots(rows)[..., :-1])
@@ -99,7 +104,7 @@ class Frames(Ring):
 
         The next frame of a done step, which no loss uses, is its last frame again.
         """
-        K, back = self.stack, torch.arange(self.stack - 1, -2, -1, device=rows.device)                 # K − 1 … 0, −1
+        K, back = self.stack, torch.arange(self.stack - 1, -2, -1, device=rows.device)  # K − 1 … 0, −1
         age, done, rows = (t[..., None] for t in (self.of(rows, "age"), self.of(rows, "done"), rows))
         ring = (rows - torch.minimum(back, age).maximum(done - 1) * self.envs) % self.ring
         kept = self.ring + (rows - self.ring) * (K + 1) + (K - 1 - back)
@@ -122,10 +127,12 @@ class Frames(Ring):
         revisit replaces what was stored."""
         recent = (torch.arange(self.filled, device=self.first.device) + self.seen - self.filled) % self.ring
         alive = [recent[self.data[p, recent, self.columns["cut"].start] == 0] for p in range(len(gens))]
-        drawn = [rows[torch.randperm(len(rows), generator=g)[:self.part].to(rows.device)] for rows, g in zip(alive, gens)]
+        drawn = [
+            rows[torch.randperm(len(rows), generator=g)[: self.part].to(rows.device)] for rows, g in zip(alive, gens)
+        ]
         for p, rows in enumerate(drawn):
-            slots = self.slots(rows.expand(len(self.data), -1))[p]                                     # [n, K + 1]
-            self.parts(task)[p, :len(rows)].copy_(self.frames[p][slots])
+            slots = self.slots(rows.expand(len(self.data), -1))[p]  # [n, K + 1]
+            self.parts(task)[p, : len(rows)].copy_(self.frames[p][slots])
             self.fill_part(p, task, rows)
         if task not in self.tasks:
             self.tasks.append(task)
@@ -133,14 +140,16 @@ class Frames(Ring):
     def parts(self, task):
         """Returns a view of the frames of the stored rows of `task`, [P, part, K + 1, H, W]."""
         n = self.part * (self.stack + 1)
-        return self.frames[:, self.ring + task * n:self.ring + (task + 1) * n].unflatten(1, (self.part, -1))
+        return self.frames[:, self.ring + task * n : self.ring + (task + 1) * n].unflatten(1, (self.part, -1))
 
     def kept(self, task):
         """Returns the stored rows of `task` as views {column: [P, n, width]}, obs and next_obs as in `gather`: writing into
         them changes the stored rows."""
         place, n = self.place(task), int(self.counts[:, task].max())
         frames = self.parts(task)[:, :n]
-        views = {k: self.data[:, place:place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")}
+        views = {
+            k: self.data[:, place : place + n, span] for k, span in self.columns.items() if k not in ("age", "cut")
+        }
         return views | {"obs": frames[:, :, :-1], "next_obs": frames[:, :, 1:]}
 
 

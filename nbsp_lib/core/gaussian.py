@@ -2,6 +2,7 @@
 
 P population, C critics (2), B batch, A action dimensions. A policy is a Gaussian squashed by tanh.
 """
+
 from __future__ import annotations
 
 import math
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0        # CleanRL
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0  # CleanRL
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Gaussian:
     act_dim: number of action dimensions A. action_width: columns of an action in the replay. noisy: whether an update draws
     actions. log_alpha: log of the temperature at the beginning of a position.
     """
+
     act_dim: int
     noisy, log_alpha = True, 0.0
 
@@ -53,7 +55,7 @@ class Gaussian:
         u = mean + log_std.exp() * noise
         # F.softplus treats whole vectors and the elements left over differently: a last bit would depend on the other seeds
         softplus = F.relu(-2 * u) + torch.log1p(torch.exp(-2 * u.abs()))
-        normal = -0.5 * noise ** 2 - log_std - 0.5 * math.log(2 * math.pi)                             # log N(u)
+        normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)  # log N(u)
         log_p = (normal - 2 * (math.log(2) - u - softplus)).sum(-1, keepdim=True)
         return torch.tanh(u), log_p, hidden
 
@@ -73,7 +75,7 @@ class Gaussian:
         """
         next_action, next_log_p, _ = self.act(method, agent.actor, agent.actor.params, batch["next_obs"], noise)
         next_q = self.q_values(method, agent.critic, agent.target, batch["next_obs"], next_action)[0].amin(1)
-        y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - agent.alpha * next_log_p)      # [P, B, 1]
+        y = batch["reward"] + settings.gamma * (1 - batch["done"]) * (next_q - agent.alpha * next_log_p)  # [P, B, 1]
 
         def loss(params, probe):
             q, hidden = self.q_values(method, agent.critic, params, batch["obs"], batch["action"], probe)
@@ -86,10 +88,11 @@ class Gaussian:
 
         aux: the entropy, estimated by −log π, minus its target −A, [P, 1, 1], and the hidden activations.
         """
+
         def loss(params, probe):
             action, log_p, hidden = self.act(method, agent.actor, params, batch["obs"], noise, probe)
             q = self.q_values(method, agent.critic, agent.critic.params, batch["obs"], action)[0].amin(1)
-            surplus = action.shape[-1] - log_p.detach().mean((1, 2), keepdim=True)                     # [P, 1, 1]
+            surplus = action.shape[-1] - log_p.detach().mean((1, 2), keepdim=True)  # [P, 1, 1]
             return (agent.alpha * log_p - q).mean((1, 2)), (surplus, hidden)
 
         return loss
@@ -124,7 +127,7 @@ class Gaussian:
             return out, torch.ones_like(out), torch.ones_like(out)
         bent, half = torch.tanh(out.detach().chunk(2, -1)[1]), 0.5 * (LOG_STD_MAX - LOG_STD_MIN)
         log_std = LOG_STD_MIN + half * (bent + 1)
-        c = torch.cat([(-2 * log_std).exp(), 2 * (half * (1 - bent ** 2)) ** 2], -1)
+        c = torch.cat([(-2 * log_std).exp(), 2 * (half * (1 - bent**2)) ** 2], -1)
         return out, c, c
 
     def means(self, out):

@@ -5,6 +5,7 @@ everything it remembers in `self.state`: tensors with a leading P, made in `star
 So one graph serves every task, a run resumes exactly, and "before the first task end" needs no branch. docs/your-method.md
 builds one step by step.
 """
+
 from __future__ import annotations
 
 from nbsp_lib.core import conv, nets

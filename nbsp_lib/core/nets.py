@@ -2,6 +2,7 @@
 
 P population (seed), C parallel networks (the critics), B batch, W width.
 """
+
 from __future__ import annotations
 
 import math
@@ -24,6 +25,7 @@ class Net:
     row_clocks: {weights: count [P, C, 1, in]} of the units they come from: the Adam count of such a weight is the smaller of
     its two units' counts.
     """
+
     name: str
     params: dict
     m: dict = field(init=False)
@@ -100,7 +102,7 @@ def mlp_forward(net, params, x, probe=None, activation=F.relu):
         return out, hidden
     hidden = []
     for i in range(net.depth - 1):
-        x = activation(linear(x, params[f"w{i}"], params[f"b{i}"]))    # [P, C, B, W]
+        x = activation(linear(x, params[f"w{i}"], params[f"b{i}"]))  # [P, C, B, W]
         x = x + probe[i] if probe else x
         hidden.append(x)
     i = net.depth - 1

@@ -3,6 +3,7 @@
 P population (seed), T time steps of a rollout, W neurons. The equations are reconstructed from public reviews; what is
 certain and what is not is said in docs/protocol.md.
 """
+
 from __future__ import annotations
 
 import torch
@@ -34,12 +35,14 @@ def skill_scores(hidden, goal, score="paper"):
         raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
     if bool(constant_goal(goal).any()):
         rows = constant_goal(goal).nonzero().flatten().tolist()
-        raise ValueError(f"the goal metric is constant or not finite in the rollout of population rows {rows}: nothing to score")
-    active = hidden > hidden.mean(1, keepdim=True)                               # [P, T, W]
-    good = (goal > goal.mean(1, keepdim=True))[..., None]                        # [P, T, 1]
-    agree = (active == good).to(hidden.dtype)                                             # [P, T, W]
+        raise ValueError(
+            f"the goal metric is constant or not finite in the rollout of population rows {rows}: nothing to score"
+        )
+    active = hidden > hidden.mean(1, keepdim=True)  # [P, T, W]
+    good = (goal > goal.mean(1, keepdim=True))[..., None]  # [P, T, 1]
+    agree = (active == good).to(hidden.dtype)  # [P, T, W]
     if score == "balanced":
-        hit = lambda moments: (agree * moments).sum(1) / moments.sum(1)          # [P, W]
+        hit = lambda moments: (agree * moments).sum(1) / moments.sum(1)  # [P, W]
         accuracy = (hit(good.to(agree)) + hit((~good).to(agree))) / 2
     else:
         accuracy = agree.mean(1)
@@ -67,7 +70,7 @@ def silent(hidden):
 
 def unit_activity(hidden):
     """Returns each unit's mean |h| over the mean of its layer, [P, C, W]: s of Sokar et al. 2023, Eq. 1. hidden [P, C, B, W]."""
-    size = hidden.abs().mean(2)                                              # [P, C, W]
+    size = hidden.abs().mean(2)  # [P, C, W]
     return size / (size.mean(2, keepdim=True) + 1e-9)
 
 
@@ -75,8 +78,8 @@ def importance(hidden, blame):
     """Returns Taylor's estimate of how much the loss needs each unit, [P, C, W]: mean |h · dL/dh| over the batch, as a
     multiple of its layer's root mean square (Paik et al. 2020). hidden, blame [P, C, B, W]; zeros for a layer that is all
     zero."""
-    size = (hidden * blame).abs().mean(2)                                        # [P, C, W]
-    size = size / size.amax(2, keepdim=True).clamp_min(1e-30)                    # or the squares of small losses underflow
+    size = (hidden * blame).abs().mean(2)  # [P, C, W]
+    size = size / size.amax(2, keepdim=True).clamp_min(1e-30)  # or the squares of small losses underflow
     return size / size.pow(2).mean(2, keepdim=True).sqrt().clamp_min(1e-30)
 
 
@@ -87,9 +90,9 @@ def incoming_norm(w, b):
 
 def top_neurons(scores, share):
     """Chooses the floor(share · W) best-scored neurons of each seed, bool [P, W]; ties go to the lower index, NaN comes last."""
-    count = int(share * scores.shape[1] + 1e-9)                                  # 0.29 · 100 is 28.999…
-    known = torch.where(scores.isnan(), -torch.inf, scores)                      # a sort takes NaN for the largest number
-    best = known.sort(dim=1, descending=True, stable=True).indices[:, :count]       # [P, count]
+    count = int(share * scores.shape[1] + 1e-9)  # 0.29 · 100 is 28.999…
+    known = torch.where(scores.isnan(), -torch.inf, scores)  # a sort takes NaN for the largest number
+    best = known.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [P, count]
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, best, True)
 
 
@@ -113,7 +116,7 @@ def held_shares(units, weights, ends="incoming", output=None):
         kept |= {f"{kind}{len(units)}": output for kind in "wb"}
     for i, unit in enumerate(units) if ends != "incoming" else ():
         name = f"w{i + 1}"
-        rows = unit.mT.repeat_interleave(weights[name].shape[2] // unit.shape[3], 2)    # of a filter several, see conv.py
+        rows = unit.mT.repeat_interleave(weights[name].shape[2] // unit.shape[3], 2)  # of a filter several, see conv.py
         kept[name] = torch.minimum(kept[name], rows) if name in kept else rows
     return kept
 
@@ -128,6 +131,9 @@ def choice(scores, chosen, base):
     row = {"status": "scored", "base_rate": base, "all_score": scores[0].mean().item(), "chosen": int(chosen[0].sum())}
     if chosen[0].any():
         best = scores[0][chosen[0]]
-        row |= {"chosen_score": best.mean().item(), "chosen_not_above_base": (best <= base + 1e-6).float().mean().item(),
-                "null_score": scores[1:][chosen[1:]].mean().item()}
+        row |= {
+            "chosen_score": best.mean().item(),
+            "chosen_not_above_base": (best <= base + 1e-6).float().mean().item(),
+            "null_score": scores[1:][chosen[1:]].mean().item(),
+        }
     return row

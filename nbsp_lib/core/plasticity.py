@@ -4,6 +4,7 @@ functions.
 P population (seed), C parallel networks, B batch, W units of a layer. None of these measures alone predicts whether a network
 learns (Lyle et al. 2023, "Understanding plasticity in neural networks").
 """
+
 from __future__ import annotations
 
 import torch
@@ -29,10 +30,10 @@ def ranks(features):
     Vetterli 2007): exp of the entropy of the singular values as shares. Both 0 for features that are all zero.
     """
     features = features.double()
-    if features.is_cuda:       # one singular value problem after another there; of a Gram matrix, all at once, to about 1e-7
+    if features.is_cuda:  # one singular value problem after another there; of a Gram matrix, all at once, to about 1e-7
         values = torch.linalg.eigvalsh(features.mT @ features).clamp_min(0).sqrt().flip(-1)
     else:
-        values = torch.linalg.svdvals(features)                              # [P, C, min(B, W)], falling
+        values = torch.linalg.svdvals(features)  # [P, C, min(B, W)], falling
     total = values.sum(-1, keepdim=True)
     share = values / total.clamp_min(1e-300)
     srank = (share.cumsum(-1) < 0.99 - 1e-12).sum(-1) + 1
@@ -64,10 +65,16 @@ def network_health(agent, batch, noise, method, settings):
         layers = [activation(h) for h in hidden]
         C = layers[0].shape[1]
         srank, effective = ranks(layers[-1])
-        measures = {"dormant_0": dormant_share(layers, 0.0), "dormant": dormant_share(layers, 0.025),
-                    "dormant_10": dormant_share(layers, 0.1), "fau": active_fraction(layers), "srank": srank,
-                    "effective_rank": effective, "weight_norm": norm(net.params, C),
-                    "gradient_norm": norm(grads, C)}
+        measures = {
+            "dormant_0": dormant_share(layers, 0.0),
+            "dormant": dormant_share(layers, 0.025),
+            "dormant_10": dormant_share(layers, 0.1),
+            "fau": active_fraction(layers),
+            "srank": srank,
+            "effective_rank": effective,
+            "weight_norm": norm(net.params, C),
+            "gradient_norm": norm(grads, C),
+        }
         for c in range(C):
             found[net.name if C == 1 else f"{net.name}{c}"] = {k: v[:, c] for k, v in measures.items()}
     return found

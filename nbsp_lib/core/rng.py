@@ -1,5 +1,6 @@
 """Random streams: every use has its own stream per seed, so that none shifts another, and all are independent of the
 population."""
+
 from __future__ import annotations
 
 import hashlib
@@ -7,7 +8,19 @@ import hashlib
 import numpy as np
 import torch
 
-STREAMS = ("init", "explore", "act", "goals", "update", "stored", "store", "world", "method", "plasticity", "evaluation")
+STREAMS = (
+    "init",
+    "explore",
+    "act",
+    "goals",
+    "update",
+    "stored",
+    "store",
+    "world",
+    "method",
+    "plasticity",
+    "evaluation",
+)
 
 
 def generators(seed, device="cpu"):
@@ -16,8 +29,10 @@ def generators(seed, device="cpu"):
     The generator of "method" draws on `device`: a method may ask for as many numbers as there are weights, for every update.
     """
     words = {name: np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i, name in enumerate(STREAMS)}
-    return {name: torch.Generator(device if name == "method" else "cpu").manual_seed(int(word) % 2 ** 63)
-            for name, word in words.items()}
+    return {
+        name: torch.Generator(device if name == "method" else "cpu").manual_seed(int(word) % 2**63)
+        for name, word in words.items()
+    }
 
 
 def restore(generator, state):
@@ -26,4 +41,4 @@ def restore(generator, state):
     if state.shape == generator.get_state().shape:
         generator.set_state(state)
     else:
-        generator.manual_seed(int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) % 2 ** 63)
+        generator.manual_seed(int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) % 2**63)

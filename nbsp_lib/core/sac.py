@@ -4,6 +4,7 @@ Haarnoja et al. 2018 with a learned temperature, as CleanRL implements it. P pop
 dimensions, or number of actions. Seeds share nothing: the gradient of a sum over P is each seed's own gradient. The agent's
 head holds what depends on the kind of actions: gaussian.Gaussian or categorical.Categorical.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from nbsp_lib.core.nets import Net
 @dataclass(eq=False)
 class Agent:
     """Holds everything SAC learns. target: the critics' slow copy; temperature: a Net of one number per seed, log α."""
+
     actor: Net
     critic: Net
     target: dict
     temperature: Net
-    updates: torch.Tensor        # [P, 1] updates so far, over all positions
-    positions: tuple             # the task of each position of the sequence
-    head: object                 # what depends on the kind of actions: gaussian.Gaussian or categorical.Categorical
+    updates: torch.Tensor  # [P, 1] updates so far, over all positions
+    positions: tuple  # the task of each position of the sequence
+    head: object  # what depends on the kind of actions: gaussian.Gaussian or categorical.Categorical
 
     @property
     def tasks(self):
@@ -43,7 +45,11 @@ class Agent:
 
     def tensors(self):
         """Returns name -> tensor with a leading P, of everything needed to resume exactly."""
-        nets = {f"{net.name}.{k}": t for net in (self.actor, self.critic, self.temperature) for k, t in net.tensors().items()}
+        nets = {
+            f"{net.name}.{k}": t
+            for net in (self.actor, self.critic, self.temperature)
+            for k, t in net.tensors().items()
+        }
         return nets | {f"target.{k}": t for k, t in self.target.items()} | {"updates": self.updates}
 
 
@@ -61,9 +67,15 @@ def make_agent(method, gens, obs, head, positions, settings, device="cpu"):
     P = len(gens)
     temperature = {"log_alpha": torch.full((P, 1, 1, 1), head.log_alpha)}
     move = lambda net: Net(net.name, {k: p.to(device) for k, p in net.params.items()})
-    agent = Agent(move(actor), move(critic), {k: p.to(device, copy=True) for k, p in critic.params.items()},
-                  move(Net("temperature", temperature)), torch.zeros(P, 1, dtype=torch.long, device=device),
-                  tuple(positions), head)
+    agent = Agent(
+        move(actor),
+        move(critic),
+        {k: p.to(device, copy=True) for k, p in critic.params.items()},
+        move(Net("temperature", temperature)),
+        torch.zeros(P, 1, dtype=torch.long, device=device),
+        tuple(positions),
+        head,
+    )
     method.start(agent, settings)
     return agent
 
@@ -74,11 +86,12 @@ def gradients(net, loss_fn, probe=(), addition=0.0):
     loss_fn(params, probe) -> (loss [P], aux); addition(params) -> [P], added to the loss. blame = dL/d(hidden), a list like
     the hidden activations, empty without a probe (zeros, see nets.mlp_forward).
     """
+
     def total(leaves, probe):
         loss, aux = loss_fn(leaves, probe)
         return (loss + (addition(leaves) if callable(addition) else addition)).sum(), aux
 
-    if torch.compiler.is_compiling():                # torch 2.11 cannot trace requires_grad_
+    if torch.compiler.is_compiling():  # torch 2.11 cannot trace requires_grad_
         (grads, blame), aux = torch.func.grad(total, (0, 1), has_aux=True)(dict(net.params), list(probe))
         return grads, blame, aux
     leaves = {k: p.detach().requires_grad_() for k, p in net.params.items()}
@@ -86,7 +99,7 @@ def gradients(net, loss_fn, probe=(), addition=0.0):
     with torch.enable_grad():
         loss, aux = total(leaves, probe)
     grads = torch.autograd.grad(loss, [*leaves.values(), *probe], materialize_grads=True)
-    return dict(zip(leaves, grads)), list(grads[len(leaves):]), aux
+    return dict(zip(leaves, grads)), list(grads[len(leaves) :]), aux
 
 
 def descend(net, loss_fn, old, method, lr, noise, probe=()):
@@ -120,15 +133,31 @@ def update(agent, batch, old, noise, method, settings):
     """
     actor, critic, head, normal = agent.actor, agent.critic, agent.head, noise.get("sac", (None, None))
     probes = make_probes(agent, *batch["obs"].shape[1:]) if method.needs_blame else {}
-    h_critic, b_critic = descend(critic, head.critic_loss(agent, batch, normal[0], method, settings), old, method,
-                                 settings.critic_lr, noise, probes.get("critic", ()))
-    (surplus, h_actor), b_actor = descend(actor, head.actor_loss(agent, batch, normal[1], method), old, method,
-                                          settings.actor_lr, noise, probes.get("actor", ()))
+    h_critic, b_critic = descend(
+        critic,
+        head.critic_loss(agent, batch, normal[0], method, settings),
+        old,
+        method,
+        settings.critic_lr,
+        noise,
+        probes.get("critic", ()),
+    )
+    (surplus, h_actor), b_actor = descend(
+        actor,
+        head.actor_loss(agent, batch, normal[1], method),
+        old,
+        method,
+        settings.actor_lr,
+        noise,
+        probes.get("actor", ()),
+    )
     # L(α) = α (H(π) − target), so dL/d(log α) is the same, with the entropy of the actor's loss.
-    entropy_gap = agent.alpha * surplus                                                                # [P, 1, 1]
+    entropy_gap = agent.alpha * surplus  # [P, 1, 1]
     step = adam_steps(agent.temperature, {"log_alpha": entropy_gap[:, None]}, settings.alpha_lr)["log_alpha"]
     agent.temperature.params["log_alpha"].add_(step)
-    method.after_update(agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor})
+    method.after_update(
+        agent, batch, noise, {"critic": h_critic, "actor": h_actor}, {"critic": b_critic, "actor": b_actor}
+    )
     for k, slow in agent.target.items():
         slow.lerp_(critic.params[k], settings.tau)
     method.after_target(agent)
@@ -139,8 +168,12 @@ def loss_gradients(agent, batch, noise, method, settings, probes=None):
     probes: see make_probes."""
     probes = probes or {}
     head = agent.head
-    critic = gradients(agent.critic, head.critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ()))
-    grads, blame, (_, hidden) = gradients(agent.actor, head.actor_loss(agent, batch, noise[1], method), probes.get("actor", ()))
+    critic = gradients(
+        agent.critic, head.critic_loss(agent, batch, noise[0], method, settings), probes.get("critic", ())
+    )
+    grads, blame, (_, hidden) = gradients(
+        agent.actor, head.actor_loss(agent, batch, noise[1], method), probes.get("actor", ())
+    )
     return {"actor": (grads, blame, hidden), "critic": critic}
 
 

@@ -1,4 +1,5 @@
 """The end of a task for replay and learner, the same for the pipeline, the learn notebooks and the checks of methods."""
+
 from __future__ import annotations
 
 

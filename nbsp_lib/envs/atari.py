@@ -16,6 +16,7 @@ are given; of the others, one is related and one is not:
                                   scrolling road, with food, pits and a pursuer. Both are learned within 60,000 steps from
                                   memory bytes, which most games are not (docs/protocol.md), so the laptop trains this pair.
 """
+
 from __future__ import annotations
 
 import csv
@@ -56,13 +57,14 @@ def normalised(game, raw):
 
 class Step(NamedTuple):
     """Holds what a step gives: new arrays, [P, E] each, observations [P, E, *obs_shape]."""
-    observation: np.ndarray         # to choose the next action from; the first of a new game where `began`
-    reward: np.ndarray              # float32, for the learner
-    score: np.ndarray               # float32, points as the game counts them
-    terminated: np.ndarray          # bool: never bootstrap: game over, or a lost life if the protocol says so
-    truncated: np.ndarray           # bool: cut by the limit on frames; bootstrap from `last`
-    began: np.ndarray               # bool: a new game has begun, because the old one was over or cut
-    last: np.ndarray                # observation that the action led to: `observation` itself except where `began`
+
+    observation: np.ndarray  # to choose the next action from; the first of a new game where `began`
+    reward: np.ndarray  # float32, for the learner
+    score: np.ndarray  # float32, points as the game counts them
+    terminated: np.ndarray  # bool: never bootstrap: game over, or a lost life if the protocol says so
+    truncated: np.ndarray  # bool: cut by the limit on frames; bootstrap from `last`
+    began: np.ndarray  # bool: a new game has begun, because the old one was over or cut
+    last: np.ndarray  # observation that the action led to: `observation` itself except where `began`
 
 
 class Atari(Batched):
@@ -75,19 +77,23 @@ class Atari(Batched):
     ValueError for an unknown game, an empty population, a negative seed.
     """
 
-    goals = 2 ** 31     # how many different starts there are: the counterpart of Meta-World's goals
+    goals = 2**31  # how many different starts there are: the counterpart of Meta-World's goals
 
     def __init__(self, task, seeds, envs, protocol=None):
         super().__init__(task, seeds, envs)
         self.protocol = protocol or Protocol()
-        cv2.setNumThreads(1)                                        # one thread per training process
-        self.games = [Emulator(task, self.protocol) for _ in range(len(seeds) * envs)]      # row-major over [P, E]
+        cv2.setNumThreads(1)  # one thread per training process
+        self.games = [Emulator(task, self.protocol) for _ in range(len(seeds) * envs)]  # row-major over [P, E]
         self.running = False
         ale = self.games[0].ale
-        self.actions = [action.value for action in (ale.getLegalActionSet() if self.protocol.full_actions else
-                                                    ale.getMinimalActionSet())]
+        self.actions = [
+            action.value
+            for action in (ale.getLegalActionSet() if self.protocol.full_actions else ale.getMinimalActionSet())
+        ]
         self.act_dim = len(self.actions)
-        self.obs_shape, self.obs_dtype = ((128,), np.float32) if self.protocol.observation == "ram" else (SCREEN, np.uint8)
+        self.obs_shape, self.obs_dtype = (
+            ((128,), np.float32) if self.protocol.observation == "ram" else (SCREEN, np.uint8)
+        )
 
     def stacked(self, observations):
         return np.array(observations, self.obs_dtype).reshape(*self.shape, *self.obs_shape)
@@ -100,7 +106,9 @@ class Atari(Batched):
         starts = integers("starts", starts, self.shape, self.goals)
         self.running = True
         seeds = np.repeat(self.seeds, self.shape[1]).tolist()
-        return self.stacked([game.begin(seed, start, 0) for game, seed, start in zip(self.games, seeds, starts.ravel().tolist())])
+        return self.stacked(
+            [game.begin(seed, start, 0) for game, seed, start in zip(self.games, seeds, starts.ravel().tolist())]
+        )
 
     def checked(self, action):
         """Returns `action` as a flat list of ALE's actions. ALE itself takes any number: 18 and more are a second player's
@@ -120,8 +128,10 @@ class Atari(Batched):
         if not self.running:
             raise RuntimeError("no game is running: reset first")
         moves = np.ones(self.shape, bool) if alive is None else alive
-        played = [game.step(a) if on else (0, False, False, False)
-                  for game, a, on in zip(self.games, self.checked(action), moves.flat)]
+        played = [
+            game.step(a) if on else (0, False, False, False)
+            for game, a, on in zip(self.games, self.checked(action), moves.flat)
+        ]
         score, lost, over, cut = (np.array(column).reshape(self.shape) for column in zip(*played))
         last = self.stacked([game.observation for game in self.games])
         began, observation, score = over | cut, last, score.astype(np.float32)
@@ -143,7 +153,7 @@ class Atari(Batched):
             raise RuntimeError("no game is running: reset first")
         states, E = [], self.shape[1]
         for first in range(0, len(self.games), E):
-            saved = [game.save() for game in self.games[first:first + E]]
+            saved = [game.save() for game in self.games[first : first + E]]
             games = [header | {"steps": len(actions)} for header, actions in saved]
             head = {"task": self.task, "protocol": asdict(self.protocol), "games": games}
             states.append(json.dumps(head).encode() + b"\n" + b"".join(actions for _, actions in saved))

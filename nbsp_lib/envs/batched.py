@@ -2,6 +2,7 @@
 
 Axes: P population (seed), E environments of a seed, O numbers of an observation, A action dimensions.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -25,7 +26,9 @@ class Batched:
 
     def __init__(self, task, seeds, envs):
         if not len(seeds) or envs < 1 or min(seeds) < 0:
-            raise ValueError(f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}")
+            raise ValueError(
+                f"at least one seed, none negative, and one environment needed, got {tuple(seeds)} and {envs}"
+            )
         self.task, self.seeds, self.shape = task, tuple(int(seed) for seed in seeds), (len(seeds), envs)
 
     def step_async(self, action):
@@ -51,7 +54,7 @@ class Episodes(Batched):
             raise ValueError(f"episode must lie in 1..{horizon} steps of {task}, got {episode}")
         super().__init__(task, seeds, envs)
         self.episode = episode
-        self.left = 0   # steps until the truncation
+        self.left = 0  # steps until the truncation
 
     def batch(self, observations):
         """Returns a list of observations [O] as one float32 array [P, E, O]."""

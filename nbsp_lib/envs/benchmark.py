@@ -3,6 +3,7 @@
 Environments of all of them are made by make(task, seeds, envs, episode), P seeds × E environments of a seed, and have `goals`
 (the number of different starts of a seed), reset(goals [P, E]), step, step_async, step_wait and close.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ class Benchmark:
     head: gaussian.Gaussian or categorical.Categorical. make: see above. whole_games: whether an episode lasts until the game
     is over and goes on from round to round; otherwise all episodes begin and end together, in a round.
     """
+
     obs: int | tuple
     head: object
     make: object
@@ -33,10 +35,12 @@ class Benchmark:
 @dataclass(frozen=True)
 class AtariFactory:
     """Makes environments of Atari games under one protocol; equal if the protocols are."""
+
     protocol: object
 
     def __call__(self, task, seeds, envs, episode):
         from nbsp_lib.envs.atari import Atari
+
         return Atari(task, seeds, envs, self.protocol)
 
 
@@ -48,14 +52,20 @@ def benchmark(tasks, train) -> Benchmark:
 def _benchmark(name, task, train):
     if name == "metaworld":
         from nbsp_lib.envs.metaworld import MetaWorld
+
         return Benchmark(MetaWorld.obs_dim, Gaussian(MetaWorld.act_dim), MetaWorld)
     if name == "dmc":
         from nbsp_lib.envs.dmc import DMC, sizes
+
         obs, act = sizes(task)
         return Benchmark(obs, Gaussian(act), DMC)
     from nbsp_lib.core.categorical import Categorical
     from nbsp_lib.envs.emulator import Protocol
-    protocol = Protocol(**{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")})
+
+    protocol = Protocol(
+        **{key: train[key] for key in ("observation", "sticky", "noops", "frames", "clip_reward", "life_loss")}
+    )
     obs = 128 if protocol.observation == "ram" else (FRAME_STACK, *SCREEN)
-    return Benchmark(obs, Categorical(18, train["target_entropy"], train["temperature"]), AtariFactory(protocol),
-                     whole_games=True)
+    return Benchmark(
+        obs, Categorical(18, train["target_entropy"], train["temperature"]), AtariFactory(protocol), whole_games=True
+    )

@@ -8,6 +8,7 @@ Pairs, each within one domain, because networks are shared and so need inputs an
   (reacher-easy, reacher-hard)           a large and a small target for the tip of a two-link arm: nearly the same skill
   (walker-stand, walker-walk)            stand; and walk, which includes standing
 """
+
 from __future__ import annotations
 
 import difflib
@@ -20,8 +21,16 @@ from nbsp_lib.envs.batched import Episodes
 # obs_dim, act_dim and the time between two actions as a multiple of the suite's own (an action repeat; PlaNet, Hafner et al.
 # 2019, has 8, 4 and 2). Known without building anything; tests/test_dmc.py holds it to the suite.
 DOMAINS = {"cartpole": (5, 1, 4), "reacher": (6, 2, 4), "walker": (24, 6, 2)}
-TASKS = ("cartpole-balance", "cartpole-swingup", "reacher-easy", "reacher-hard", "walker-stand", "walker-walk", "walker-run")
-STEPS = 1000        # of the suite in an episode
+TASKS = (
+    "cartpole-balance",
+    "cartpole-swingup",
+    "reacher-easy",
+    "reacher-hard",
+    "walker-stand",
+    "walker-walk",
+    "walker-run",
+)
+STEPS = 1000  # of the suite in an episode
 
 
 def sizes(task):
@@ -39,9 +48,10 @@ def domain(task):
 
 def build(task):
     """Makes the suite's own environment with a longer time between actions."""
-    os.environ.setdefault("MUJOCO_GL", "disable")      # or it looks for a display, and complains that there is none
+    os.environ.setdefault("MUJOCO_GL", "disable")  # or it looks for a display, and complains that there is none
     from dm_control import suite  # here, because importing it takes a second
     from dm_control.rl.control import Environment
+
     made = suite.load(*task.split("-", 1))
     return Environment(made.physics, made.task, control_timestep=made.control_timestep() * domain(task)[2])
 
@@ -58,12 +68,12 @@ class DMC(Episodes):
     suite has no success: NaN. ValueError for an unknown task, an empty population or too long an episode.
     """
 
-    goals = 50      # as many starts of a seed as Meta-World has goals
+    goals = 50  # as many starts of a seed as Meta-World has goals
 
     def __init__(self, task, seeds, envs, episode):
         self.obs_dim, self.act_dim, repeat = domain(task)
         super().__init__(task, seeds, envs, episode, STEPS // repeat)
-        self.envs = [build(task) for _ in range(len(seeds) * envs)]                     # row-major over [P, E]
+        self.envs = [build(task) for _ in range(len(seeds) * envs)]  # row-major over [P, E]
 
     def begin(self, i, seed, goal):
         self.envs[i].task.random.seed(np.random.SeedSequence([seed, goal]).generate_state(4))

@@ -7,6 +7,7 @@ played before. So every game begins by loading the cartridge anew (65 ms); games
 sequences, begin with the saved state of the console just switched on (1 ms). Random numbers (no-ops at a start, sticky
 actions) are drawn here, one stream for each game. ALE's own generator is switched off, because it does not belong to a game.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -28,14 +29,15 @@ EXACT = ("alien", "bank-heist", "bowling", "boxing", "demon-attack", "pong", "ro
 class Protocol:
     """Says how a game is played. Defaults: Machado et al. 2018 for the game (sticky actions, 18 actions, no end at a lost
     life) with the no-ops and the clipped reward of Mnih et al. 2015. ValueError for a value outside its range."""
-    observation: str = "pixels"     # 84×84 grey uint8; or "ram": 128 bytes as float32 in [-1, 1], ours, not the paper's
-    sticky: float = 0.25            # chance in each frame that the action before is held instead of the new one
-    noops: int = 30                 # a game starts after 1..noops frames without action; 0: at once
-    skip: int = FRAME_SKIP          # frames an action lasts; pixels are the maximum of the last two
-    clip_reward: bool = True        # `Step.reward` is the sign of the points; `Step.score` never is clipped
-    life_loss: bool = False         # a lost life is `terminated` for the learner; the game goes on all the same
-    frames: int = 108_000           # limit on the frames of a game, no-ops included: 30 minutes; its end is `truncated`
-    full_actions: bool = True       # all 18 in every game, so that two games share one head; or the game's own
+
+    observation: str = "pixels"  # 84×84 grey uint8; or "ram": 128 bytes as float32 in [-1, 1], ours, not the paper's
+    sticky: float = 0.25  # chance in each frame that the action before is held instead of the new one
+    noops: int = 30  # a game starts after 1..noops frames without action; 0: at once
+    skip: int = FRAME_SKIP  # frames an action lasts; pixels are the maximum of the last two
+    clip_reward: bool = True  # `Step.reward` is the sign of the points; `Step.score` never is clipped
+    life_loss: bool = False  # a lost life is `terminated` for the learner; the game goes on all the same
+    frames: int = 108_000  # limit on the frames of a game, no-ops included: 30 minutes; its end is `truncated`
+    full_actions: bool = True  # all 18 in every game, so that two games share one head; or the game's own
 
     def __post_init__(self):
         if self.observation not in ("pixels", "ram"):
@@ -43,7 +45,9 @@ class Protocol:
         if not 0 <= self.sticky < 1:
             raise ValueError(f"sticky must lie in [0, 1), got {self.sticky}")
         if self.noops < 0 or self.skip < 1 or self.frames <= self.noops:
-            raise ValueError(f"noops >= 0, skip >= 1 and frames > noops needed, got {self.noops}, {self.skip}, {self.frames}")
+            raise ValueError(
+                f"noops >= 0, skip >= 1 and frames > noops needed, got {self.noops}, {self.skip}, {self.frames}"
+            )
 
 
 @functools.cache
@@ -53,7 +57,9 @@ def rom(task):
     known = {name.replace("_", "-"): name for name in ale_py.roms.get_all_rom_ids()}
     known = {name: known[name] for name in known if name not in TWO_PLAYERS}
     if task not in known:
-        raise ValueError(f"unknown Atari game {task!r}: did you mean {difflib.get_close_matches(str(task), known, 1, 0.0)[0]!r}?")
+        raise ValueError(
+            f"unknown Atari game {task!r}: did you mean {difflib.get_close_matches(str(task), known, 1, 0.0)[0]!r}?"
+        )
     return ale_py.roms.get_rom_path(known[task])
 
 
@@ -71,7 +77,7 @@ class Emulator:
         self.switch_on()
         self.untouched = self.ale.cloneState(include_rng=True) if task in EXACT else None
         self.screens = np.empty((2, *self.ale.getScreenDims()), np.uint8)
-        self.first = self.observed(1)           # kept, because a restored ALE shows nothing new before it has acted
+        self.first = self.observed(1)  # kept, because a restored ALE shows nothing new before it has acted
 
     def switch_on(self):
         """Puts the cartridge in, which forgets everything."""
@@ -112,7 +118,7 @@ class Emulator:
             if not hold[t]:
                 self.held = action
             score += ale.act(self.held)
-            if ale.game_over():                                     # by the limit on frames too
+            if ale.game_over():  # by the limit on frames too
                 break
             if t == skip - 2 and self.protocol.observation == "pixels":
                 ale.getScreenGrayscale(self.screens[1])

@@ -3,6 +3,7 @@
 For a GPU, whose updates would otherwise wait for the environments. On a CPU a second training process is the better use of a
 core. Nothing here is random, so the division of environments among processes changes nothing (tests/test_envs.py).
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -33,7 +34,7 @@ class Pool:
     """Starts `processes` workers with simulators of their own. Called like MetaWorld, it makes environments that live in them."""
 
     def __init__(self, processes):
-        spawn = multiprocessing.get_context("spawn")            # a fork of a process that uses CUDA does not work
+        spawn = multiprocessing.get_context("spawn")  # a fork of a process that uses CUDA does not work
         self.pipes, self.processes, self.made = [], [], 0
         for _ in range(processes):
             ours, theirs = spawn.Pipe()
@@ -60,8 +61,8 @@ class Remote:
     obs_dim, act_dim, goals = MetaWorld.obs_dim, MetaWorld.act_dim, MetaWorld.goals
 
     def __init__(self, pool, key, task, seeds, envs, episode):
-        self.key, self.shape, self.pipes = key, (len(seeds), envs), pool.pipes[:len(seeds) * envs]
-        owners = np.repeat(np.asarray(seeds), envs)             # row-major over [P, E]
+        self.key, self.shape, self.pipes = key, (len(seeds), envs), pool.pipes[: len(seeds) * envs]
+        owners = np.repeat(np.asarray(seeds), envs)  # row-major over [P, E]
         self.parts = np.array_split(np.arange(len(owners)), len(self.pipes))
         self.tell("make", [(task, tuple(owners[part].tolist()), 1, episode) for part in self.parts])
         self.answers()

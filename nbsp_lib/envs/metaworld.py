@@ -122,10 +122,10 @@ def start(task, seed, goal):
 # workspace. A second object, where a task has none, is at zero and stays there.
 CENTRE = np.zeros(39, np.float32)
 for first in (0, 4, 18, 22, 36):
-    CENTRE[first:first + 3] = 0.0, 0.6, 0.2
+    CENTRE[first : first + 3] = 0.0, 0.6, 0.2
 UNIT = np.ones(39, np.float32)
 for first in (0, 4, 11, 18, 22, 29, 36):
-    UNIT[first:first + 3] = 0.1
+    UNIT[first : first + 3] = 0.1
 
 
 def scaled(observation):

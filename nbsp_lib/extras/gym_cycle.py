@@ -1,4 +1,5 @@
 """The task cycle as one gymnasium environment, for agents of other libraries."""
+
 from __future__ import annotations
 
 import gymnasium
@@ -59,5 +60,5 @@ class TaskCycle(gymnasium.Env):
         """One step; an episode is never terminated, only truncated."""
         obs, reward, success = self.envs[self.task].step(np.asarray(action, np.float32)[None, None])
         self.taken, self.left = self.taken + 1, self.left - 1
-        known = {} if np.isnan(success).any() else {"success": float(success[0, 0])}     # the Control Suite has none
+        known = {} if np.isnan(success).any() else {"success": float(success[0, 0])}  # the Control Suite has none
         return obs[0, 0], float(reward[0, 0]), False, self.left == 0, self.info | known

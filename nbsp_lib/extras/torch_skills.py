@@ -4,6 +4,7 @@ One network, no population axis. T moments of a recording, W neurons of a layer,
 The learner of this project needs no hooks, because its networks return their activations; a network from elsewhere is
 watched through torch's own.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -32,8 +33,8 @@ class SkillNeurons:
             if not isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)):
                 raise ValueError(f"{name!r} is {type(layer).__name__}: neurons belong to a Linear or a Conv2d")
         self.share, self.alpha, self.score = share, alpha, score
-        self.masks = {}                     # {task: {layer: [W]}}
-        self.kept = {name: layer.weight.new_ones(len(layer.weight)) for name, layer in self.layers.items()}     # [W]
+        self.masks = {}  # {task: {layer: [W]}}
+        self.kept = {name: layer.weight.new_ones(len(layer.weight)) for name, layer in self.layers.items()}  # [W]
 
     @contextlib.contextmanager
     def recording(self):
@@ -55,10 +56,10 @@ class SkillNeurons:
         goal [T]: the goal metric of the recorded moments, in their order. Of several tasks' masks the smallest holds.
         ValueError if the goal metric is not of T moments, is constant or is not finite.
         """
-        activity = torch.cat([torch.cat(passes) for passes in recorded.values()], 1)                # [T, N]
+        activity = torch.cat([torch.cat(passes) for passes in recorded.values()], 1)  # [T, N]
         if goal.shape != activity.shape[:1]:
             raise ValueError(f"goal has shape {tuple(goal.shape)}, but {len(activity)} moments were recorded")
-        scores = skill_scores(activity[None], goal[None], self.score)                               # [1, N]
+        scores = skill_scores(activity[None], goal[None], self.score)  # [1, N]
         mask = neuron_mask(scores, top_neurons(scores, self.share), self.alpha)
         widths = [len(kept) for kept in self.kept.values()]
         self.masks[task] = dict(zip(self.layers, mask[0].split(widths)))
@@ -74,8 +75,13 @@ class SkillNeurons:
         before = {}
 
         def note(*_):
-            before.update({(name, kind): p.detach().clone() for name, layer in self.layers.items()
-                           for kind, p in layer.named_parameters()})
+            before.update(
+                {
+                    (name, kind): p.detach().clone()
+                    for name, layer in self.layers.items()
+                    for kind, p in layer.named_parameters()
+                }
+            )
 
         @torch.no_grad()
         def hold_back(*_):

@@ -1,4 +1,5 @@
 """Every method of the comparison by name; only this file turns a name into a method."""
+
 from __future__ import annotations
 
 import functools
@@ -27,10 +28,26 @@ from nbsp_lib.methods.redo import ReDo
 from nbsp_lib.methods.slow import Slow
 from nbsp_lib.methods.upgd import UPGD
 
-METHODS = {"sac": Method, "nbsp": NBSP,
-           "ewc": EWC, "npc": NPC, "ancl": ANCL, "cotasp": CoTASP, "crelu": CReLU, "cbp": CBP, "pi": PI, "ne": NE, "upgd": UPGD,
-           "er": ER, "clear": CLEAR, "clonex": ClonEx, "packnet": PackNet, "redo": ReDo, "slow": Slow,
-           "quiet": Quiet}
+METHODS = {
+    "sac": Method,
+    "nbsp": NBSP,
+    "ewc": EWC,
+    "npc": NPC,
+    "ancl": ANCL,
+    "cotasp": CoTASP,
+    "crelu": CReLU,
+    "cbp": CBP,
+    "pi": PI,
+    "ne": NE,
+    "upgd": UPGD,
+    "er": ER,
+    "clear": CLEAR,
+    "clonex": ClonEx,
+    "packnet": PackNet,
+    "redo": ReDo,
+    "slow": Slow,
+    "quiet": Quiet,
+}
 
 
 @functools.cache
@@ -43,16 +60,22 @@ def find(name):
         return METHODS[name]
     source, colon, attribute = name.partition(":")
     if not colon:
-        raise ValueError(f'unknown method "{name}", there are {", ".join(METHODS)}; an import path looks like my_method.py:Mine')
+        raise ValueError(
+            f'unknown method "{name}", there are {", ".join(METHODS)}; an import path looks like my_method.py:Mine'
+        )
     try:
         module = load_file(source) if source.endswith(".py") else importlib.import_module(source)
-    except Exception as error:                 # whatever somebody's file raises, said with its name
+    except Exception as error:  # whatever somebody's file raises, said with its name
         raise ValueError(f"{source} cannot be imported: {type(error).__name__}: {error}") from None
     found = getattr(module, attribute, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
-        classes = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Method) and v is not Method]
-        raise ValueError(f'{source} has no method class "{attribute}"; subclasses of nbsp_lib.core.method.Method in it: '
-                         f'{", ".join(classes) or "none"}')
+        classes = [
+            k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Method) and v is not Method
+        ]
+        raise ValueError(
+            f'{source} has no method class "{attribute}"; subclasses of nbsp_lib.core.method.Method in it: '
+            f"{', '.join(classes) or 'none'}"
+        )
     return found
 
 

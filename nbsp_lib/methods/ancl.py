@@ -1,4 +1,5 @@
 """ANCL: a pull to the network at the last task end, and a second pull to an agent that learns only the new task."""
+
 from __future__ import annotations
 
 import copy
@@ -28,7 +29,7 @@ class ANCL(Method):
     moments are copied with the networks, so that the auxiliary agent is what fine-tuning makes of the main one; actor only.
     """
 
-    images = False              # see EWC
+    images = False  # see EWC
 
     def __init__(self, weight: float = 1e4, weight_aux: float = 10.0, refresh: int = 10000, critic: bool = False):
         super().__init__()
@@ -40,17 +41,20 @@ class ANCL(Method):
     def start(self, agent, settings):
         self.settings, self.aux = settings, copy.deepcopy(agent)
         self.state |= {f"aux.{k}": t for k, t in self.aux.tensors().items()}
-        self.state["finished"] = torch.zeros_like(agent.updates)                            # [P, 1] 1 after a task end
-        self.state["refreshed"] = torch.zeros_like(agent.updates)                           # [P, 1] update of F_aux
+        self.state["finished"] = torch.zeros_like(agent.updates)  # [P, 1] 1 after a task end
+        self.state["refreshed"] = torch.zeros_like(agent.updates)  # [P, 1] update of F_aux
         for name in self.pulled:
             for kind in ("fisher", "anchor", "fisher_aux"):
-                self.state |= {f"{name}.{kind}.{k}": torch.zeros_like(p) for k, p in getattr(agent, name).params.items()}
+                self.state |= {
+                    f"{name}.{kind}.{k}": torch.zeros_like(p) for k, p in getattr(agent, name).params.items()
+                }
 
     def penalty(self, net, params, old):
         if net.name not in self.pulled:
             return 0.0
-        return (self.weight * pull(params, self.state, f"{net.name}.fisher", f"{net.name}.anchor")
-                + self.weight_aux * pull(params, self.state, f"{net.name}.fisher_aux", f"aux.{net.name}.params"))
+        return self.weight * pull(
+            params, self.state, f"{net.name}.fisher", f"{net.name}.anchor"
+        ) + self.weight_aux * pull(params, self.state, f"{net.name}.fisher_aux", f"aux.{net.name}.params")
 
     def after_update(self, agent, batch, noise, hidden, blame):
         update(self.aux, batch, None, noise, self.plain, self.settings)
@@ -69,7 +73,7 @@ class ANCL(Method):
     def periodic(self, agent, context):
         """Renews F_aux if it is due; before the first task end it stays 0, and no row is drawn for it."""
         due = (agent.updates - self.state["refreshed"] >= self.refresh) & (self.state["finished"] > 0)
-        if not due.any():                                     # all seeds are at the same update: all are due or none
+        if not due.any():  # all seeds are at the same update: all are due or none
             return
         self.state["refreshed"].copy_(agent.updates)
         for name, k, new in self.fishers(self.aux, context):
@@ -77,7 +81,7 @@ class ANCL(Method):
 
     def after_task(self, agent, task, context):
         """Consolidates what was just learned into the pull to the old: half of its Fisher, all of its parameters."""
-        share = torch.where(self.state["finished"] > 0, 0.5, 1.0)[..., None, None]          # [P, 1, 1, 1]
+        share = torch.where(self.state["finished"] > 0, 0.5, 1.0)[..., None, None]  # [P, 1, 1, 1]
         for name, k, new in self.fishers(agent, context):
             self.state[f"{name}.fisher.{k}"].lerp_(new, share)
             self.state[f"{name}.anchor.{k}"].copy_(getattr(agent, name).params[k])

@@ -1,4 +1,5 @@
 """CBP: after every update, the least useful mature unit of a layer may be reinitialised."""
+
 from __future__ import annotations
 
 import math
@@ -28,8 +29,8 @@ class CBP(Method):
     paper means it (the RL code resets nothing). No mean activation goes into the next bias (there it has no effect).
     """
 
-    forkable = False            # utilities are gathered from the first update on
-    images = False              # a unit's outgoing weights are one row of the next layer
+    forkable = False  # utilities are gathered from the first update on
+    images = False  # a unit's outgoing weights are one row of the next layer
 
     def __init__(self, rho: float = 1e-5, maturity: int = 10_000, eta: float = 0.99):
         super().__init__()
@@ -41,7 +42,7 @@ class CBP(Method):
         for net in agent.networks:
             net.time_units()
             for i in range(net.depth - 1):
-                unit = net.params[f"b{i}"]                                                  # [P, C, 1, W]
+                unit = net.params[f"b{i}"]  # [P, C, 1, W]
                 if self.rho * unit.shape[-1] > 1:
                     raise ValueError(f"rho {self.rho} replaces more than one of {unit.shape[-1]} units an update")
                 self.state[f"{net.name}.utility{i}"] = torch.zeros_like(unit)
@@ -50,7 +51,7 @@ class CBP(Method):
 
     def noise(self, agent):
         """Asks for the incoming weights of one unit of each layer."""
-        shape = lambda net, i: (*net.params[f"w{i}"].shape[1:3], 1)                         # [C, in, 1]
+        shape = lambda net, i: (*net.params[f"w{i}"].shape[1:3], 1)  # [C, in, 1]
         return {f"{net.name}.unit{i}": shape(net, i) for net in agent.networks for i in range(net.depth - 1)}
 
     def after_update(self, agent, batch, noise, hidden, blame):
@@ -59,18 +60,20 @@ class CBP(Method):
                 lowest, due = self.choose(net, i, h)
                 normal = noise[f"{net.name}.unit{i}"]
                 # erf makes uniform numbers in ±1 of normal ones
-                fresh = torch.erf(normal / math.sqrt(2)) / math.sqrt(normal.shape[2])       # [P, C, in, 1]
+                fresh = torch.erf(normal / math.sqrt(2)) / math.sqrt(normal.shape[2])  # [P, C, in, 1]
                 self.replace(net, agent.target if net is agent.critic else None, i, lowest, due, fresh)
 
     def choose(self, net, i, h):
         """Updates the utilities of layer i -> (eligible unit of lowest utility, whether it is replaced), both [P, C, 1, 1]."""
         utility, age, owed = (self.state[f"{net.name}.{what}{i}"] for what in ("utility", "age", "owed"))
         age.add_(1)
-        reach = net.params[f"w{i + 1}"].abs().mean(3) * h.abs().mean(2)                     # [P, C, W]
+        reach = net.params[f"w{i + 1}"].abs().mean(3) * h.abs().mean(2)  # [P, C, W]
         utility.lerp_(reach[:, :, None], 1 - self.eta)
         eligible = age > self.maturity
         owed.add_(eligible.sum(-1, keepdim=True), alpha=self.rho)
-        corrected = utility / -torch.expm1(age * math.log(self.eta))    # the last bit of a power depends on the other seeds
+        corrected = utility / -torch.expm1(
+            age * math.log(self.eta)
+        )  # the last bit of a power depends on the other seeds
         lowest = torch.where(eligible, corrected, math.inf).argmin(-1, keepdim=True)
         due = (owed >= 1) & eligible.any(-1, keepdim=True)
         owed.sub_(due.float())

@@ -3,6 +3,7 @@
 A Trial is a run in miniature without an environment, with the hooks called in the order of trainer.Trainer. Every check is
 made with continuous actions and with discrete ones.
 """
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -18,9 +19,22 @@ from nbsp_lib.core.task_end import end_task
 
 OBS, ACT, TASKS, BATCH, ROWS, PART, UPDATES = 7, 2, ("first task", "second task"), 16, 60, 20, 6
 HEADS = (gaussian.Gaussian(ACT), Categorical(5, 0.6))
-SETTINGS = SimpleNamespace(layers=(16, 12), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=3e-3, alpha_lr=2e-3, batch=BATCH,
-                           steps=2 * UPDATES, random_steps=4, updates_per_step=0.5, store=0.1, goal="success", episode=20,
-                           scoring_episodes=2)
+SETTINGS = SimpleNamespace(
+    layers=(16, 12),
+    gamma=0.99,
+    tau=0.005,
+    actor_lr=1e-3,
+    critic_lr=3e-3,
+    alpha_lr=2e-3,
+    batch=BATCH,
+    steps=2 * UPDATES,
+    random_steps=4,
+    updates_per_step=0.5,
+    store=0.1,
+    goal="success",
+    episode=20,
+    scoring_episodes=2,
+)
 
 
 class MadeUpContext(Context):
@@ -43,7 +57,9 @@ class Trial:
     def __init__(self, make, seeds=(0,), head=HEADS[0], update=sac.update_from_rows):
         self.method, self.seeds, self.head, self.position, self.update = make(), tuple(seeds), head, 0, update
         self.agent = sac.make_agent(self.method, self.gens("init"), OBS, head, TASKS * 2, SETTINGS)
-        self.replay = Replay(len(seeds), ROWS, len(TASKS), PART, OBS, head.action_width, more=self.method.columns(self.agent))
+        self.replay = Replay(
+            len(seeds), ROWS, len(TASKS), PART, OBS, head.action_width, more=self.method.columns(self.agent)
+        )
         self.begin()
 
     def gens(self, purpose):
@@ -54,19 +70,26 @@ class Trial:
     def begin(self):
         """Tells the task and fills the ring with experience of it."""
         self.method.before_task(self.agent, self.position % len(TASKS), "train")
-        draw = lambda *shape: torch.stack([torch.randn(shape, generator=g) for g in self.gens(f"rows {len(shape)}{shape[-1]}")])
+        draw = lambda *shape: torch.stack(
+            [torch.randn(shape, generator=g) for g in self.gens(f"rows {len(shape)}{shape[-1]}")]
+        )
         obs, action, reward = draw(ROWS, OBS), self.head.explore(torch.special.ndtr(draw(ROWS, ACT))), draw(ROWS)
         more = self.method.collected(self.agent, obs)
         self.replay.add(obs, action.float(), reward, obs.roll(1, 1), torch.zeros_like(reward), **more)
-        self.context = MadeUpContext(self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS,
-                                     learn=self.learn)
+        self.context = MadeUpContext(
+            self.agent, self.method, self.replay, self.gens("world"), self.seeds, SETTINGS, learn=self.learn
+        )
 
     def learn(self, updates=UPDATES, purpose="learn"):
         gens, wanted = self.gens(purpose), self.method.noise(self.agent)
         draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in gens])
         for _ in range(updates):
             recent = self.replay.recent(draw(torch.rand, BATCH))
-            stored = self.replay.stored(draw(torch.rand, 1), draw(torch.rand, BATCH)) if self.replay.tasks else recent.clone()
+            stored = (
+                self.replay.stored(draw(torch.rand, 1), draw(torch.rand, BATCH))
+                if self.replay.tasks
+                else recent.clone()
+            )
             noise = {"sac": draw(torch.randn, 2, BATCH, ACT).transpose(0, 1)} if self.head.noisy else {}
             noise |= {name: draw(torch.randn, *shape) for name, shape in wanted.items()}
             self.update(self.agent, self.replay, recent, stored, noise, self.method, SETTINGS)
@@ -76,7 +99,9 @@ class Trial:
         self.method.periodic(self.agent, self.context)
         for task in range(len(TASKS)):
             self.method.before_task(self.agent, task, "evaluate")
-            self.head.act(self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None)
+            self.head.act(
+                self.method, self.agent.actor, self.agent.actor.params, torch.ones(len(self.seeds), 3, OBS), None
+            )
         self.method.before_task(self.agent, self.position % len(TASKS), "resume")
 
     def finish(self):
@@ -89,8 +114,11 @@ class Trial:
         self.begin()
 
     def tensors(self):
-        return self.agent.tensors() | {f"method.{k}": t for k, t in self.method.state.items()} | {
-            "rows": self.replay.data, "counts": self.replay.counts}
+        return (
+            self.agent.tensors()
+            | {f"method.{k}": t for k, t in self.method.state.items()}
+            | {"rows": self.replay.data, "counts": self.replay.counts}
+        )
 
     def copy(self):
         return {k: t.clone() for k, t in self.tensors().items()}
@@ -108,7 +136,9 @@ class Trial:
 
 def differing(a, b):
     """Names of the tensors that are not equal bit for bit (NaN equals NaN), or that only one of the two has."""
-    return sorted({*a} ^ {*b}) + [k for k in a if k in b and not torch.equal(a[k].nan_to_num(7e7), b[k].nan_to_num(7e7))]
+    return sorted({*a} ^ {*b}) + [
+        k for k in a if k in b and not torch.equal(a[k].nan_to_num(7e7), b[k].nan_to_num(7e7))
+    ]
 
 
 def named(names):
@@ -128,9 +158,11 @@ def seeds_are_independent(make, head):
     """A seed learns the same, bit for bit, independent of the other seeds."""
     together = Trial(make, (0, 1, 2), head).live().tensors()
     for p in range(3):
-        if bad := differing({k: t[p:p + 1] for k, t in together.items()}, Trial(make, (p,), head).live().tensors()):
-            return (f"seed {p} differs alone and among three in {named(bad)}. Look for a mean, sum, max or top-k over axis 0, "
-                    "for torch's global random numbers, or for one generator used by all seeds")
+        if bad := differing({k: t[p : p + 1] for k, t in together.items()}, Trial(make, (p,), head).live().tensors()):
+            return (
+                f"seed {p} differs alone and among three in {named(bad)}. Look for a mean, sum, max or top-k over axis 0, "
+                "for torch's global random numbers, or for one generator used by all seeds"
+            )
 
 
 def addresses_stay(make, head):
@@ -145,21 +177,27 @@ def addresses_stay(make, head):
 def one_graph_serves_all(make, head):
     """An update compiles as one graph, and a task end does not compile it again."""
     torch._dynamo.reset()
-    try:                                                # in float64: rounding must not hide, or pretend, a difference
+    try:  # in float64: rounding must not hide, or pretend, a difference
         torch.set_default_dtype(torch.float64)
         eager = Trial(make, (0, 1), head).live(2).tensors()
         with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
             update = torch.compile(sac.update_from_rows, backend="aot_eager", fullgraph=True)
             compiled = Trial(make, (0, 1), head, update).live(2).tensors()
-    except Exception as error:                          # whatever the compiler objects to is the answer
+    except Exception as error:  # whatever the compiler objects to is the answer
         lines = [line for line in str(error).splitlines() if line.strip()]
-        return ("torch.compile refuses it: " + " / ".join(lines[:3]) + ". In hooks that are marked 'in graph': no .item(), no "
-                "`if` on a tensor, no shape that depends on data, and no Python number that changes from task to task")
+        return (
+            "torch.compile refuses it: "
+            + " / ".join(lines[:3])
+            + ". In hooks that are marked 'in graph': no .item(), no "
+            "`if` on a tensor, no shape that depends on data, and no Python number that changes from task to task"
+        )
     finally:
         torch.set_default_dtype(torch.float32)
         torch._dynamo.reset()
     if bad := [k for k in eager if not torch.allclose(compiled[k], eager[k], rtol=1e-6, atol=1e-8, equal_nan=True)]:
-        return f"compiled and eager updates differ in {named(bad)}; a hook probably reads what is no tensor of its state"
+        return (
+            f"compiled and eager updates differ in {named(bad)}; a hook probably reads what is no tensor of its state"
+        )
 
 
 def a_run_resumes_exactly(make, head):
@@ -179,8 +217,10 @@ def a_run_resumes_exactly(make, head):
             trial.finish()
             trial.learn()
         if bad := differing(going.tensors(), new.tensors()):
-            return (f"stopped after {positions} task ends and resumed, {named(bad)} differ; whatever changes must be a tensor in "
-                    "self.state (a plain attribute is lost when a process ends)")
+            return (
+                f"stopped after {positions} task ends and resumed, {named(bad)} differ; whatever changes must be a tensor in "
+                "self.state (a plain attribute is lost when a process ends)"
+            )
 
 
 def plain_until_the_first_task_end(make, head):
@@ -193,8 +233,10 @@ def plain_until_the_first_task_end(make, head):
         trial.round()
         trial.learn(purpose="learn more")
     if bad := differing(mine.agent.tensors(), plain.agent.tensors()):
-        return (f"{named(bad)} differ from plain SAC before the first task end; start from neutral values, or say "
-                "`forkable = False` in the class")
+        return (
+            f"{named(bad)} differ from plain SAC before the first task end; start from neutral values, or say "
+            "`forkable = False` in the class"
+        )
 
 
 def nothing_is_nan(make, head):
@@ -212,7 +254,7 @@ CHECKS = {
     one_graph_serves_all: "An update compiles as one graph, and a task end does not compile it again.",
     a_run_resumes_exactly: "A new process that is given the saved tensors goes on as if nothing had happened.",
     plain_until_the_first_task_end: "A forkable method is plain SAC, bit for bit, until its first task end: position 1 is then "
-                                    "trained once for all of them.",
+    "trained once for all of them.",
 }
 
 
@@ -223,7 +265,7 @@ def check_method(make, told=print):
     for check, title in CHECKS.items():
         try:
             problem = next(filter(None, (check(make, head) for head in HEADS)), None)
-        except Exception as error:                      # a hook that raises is a finding, not a crash of the check
+        except Exception as error:  # a hook that raises is a finding, not a crash of the check
             line = error.__traceback__
             while line.tb_next:
                 line = line.tb_next

@@ -1,4 +1,5 @@
 """CLEAR: replays stored rows in half of every batch, and keeps policy and values close to those recorded with them."""
+
 from __future__ import annotations
 
 import torch
@@ -21,7 +22,7 @@ class CLEAR(ER):
     one. The memory is not one reservoir, see ER.
     """
 
-    forkable = False                # the policy is recorded from the first step on
+    forkable = False  # the policy is recorded from the first step on
 
     def __init__(self, policy_weight: float = 0.01, value_weight: float = 0.005):
         super().__init__(share=0.5)
@@ -31,7 +32,7 @@ class CLEAR(ER):
 
     def start(self, agent, settings):
         self.head = agent.head
-        self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)           # [P]
+        self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)  # [P]
 
     def columns(self, agent):
         return agent.head.recorded | {"q": 2}

@@ -1,11 +1,12 @@
 """ClonEx without its exploration: holds the policy, on stored states, to the policy at the end of their task."""
+
 from __future__ import annotations
 
 import torch
 
 from nbsp_lib.core.method import Method
 
-PIECE = 4096            # rows cloned at once: the activations of a whole stored part may not fit in memory
+PIECE = 4096  # rows cloned at once: the activations of a whole stored part may not fit in memory
 
 
 def policy_columns(method, agent, obs):
@@ -16,7 +17,7 @@ def policy_columns(method, agent, obs):
 
 def values(head, method, net, params, batch):
     """Returns both critics' values of a batch's obs and action, [P, n, 2]."""
-    q = head.q_values(method, net, params, batch["obs"], batch["action"])[0]                      # [P, 2, n, 1 or A]
+    q = head.q_values(method, net, params, batch["obs"], batch["action"])[0]  # [P, 2, n, 1 or A]
     if q.shape[-1] > 1:
         q = q.gather(-1, batch["action"].long()[:, None].expand(-1, q.shape[1], -1, -1))
     return q.squeeze(-1).mT
@@ -25,8 +26,10 @@ def values(head, method, net, params, batch):
 def value_columns(method, agent, batch):
     """Returns {"q": [P, n, 2]}: both critics' current values of the rows' obs and action."""
     pairs = zip(batch["obs"].split(PIECE, 1), batch["action"].split(PIECE, 1))
-    pieces = [values(agent.head, method, agent.critic, agent.critic.params, {"obs": obs, "action": action})
-              for obs, action in pairs]
+    pieces = [
+        values(agent.head, method, agent.critic, agent.critic.params, {"obs": obs, "action": action})
+        for obs, action in pairs
+    ]
     return {"q": torch.cat(pieces, 1)}
 
 
@@ -61,7 +64,7 @@ class ClonEx(Method):
 
     def start(self, agent, settings):
         self.head = agent.head
-        self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)           # [P]
+        self.state["on"] = torch.zeros(len(agent.updates), device=agent.updates.device)  # [P]
 
     def columns(self, agent):
         return agent.head.recorded | ({"q": 2} if self.critic else {})
@@ -72,7 +75,9 @@ class ClonEx(Method):
     def penalty(self, net, params, old):
         if net.name == "actor":
             return self.weight * self.state["on"] * policy_distance(self.head, self, net, params, old)
-        return self.weight * self.state["on"] * value_distance(self.head, self, net, params, old) if self.critic else 0.0
+        return (
+            self.weight * self.state["on"] * value_distance(self.head, self, net, params, old) if self.critic else 0.0
+        )
 
     def after_task(self, agent, task, context):
         self.state["on"].fill_(1.0)

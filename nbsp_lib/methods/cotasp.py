@@ -1,4 +1,5 @@
 """CoTASP: every task switches on its own sparse set of the actor's units, found by sparse coding; units used by a task freeze."""
+
 from __future__ import annotations
 
 import hashlib
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from nbsp_lib.core import nets
 from nbsp_lib.core.method import Method
 
-LEAST, RARE = 0.05, 1e-6        # share of a layer that is always on; sum of squared codes below which an atom stays as it is
+LEAST, RARE = 0.05, 1e-6  # share of a layer that is always on; sum of squared codes below which an atom stays as it is
 
 
 class CoTASP(Method):
@@ -33,7 +34,8 @@ class CoTASP(Method):
     gradients. Left out: updates of α by gradient (10 of 1000), exploring with earlier tasks' policies, distillation to
     N(0, 1) between tasks.
     """
-    forkable = images = False                           # units of dense layers are off from the start
+
+    forkable = images = False  # units of dense layers are off from the start
     needs_task = True
 
     def __init__(self, sparsity: float = 1e-3, embedding: int = 96):
@@ -44,7 +46,7 @@ class CoTASP(Method):
 
     def build(self, name, C, sizes, gens):
         net = nets.mlp(name, C, sizes, gens)
-        if name == "critic":                            # after all networks, so that those begin as in other methods
+        if name == "critic":  # after all networks, so that those begin as in other methods
             self.drawn = [torch.stack([torch.randn(n, self.embedding, generator=g) for g in gens]) for n in sizes[1:-1]]
         return net
 
@@ -66,7 +68,7 @@ class CoTASP(Method):
         self.acts_from = tuple(k for k in self.state if k.startswith("actor.gate"))
 
     def forward(self, net, params, x, probe=None):
-        if net.name == "actor":                         # a unit whose weights and bias are 0 puts out 0
+        if net.name == "actor":  # a unit whose weights and bias are 0 puts out 0
             gates = [(f"{kind}{i}", self.state[f"actor.gate{i}"]) for i in range(net.depth - 1) for kind in "wb"]
             params = params | {k: params[k] * gate for k, gate in gates}
         return nets.mlp_forward(net, params, x, probe)
@@ -98,13 +100,13 @@ class CoTASP(Method):
         actor, last = agent.actor, agent.actor.depth - 1
         free = {k: self.state[f"actor.free.{k}"] for k in actor.params}
         e = embed(agent.tasks[task], self.embedding).to(agent.updates.device)
-        for i in range(last):                           # free.b = 1 − M
+        for i in range(last):  # free.b = 1 − M
             free[f"b{i}"].mul_(1 - self.state[f"actor.gates{i}"][:, task])
             free[f"w{i}"].copy_(1 - (1 - free[f"b{i - 1}"]).mT * (1 - free[f"b{i}"]) if i else free["b0"])
             D, code, A, B = (self.state[f"actor.{name}{i}"] for name in ("dictionary", "code", "A", "B"))
             D.copy_(renewed(D, A.add_(code[:, :, None] * code[:, None]), B.add_(e[:, None] * code[:, None])))
         self.means(free[f"w{last}"]).copy_(free[f"b{last - 1}"].mT)
-        for k, p in agent.critic.params.items():        # as nets.uniform_linear
+        for k, p in agent.critic.params.items():  # as nets.uniform_linear
             bound = 1 / math.sqrt(agent.critic.params[k.replace("b", "w")].shape[2])
             self.state[f"critic.fresh.{k}"].copy_(context.draw(torch.rand, *p.shape[1:]).mul_(2).sub_(1).mul_(bound))
 
@@ -122,11 +124,11 @@ def lasso(e, D, weight):
     gram, wanted = D @ D.T, D @ e
     rate = 1 / torch.linalg.matrix_norm(gram, 2).item()
     code, ahead, t = torch.zeros_like(wanted), torch.zeros_like(wanted), 1.0
-    for _ in range(5000):                               # at most: far more than it takes, except among atoms that are alike
+    for _ in range(5000):  # at most: far more than it takes, except among atoms that are alike
         new = F.softshrink(ahead - rate * (gram @ ahead - wanted), rate * weight)
         step = new - code
         t = 1.0 if (ahead - new) @ step > 0 else t
-        later = (1 + math.sqrt(1 + 4 * t ** 2)) / 2
+        later = (1 + math.sqrt(1 + 4 * t**2)) / 2
         code, ahead, t = new, new + (t - 1) / later * step, later
         if step.abs().amax() < 1e-12:
             break
@@ -135,7 +137,7 @@ def lasso(e, D, weight):
 
 def gate(code, correlation):
     """Returns φ [P, n]: 1 for positive codes, and for the most correlated others if fewer than LEAST of the n are positive."""
-    on = code > 0                                       # and |correlation| <= 1
+    on = code > 0  # and |correlation| <= 1
     rank = torch.where(on, 2 + code, correlation).argsort(dim=1, descending=True, stable=True).argsort(1)
     return (rank < on.sum(1, keepdim=True).clamp_min(math.ceil(LEAST * code.shape[1]))).float()
 
@@ -144,7 +146,7 @@ def renewed(D, A, B):
     """Returns D [P, n, E] after a pass of block-coordinate descent (Mairal et al. 2009), in float64; A [P, n, n], B [P, E, n]."""
     D, A, B = D.double(), A.double(), B.double()
     for j in range(D.shape[1]):
-        size = A[:, j, j, None]                                                             # [P, 1]
+        size = A[:, j, j, None]  # [P, 1]
         d = D[:, j] + (B[:, :, j] - (A[:, j, :, None] * D).sum(1)) / size.clamp_min(RARE)
         D[:, j] = torch.where(size > RARE, d / d.norm(dim=1, keepdim=True).clamp_min(1), D[:, j])
     return D

@@ -1,4 +1,5 @@
 """CReLU: every unit outputs both its positive and its negative part, so none is silent on every input."""
+
 from __future__ import annotations
 
 import torch
@@ -20,8 +21,8 @@ class CReLU(Method):
     uniform in ±1/sqrt(width of the input after concatenation), like those of every other method here.
     """
 
-    forkable = False            # another network from the start
-    images = False              # a multi-layer perceptron
+    forkable = False  # another network from the start
+    images = False  # a multi-layer perceptron
 
     def __init__(self, double: bool = False):
         super().__init__()
@@ -43,8 +44,8 @@ class CReLU(Method):
     def forward(self, net, params, x, probe=None):
         hidden, last = [], net.depth - 1
         for i in range(last):
-            z = linear(x, params[f"w{i}"], params[f"b{i}"])                                 # [P, C, B, units]
-            x = torch.cat([z, -z], -1).relu()                                               # [P, C, B, 2 · units]
+            z = linear(x, params[f"w{i}"], params[f"b{i}"])  # [P, C, B, units]
+            x = torch.cat([z, -z], -1).relu()  # [P, C, B, 2 · units]
             x = x + probe[i] if probe else x
             hidden.append(x)
         return linear(x, params[f"w{last}"], params[f"b{last}"]), hidden

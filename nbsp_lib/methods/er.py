@@ -1,4 +1,5 @@
 """Experience replay: a part of every minibatch is stored rows of the tasks, the rest is of the current position."""
+
 from __future__ import annotations
 
 import torch
@@ -24,5 +25,5 @@ class ER(Method):
         self.share = share
 
     def rows(self, step, recent, stored):
-        old = int(self.share * recent.shape[1] + 1e-9)                                      # 0.29 · 100 is 28.999…
-        return torch.cat([stored[:, :old], recent[:, old:]], 1)                             # [P, B]
+        old = int(self.share * recent.shape[1] + 1e-9)  # 0.29 · 100 is 28.999…
+        return torch.cat([stored[:, :old], recent[:, old:]], 1)  # [P, B]

@@ -1,4 +1,5 @@
 """EWC: pulls every weight to its value at the last task end, in proportion to the sensitivity of the output to it."""
+
 from __future__ import annotations
 
 import torch
@@ -6,7 +7,10 @@ import torch
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.sac import probes_of
 
-ROWS, FLOOR = 2560, 1e-5        # recent rows that a Fisher is estimated on, Continual World's 10 · 256; no weight is quite free
+ROWS, FLOOR = (
+    2560,
+    1e-5,
+)  # recent rows that a Fisher is estimated on, Continual World's 10 · 256; no weight is quite free
 
 
 class EWC(Method):
@@ -21,7 +25,7 @@ class EWC(Method):
     no 1e-6 beside σ², which is at least e⁻¹⁰ here; one output head for all tasks.
     """
 
-    images = False              # the products below are those of dense layers
+    images = False  # the products below are those of dense layers
 
     def __init__(self, weight: float = 1e4, critic: bool = False):
         super().__init__()
@@ -32,7 +36,9 @@ class EWC(Method):
     def start(self, agent, settings):
         for name in self.pulled:
             for kind in ("fisher", "anchor"):
-                self.state |= {f"{name}.{kind}.{k}": torch.zeros_like(p) for k, p in getattr(agent, name).params.items()}
+                self.state |= {
+                    f"{name}.{kind}.{k}": torch.zeros_like(p) for k, p in getattr(agent, name).params.items()
+                }
 
     def penalty(self, net, params, old):
         if net.name not in self.pulled:
@@ -51,7 +57,9 @@ class EWC(Method):
 
 def pull(params, state, fisher, anchor):
     """Returns Σ F (θ − θ*)² over all parameters, [P]; `fisher` and `anchor`: prefixes of the names of F and θ* in `state`."""
-    return sum((state[f"{fisher}.{k}"] * (p - state[f"{anchor}.{k}"]) ** 2).flatten(1).sum(1) for k, p in params.items())
+    return sum(
+        (state[f"{fisher}.{k}"] * (p - state[f"{anchor}.{k}"]) ** 2).flatten(1).sum(1) for k, p in params.items()
+    )
 
 
 def fisher(method, net, batch, head):
@@ -63,7 +71,10 @@ def fisher(method, net, batch, head):
     gaussian.Gaussian.
     """
     weigh = lambda out: head.fisher(net.name, out, batch)
-    return {k: v.clamp_(min=FLOOR) for k, v in diagonal_fisher(net, method.forward, head.inputs(batch)[net.name], weigh).items()}
+    return {
+        k: v.clamp_(min=FLOOR)
+        for k, v in diagonal_fisher(net, method.forward, head.inputs(batch)[net.name], weigh).items()
+    }
 
 
 def diagonal_fisher(net, forward, x, weigh):
@@ -79,11 +90,12 @@ def diagonal_fisher(net, forward, x, weigh):
         outputs, c, last = weigh(out)
         sums = [one.sum() for one in outputs.unbind(-1)]
     inputs = [x, *(h.detach() for h in hidden)]
-    squares = [*map(torch.zeros_like, inputs[1:]), last.detach()]                           # Σ_k c_k δ_k² of each layer
+    squares = [*map(torch.zeros_like, inputs[1:]), last.detach()]  # Σ_k c_k δ_k² of each layer
     for k, output in enumerate(sums):
         for square, h, blame in zip(squares, inputs[1:], torch.autograd.grad(output, probe, retain_graph=True)):
-            square += (blame * (h > 0)) ** 2 * c[..., k:k + 1]
+            square += (blame * (h > 0)) ** 2 * c[..., k : k + 1]
     # a single column is summed by hand: the last bit of such a product depends on P
-    product = lambda h, s: (h ** 2).mT @ s if s.shape[-1] > 1 else (h ** 2 * s).sum(2)[..., None]
-    return ({f"w{i}": product(h, s) / x.shape[2] for i, (h, s) in enumerate(zip(inputs, squares))}
-            | {f"b{i}": s.mean(2, keepdim=True) for i, s in enumerate(squares)})
+    product = lambda h, s: (h**2).mT @ s if s.shape[-1] > 1 else (h**2 * s).sum(2)[..., None]
+    return {f"w{i}": product(h, s) / x.shape[2] for i, (h, s) in enumerate(zip(inputs, squares))} | {
+        f"b{i}": s.mean(2, keepdim=True) for i, s in enumerate(squares)
+    }

@@ -1,4 +1,5 @@
 """NBSP: scales down the updates of skill neurons, and replays some experience of earlier tasks."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -9,9 +10,20 @@ from nbsp_lib.core import neurons
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import selection
 
-NEVER = 2 ** 62             # a replay period that no run reaches
-Score = Literal["paper", "balanced", "accuracy", "random", "activation", "active", "weight", "importance", "dormant", "time",
-                "shuffled"]
+NEVER = 2**62  # a replay period that no run reaches
+Score = Literal[
+    "paper",
+    "balanced",
+    "accuracy",
+    "random",
+    "activation",
+    "active",
+    "weight",
+    "importance",
+    "dormant",
+    "time",
+    "shuffled",
+]
 
 
 class NBSP(Method):
@@ -31,10 +43,21 @@ class NBSP(Method):
 
     needs_rollout = True
 
-    def __init__(self, share: float = 0.2, alpha: float = 0.2, replay_every: int = 10, score: Score = "paper",
-                 mask: Literal["step", "gradient", "first-moment"] = "step", actor: bool = True, critic: bool = True,
-                 pooled: bool = False, ends: Literal["incoming", "outgoing", "both"] = "incoming",
-                 output: Literal["free", "held"] = "free", reset_temperature: bool = True, reset_adam: bool = False):
+    def __init__(
+        self,
+        share: float = 0.2,
+        alpha: float = 0.2,
+        replay_every: int = 10,
+        score: Score = "paper",
+        mask: Literal["step", "gradient", "first-moment"] = "step",
+        actor: bool = True,
+        critic: bool = True,
+        pooled: bool = False,
+        ends: Literal["incoming", "outgoing", "both"] = "incoming",
+        output: Literal["free", "held"] = "free",
+        reset_temperature: bool = True,
+        reset_adam: bool = False,
+    ):
         super().__init__()
         self.share, self.alpha, self.replay_every, self.score, self.mask = share, alpha, replay_every, score, mask
         self.reset_temperature, self.reset_adam = reset_temperature, reset_adam
@@ -42,14 +65,16 @@ class NBSP(Method):
 
     def start(self, agent, settings):
         P, tasks = len(agent.updates), len(agent.tasks)
-        self.state["period"] = torch.full_like(agent.updates, NEVER)                        # [P, 1]
+        self.state["period"] = torch.full_like(agent.updates, NEVER)  # [P, 1]
         if self.output == "held":
-            self.state["output"] = torch.ones_like(agent.actor.params["b0"][..., :1])       # [P, 1, 1, 1]
+            self.state["output"] = torch.ones_like(agent.actor.params["b0"][..., :1])  # [P, 1, 1, 1]
         for net in agent.networks:
             for i in range(net.depth - 1):
-                unit = torch.ones_like(net.params[f"b{i}"])                                 # [P, C, 1, W]
+                unit = torch.ones_like(net.params[f"b{i}"])  # [P, C, 1, W]
                 self.state[f"{net.name}.union{i}"] = unit
-                self.state[f"{net.name}.masks{i}"] = unit[:, None].expand(P, tasks, -1, -1, -1).clone()   # [P, M, C, 1, W]
+                self.state[f"{net.name}.masks{i}"] = (
+                    unit[:, None].expand(P, tasks, -1, -1, -1).clone()
+                )  # [P, M, C, 1, W]
 
     def rows(self, step, recent, stored):
         return torch.where(step % self.state["period"] == 0, stored, recent)
@@ -77,7 +102,7 @@ class NBSP(Method):
         self.state["period"].fill_(self.replay_every or NEVER)
         if self.output == "held":
             self.state["output"].fill_(self.alpha)
-        hidden, goal, episode = context.rollout(task)              # {network: [P, C, T, W] per layer}, [P, T] twice
+        hidden, goal, episode = context.rollout(task)  # {network: [P, C, T, W] per layer}, [P, T] twice
         report = []
         for one in selection.scored(self, agent, hidden, goal, episode, context):
             self.renew(one, task)
@@ -95,11 +120,20 @@ class NBSP(Method):
     def report(self, one, goal, seeds):
         """Returns the rows of one network for scores.csv, one a seed."""
         name = one.net.name
-        union = torch.cat([self.state[f"{name}.union{i}"][:, one.c, 0] for i in range(one.net.depth - 1)], -1)      # [P, N]
+        union = torch.cat([self.state[f"{name}.union{i}"][:, one.c, 0] for i in range(one.net.depth - 1)], -1)  # [P, N]
         held = (union < 1).float().mean(1) * self.masked[name]
-        report = [{"network": name if name == "actor" else f"{name}{one.c}", "neurons": one.scores.shape[-1], "seed": seed,
-                   "goal_mean": goal[p].mean().item(), "silent": one.silent[p].item(), "masked": held[p].item(),
-                   "status": "unscored"} for p, seed in enumerate(seeds)]
+        report = [
+            {
+                "network": name if name == "actor" else f"{name}{one.c}",
+                "neurons": one.scores.shape[-1],
+                "seed": seed,
+                "goal_mean": goal[p].mean().item(),
+                "silent": one.silent[p].item(),
+                "masked": held[p].item(),
+                "status": "unscored",
+            }
+            for p, seed in enumerate(seeds)
+        ]
         for p, scores, chosen in zip(one.rows.tolist(), one.scores, one.chosen):
             report[p] |= neurons.choice(scores, chosen.expand_as(scores), one.base[p].item())
         return report

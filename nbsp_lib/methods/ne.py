@@ -1,4 +1,5 @@
 """Neuroplastic expansion: networks begin sparse, and connections are added while the tasks are learned."""
+
 from __future__ import annotations
 
 import math
@@ -8,8 +9,8 @@ import torch
 from nbsp_lib.core.budgets import longest
 from nbsp_lib.core.method import Method
 
-ROWS = 256                  # of recent experience on which a unit must be silent to lose connections
-BETAS = (0.9, 0.999)        # Adam's, see core/adam.py
+ROWS = 256  # of recent experience on which a unit must be silent to lose connections
+BETAS = (0.9, 0.999)  # Adam's, see core/adam.py
 
 
 def largest(score, count):
@@ -55,15 +56,27 @@ class NE(Method):
     the weights of silent units; no experience review, because a switch clears the experience that it would review.
     """
 
-    forkable = False            # sparse from the start
-    images = False              # rows and columns of dense layers are grown and pruned
+    forkable = False  # sparse from the start
+    images = False  # rows and columns of dense layers are grown and pruned
 
-    def __init__(self, sparsity: float = 0.8, final_sparsity: float = 0.25, alpha: float = 0.01, omega: float = 0.4,
-                 events: int = 190):
+    def __init__(
+        self,
+        sparsity: float = 0.8,
+        final_sparsity: float = 0.25,
+        alpha: float = 0.01,
+        omega: float = 0.4,
+        events: int = 190,
+    ):
         super().__init__()
         if not 0 <= final_sparsity <= sparsity < 1 or not 0 <= omega < 1 or alpha < 0 or events < 1:
             raise ValueError("ne needs 0 <= final_sparsity <= sparsity < 1, 0 <= omega < 1, alpha >= 0 and events >= 1")
-        self.sparsity, self.final_sparsity, self.alpha, self.omega, self.events = sparsity, final_sparsity, alpha, omega, events
+        self.sparsity, self.final_sparsity, self.alpha, self.omega, self.events = (
+            sparsity,
+            final_sparsity,
+            alpha,
+            omega,
+            events,
+        )
 
     @staticmethod
     def inner(net):
@@ -71,14 +84,16 @@ class NE(Method):
         return {f"w{i}": tuple(net.params[f"w{i}"].shape[2:]) for i in range(1, net.depth - 1)}
 
     def start(self, agent, settings):
-        self.state["events"] = torch.zeros_like(agent.updates)                              # [P, 1] so far
+        self.state["events"] = torch.zeros_like(agent.updates)  # [P, 1] so far
         for net in agent.networks:
             if not self.inner(net):
-                raise ValueError("ne thins out the weights between hidden layers, so it needs at least two hidden layers")
+                raise ValueError(
+                    "ne thins out the weights between hidden layers, so it needs at least two hidden layers"
+                )
             for k, count in first_counts(self.inner(net), self.sparsity).items():
-                w = net.params[k]                                                           # [P, C, in, out]
+                w = net.params[k]  # [P, C, in, out]
                 self.state[f"{net.name}.mask.{k}"] = largest(w.abs(), count).to(w.dtype)
-                for what in ("gradient", "first", "second"):      # last gradient; 1 − β₁^age and 1 − β₂^age of each weight
+                for what in ("gradient", "first", "second"):  # last gradient; 1 − β₁^age and 1 − β₂^age of each weight
                     self.state[f"{net.name}.{what}.{k}"] = torch.zeros_like(w)
             self.cut(agent, net)
 
@@ -98,18 +113,18 @@ class NE(Method):
     def shape_step(self, net, steps, noise):
         """Keeps absent weights; present ones take the step of an Adam of their own. Corrections are carried along: powers are
         slow."""
-        count, shaped = net.clocks[0][0], {}                                                # [P, 1, 1, 1]
+        count, shaped = net.clocks[0][0], {}  # [P, 1, 1, 1]
         whole = [-torch.expm1(count * math.log(beta)) for beta in BETAS]
         for k in self.inner(net):
             mask, *own = (self.state[f"{net.name}.{what}.{k}"] for what in ("mask", "first", "second"))
             for correction, beta in zip(own, BETAS):
                 correction.mul_(beta).add_(1 - beta)
-            first, second = (torch.minimum(a, b) for a, b in zip(own, whole))               # nothing is older than the clock
+            first, second = (torch.minimum(a, b) for a, b in zip(own, whole))  # nothing is older than the clock
             shaped[k] = steps[k] * mask * (whole[0] / first) * (second / whole[1]).sqrt()
         return steps | shaped
 
     def periodic(self, agent, context):
-        s, t = context.settings, int(agent.updates[0, 0])                                     # the same in all seeds
+        s, t = context.settings, int(agent.updates[0, 0])  # the same in all seeds
         end = round(len(agent.positions) * (longest(s.steps) - s.random_steps) * s.updates_per_step)
         number = t * self.events // end
         if number <= int(self.state["events"][0, 0]):
@@ -120,7 +135,7 @@ class NE(Method):
         inputs = agent.head.inputs(batch)
         for net in agent.networks:
             hidden = self.forward(net, net.params, inputs[net.name])[1]
-            silent = [(h == 0).all(2, keepdim=True) for h in hidden]                        # [P, C, 1, W]
+            silent = [(h == 0).all(2, keepdim=True) for h in hidden]  # [P, C, 1, W]
             for k, count in first_counts(self.inner(net), self.sparsity).items():
                 i, limit = int(k[1:]), round((1 - self.final_sparsity) * math.prod(self.inner(net)[k]))
                 self.rewire(net, k, math.floor(share * max(limit - count, 0)), limit, silent[i - 1].mT | silent[i])
@@ -128,10 +143,12 @@ class NE(Method):
 
     def rewire(self, net, k, wanted, limit, idle):
         """Grows `wanted` weights of the layer `k`, at most up to `limit`, and prunes among those in `idle`."""
-        mask, gradient, first, second = (self.state[f"{net.name}.{what}.{k}"] for what in ("mask", "gradient", "first", "second"))
+        mask, gradient, first, second = (
+            self.state[f"{net.name}.{what}.{k}"] for what in ("mask", "gradient", "first", "second")
+        )
         present = mask > 0
         left = (limit - present.sum((2, 3), keepdim=True)).clamp_min(0)
-        grow = left.clamp_max(wanted)                                                       # [P, C, 1, 1]
+        grow = left.clamp_max(wanted)  # [P, C, 1, 1]
         grown = ~present & largest(torch.where(present, -1.0, gradient.abs()), grow)
         idle = present & idle
         pruned = idle & largest(torch.where(idle, -net.params[k].abs(), -math.inf), (self.omega * grow).floor())

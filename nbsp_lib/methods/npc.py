@@ -1,4 +1,5 @@
 """NPC: a neuron that was important for the loss of an earlier task learns more slowly afterwards."""
+
 from __future__ import annotations
 
 import torch
@@ -6,7 +7,7 @@ import torch
 from nbsp_lib.core.method import Method
 from nbsp_lib.core.neurons import importance
 
-TINY = 1e-30                # keeps 0/0 away; no importance above 0 that matters is as small
+TINY = 1e-30  # keeps 0/0 away; no importance above 0 that matters is as small
 
 
 class NPC(Method):
@@ -22,9 +23,10 @@ class NPC(Method):
     Ours: steps instead of SGD's learning rates, which Adam would undo if they were put on gradients; no 1/t, which would
     stop all learning after 10⁶ updates; maximum over tasks; no learning rate above the base one.
     """
+
     forkable = False
     needs_blame = True
-    images = False              # importance is that of one number a unit
+    images = False  # importance is that of one number a unit
 
     def __init__(self, strength: float = 100.0, delta: float = 0.999):
         super().__init__()
@@ -33,10 +35,10 @@ class NPC(Method):
         self.strength, self.delta = strength, delta
 
     def start(self, agent, settings):
-        self.state["count"] = torch.zeros_like(agent.updates)                               # [P, 1] updates in C
+        self.state["count"] = torch.zeros_like(agent.updates)  # [P, 1] updates in C
         for net in agent.networks:
             for i in range(net.depth - 1):
-                unit = net.params[f"b{i}"]                                                  # [P, C, 1, W]
+                unit = net.params[f"b{i}"]  # [P, C, 1, W]
                 self.state[f"{net.name}.running{i}"] = torch.zeros_like(unit)
                 self.state[f"{net.name}.importance{i}"] = torch.zeros_like(unit)
 
@@ -52,12 +54,14 @@ class NPC(Method):
 
     def after_task(self, agent, task, context):
         """Consolidates the importance of what was just learned."""
-        weight = 1 - self.delta ** self.state["count"].double()                             # Adam's correction, [P, 1]
+        weight = 1 - self.delta ** self.state["count"].double()  # Adam's correction, [P, 1]
         for net in agent.networks:
             for i in range(net.depth - 1):
                 running = self.state[f"{net.name}.running{i}"]
                 mean = (running / weight.clamp(min=TINY)[..., None, None]).to(running.dtype)
-                self.state[f"{net.name}.importance{i}"].copy_(torch.maximum(self.state[f"{net.name}.importance{i}"], mean))
+                self.state[f"{net.name}.importance{i}"].copy_(
+                    torch.maximum(self.state[f"{net.name}.importance{i}"], mean)
+                )
                 running.zero_()
         self.state["count"].zero_()
 

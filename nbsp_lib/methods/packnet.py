@@ -1,4 +1,5 @@
 """PackNet: every position keeps its own share of the actor's weights, which no later position changes."""
+
 from __future__ import annotations
 
 import torch
@@ -6,7 +7,7 @@ import torch
 from nbsp_lib.core import budgets, nets
 from nbsp_lib.core.method import Method
 
-CHUNK = 500                 # updates of retraining whose chance is drawn at once: memory
+CHUNK = 500  # updates of retraining whose chance is drawn at once: memory
 
 
 class PackNet(Method):
@@ -24,8 +25,9 @@ class PackNet(Method):
     Critics and target network are those of plain SAC. Ours: no clipping of the gradient's norm, which in Adam acts through
     ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
     """
+
     needs_task = edits_at_end = True
-    images = False              # owners are those of a multi-layer perceptron's weights
+    images = False  # owners are those of a multi-layer perceptron's weights
 
     def __init__(self, retrain: float = 0.1):
         super().__init__()
@@ -35,9 +37,9 @@ class PackNet(Method):
 
     def start(self, agent, settings):
         self.positions = len(agent.positions)
-        one = torch.zeros_like(agent.actor.params["b0"][..., :1])                           # [P, 1, 1, 1]
+        one = torch.zeros_like(agent.actor.params["b0"][..., :1])  # [P, 1, 1, 1]
         self.state["actor.current"], self.state["actor.view"] = one, one.clone()
-        self.state["actor.trained"] = one[:, 0, 0].expand(-1, len(agent.tasks)) - 1         # [P, M] last position; −1: never
+        self.state["actor.trained"] = one[:, 0, 0].expand(-1, len(agent.tasks)) - 1  # [P, M] last position; −1: never
         for i in range(agent.actor.depth):
             self.state[f"actor.owner{i}"] = torch.zeros_like(agent.actor.params[f"w{i}"])
         self.acts_from = tuple(self.state)
@@ -65,7 +67,7 @@ class PackNet(Method):
     def after_task(self, agent, task, context):
         """Prunes, retrains what is kept, and passes on to the next position."""
         current, k = self.state["actor.current"], int(self.state["actor.current"][0])
-        self.before_task(agent, task, "train")          # a run that was forked from plain SAC was not told
+        self.before_task(agent, task, "train")  # a run that was forked from plain SAC was not told
         if k < self.positions - 1:
             for i in range(agent.actor.depth):
                 prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
@@ -82,9 +84,9 @@ class PackNet(Method):
 def prune(w, owner, k, left):
     """Keeps the largest 1/left, rounded up, of the weights w [P, C, in, out] of owner k; sets the others to 0 and owner k + 1."""
     mine = owner == k
-    size = torch.where(mine, w.abs(), torch.inf).flatten(1)                                 # [P, N]
+    size = torch.where(mine, w.abs(), torch.inf).flatten(1)  # [P, N]
     rank = size.argsort(dim=1, stable=True).argsort(1)
-    count = mine.flatten(1).sum(1, keepdim=True) * (left - 1) // left                       # [P, 1]
+    count = mine.flatten(1).sum(1, keepdim=True) * (left - 1) // left  # [P, 1]
     drop = (rank < count).view_as(w)
     w.masked_fill_(drop, 0.0)
     owner.masked_fill_(drop, k + 1)

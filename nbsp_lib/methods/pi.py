@@ -1,4 +1,5 @@
 """PI: every task end adds a fresh head and subtracts its frozen copy, so that the output stays the same at first."""
+
 from __future__ import annotations
 
 import math
@@ -24,19 +25,22 @@ class PI(Method):
     Adam: a new head begins with zero moments and its own count; the encoder keeps both. Ours: the port to SAC (the source
     injects once, in DQN), the encoder of one layer, an injection at each task end.
     """
-    forkable = images = False                           # its networks have other shapes; the encoder is one dense layer
+
+    forkable = images = False  # its networks have other shapes; the encoder is one dense layer
     acts_from = ("actor.sign", "actor.learns", "critic.sign", "critic.learns")
 
     def __init__(self, injections: int = 3):
         super().__init__()
         if injections < 0:
             raise ValueError(f"injections: {injections} must be >= 0")
-        self.heads = 1 + 2 * injections                 # H
+        self.heads = 1 + 2 * injections  # H
 
     def build(self, name, C, sizes, gens):
         """Makes "w0", "b0" as usual; "w1", … [P, C·H, in, out], head h of network c at c·H + h; heads > 0 are zero."""
         net = nets.mlp(name, C, sizes, gens)
-        room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(1, 2)
+        room = lambda p: torch.cat([p[:, :, None], p.new_zeros(*p.shape[:2], self.heads - 1, *p.shape[2:])], 2).flatten(
+            1, 2
+        )
         return nets.Net(name, {k: p if k.endswith("0") else room(p) for k, p in net.params.items()})
 
     def forward(self, net, params, x, probe=None):
@@ -46,28 +50,28 @@ class PI(Method):
         sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]
         H = self.heads if torch.compiler.is_compiling() or sign.device.type != "cpu" else int(sign[0].count_nonzero())
         used = lambda t: self.split(t)[:, :, :H].flatten(1, 2)
-        x = F.relu(nets.linear(x, params["w0"], params["b0"])) + (probe[0] if probe else 0)     # [P, C, B, W]
-        hidden, x = [x], x.repeat_interleave(H, 1)                                          # [P, C·H, B, W]
+        x = F.relu(nets.linear(x, params["w0"], params["b0"])) + (probe[0] if probe else 0)  # [P, C, B, W]
+        hidden, x = [x], x.repeat_interleave(H, 1)  # [P, C·H, B, W]
         for i in range(1, net.depth - 1):
             x = F.relu(nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"]))) + (used(probe[i]) if probe else 0)
             hidden.append((x.unflatten(1, (-1, H)) * learns[:, None, :H, None, None]).sum(2))
         i = net.depth - 1
-        out = nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"])).unflatten(1, (-1, H))     # [P, C, H, B, out]
+        out = nets.linear(x, used(params[f"w{i}"]), used(params[f"b{i}"])).unflatten(1, (-1, H))  # [P, C, H, B, out]
         return (out * sign[:, None, :H, None, None]).sum(2), hidden
 
     def split(self, t):
-        return t.unflatten(1, (-1, self.heads))                                             # [P, C·H, …] -> [P, C, H, …]
+        return t.unflatten(1, (-1, self.heads))  # [P, C·H, …] -> [P, C, H, …]
 
     def start(self, agent, settings):
         for net in agent.networks:
             count, names = net.clocks[0]
-            sign = (torch.arange(self.heads, device=count.device) == 0).float().repeat(len(count), 1)       # [P, H]
+            sign = (torch.arange(self.heads, device=count.device) == 0).float().repeat(len(count), 1)  # [P, H]
             self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"] = sign, sign.clone()
-            own = count.expand(-1, net.params["b1"].shape[1], -1, -1).clone()               # [P, C·H, 1, 1]
+            own = count.expand(-1, net.params["b1"].shape[1], -1, -1).clone()  # [P, C·H, 1, 1]
             net.clocks = [(count, names[:2]), (own, names[2:])]
 
     def shape_step(self, net, steps, noise):
-        learns = self.state[f"{net.name}.learns"]                                           # [P, H], the same for each of C
+        learns = self.state[f"{net.name}.learns"]  # [P, H], the same for each of C
         learns = learns.repeat(1, net.params["b1"].shape[1] // self.heads)[:, :, None, None]
         return {k: step if k.endswith("0") else step * learns for k, step in steps.items()}
 
@@ -79,10 +83,13 @@ class PI(Method):
         for net in agent.networks:
             count, names = net.clocks[1]
             for k in names:
-                p, bound = net.params[k], 1 / math.sqrt(net.params[k.replace("b", "w")].shape[2])       # as nets.uniform_linear
+                p, bound = (
+                    net.params[k],
+                    1 / math.sqrt(net.params[k.replace("b", "w")].shape[2]),
+                )  # as nets.uniform_linear
                 fresh = context.draw(torch.rand, p.shape[1] // self.heads, *p.shape[2:]).mul_(2).sub_(1).mul_(bound)
                 for t in [p, agent.target[k]] if net is agent.critic else [p]:
-                    self.split(t)[:, :, used:used + 2] = fresh[:, :, None]
+                    self.split(t)[:, :, used : used + 2] = fresh[:, :, None]
             for t in (count, *(moments[k] for k in names for moments in (net.m, net.v))):
                 self.split(t)[:, :, used] = 0
             sign, learns = self.state[f"{net.name}.sign"], self.state[f"{net.name}.learns"]

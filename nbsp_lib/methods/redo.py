@@ -1,4 +1,5 @@
 """ReDo: reinitialises dormant units at regular intervals."""
+
 from __future__ import annotations
 
 import math
@@ -7,7 +8,7 @@ import torch
 
 from nbsp_lib.core.method import Method
 
-ROWS = 256                  # of recent experience that activity is measured on, as in the authors' SAC
+ROWS = 256  # of recent experience that activity is measured on, as in the authors' SAC
 
 
 class ReDo(Method):
@@ -23,8 +24,8 @@ class ReDo(Method):
     clocks are reset with the moments; the bias is drawn, as PyTorch draws it at the start (the authors' starts at 0, and is 0).
     """
 
-    forkable = False            # recycles during the first task too
-    images = False              # a unit's outgoing weights are one row of the next layer
+    forkable = False  # recycles during the first task too
+    images = False  # a unit's outgoing weights are one row of the next layer
 
     def __init__(self, threshold: float = 0.025, every: int = 1000):
         super().__init__()
@@ -33,12 +34,12 @@ class ReDo(Method):
         self.threshold, self.every = threshold, every
 
     def start(self, agent, settings):
-        self.state["last"] = torch.zeros_like(agent.updates)        # [P, 1] updates when it was measured last
+        self.state["last"] = torch.zeros_like(agent.updates)  # [P, 1] updates when it was measured last
         for net in agent.networks:
             net.time_units()
 
     def periodic(self, agent, context):
-        if (agent.updates - self.state["last"] < self.every).any():                         # the same in all seeds
+        if (agent.updates - self.state["last"] < self.every).any():  # the same in all seeds
             return
         self.state["last"].copy_(agent.updates)
         batch = context.sample(ROWS)
@@ -47,7 +48,7 @@ class ReDo(Method):
             hidden = self.forward(net, net.params, inputs[net.name])[1]
             # From the last layer to the first: a weight between two recycled units ends as an outgoing one, 0.
             for i, h in reversed(list(enumerate(hidden))):
-                size = h.abs().mean(2, keepdim=True)                                        # [P, C, 1, W]
+                size = h.abs().mean(2, keepdim=True)  # [P, C, 1, W]
                 unit = size / (size.mean(3, keepdim=True) + 1e-9) <= self.threshold
                 self.recycle(net, agent.target if net is agent.critic else None, i, unit, context)
 

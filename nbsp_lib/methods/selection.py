@@ -3,6 +3,7 @@
 P population, C parallel networks, W width of a layer, N all hidden neurons of a network, T moments of the scoring rollout.
 episode [P, T]: the episode or game of each moment, never falling.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from nbsp_lib.core.neurons import (
 )
 from nbsp_lib.core.neurons import silent as silent_neurons
 
-ROWS = 1024         # of recent experience, for importance
-DRAWS = 10          # exchanges of the labels that a null is the mean of
+ROWS = 1024  # of recent experience, for importance
+DRAWS = 10  # exchanges of the labels that a null is the mean of
 
 
 def random(agent, hidden, context):
@@ -54,8 +55,14 @@ def dormant(agent, hidden, context):
     return {name: [unit_activity(h) for h in layers] for name, layers in hidden.items()}
 
 
-STATISTICS = {"random": random, "activation": activation, "active": activation, "weight": weight,
-              "importance": loss_importance, "dormant": dormant}
+STATISTICS = {
+    "random": random,
+    "activation": activation,
+    "active": activation,
+    "weight": weight,
+    "importance": loss_importance,
+    "dormant": dormant,
+}
 
 
 def ranks(name, agent, hidden, goal, episode, context):
@@ -69,7 +76,11 @@ def ranks(name, agent, hidden, goal, episode, context):
     if name in STATISTICS:
         found = STATISTICS[name](agent, hidden, context)
     else:
-        labels = late(goal, episode) if name == "time" else exchanged(goal, episode, context.draw(torch.rand, episode.shape[1]))
+        labels = (
+            late(goal, episode)
+            if name == "time"
+            else exchanged(goal, episode, context.draw(torch.rand, episode.shape[1]))
+        )
         rows = (~constant_goal(goal)).nonzero().flatten()
         found = {network: [by_label(labels, h, rows) for h in layers] for network, layers in hidden.items()}
     return {network: torch.cat(layers, -1) for network, layers in found.items()}
@@ -84,13 +95,14 @@ def chosen(name, by, share):
 @dataclass(frozen=True)
 class Scored:
     """The N hidden neurons of one network, scored with the true labels and with D exchanges of them in P' of the P seeds."""
+
     net: Net
-    c: int                              # of two critics, 0 or 1
-    rows: torch.Tensor                  # [P'] seeds whose goal metric varies
-    scores: torch.Tensor                # [P', 1 + D, N], the true labels first
-    chosen: torch.Tensor                # [P', 1 or 1 + D, N] bool
-    base: torch.Tensor                  # [P] score of a silent neuron
-    silent: torch.Tensor                # [P] share of silent neurons
+    c: int  # of two critics, 0 or 1
+    rows: torch.Tensor  # [P'] seeds whose goal metric varies
+    scores: torch.Tensor  # [P', 1 + D, N], the true labels first
+    chosen: torch.Tensor  # [P', 1 or 1 + D, N] bool
+    base: torch.Tensor  # [P] score of a silent neuron
+    silent: torch.Tensor  # [P] share of silent neurons
 
 
 def scored(method, agent, hidden, goal, episode, context):
@@ -98,16 +110,16 @@ def scored(method, agent, hidden, goal, episode, context):
     rows = (~constant_goal(goal)).nonzero().flatten()
     other = ranks(method.score, agent, hidden, goal, episode, context)
     formula = method.score if method.score in SCORES else "paper"
-    labels = [goal, *(exchanges(goal, episode, context.draw) if method.share else ())]      # the true ones first
+    labels = [goal, *(exchanges(goal, episode, context.draw) if method.share else ())]  # the true ones first
     parts = [(net, c) for net in agent.networks for c in range(net.params["b0"].shape[1])]
-    scores, by, silent = [], [], []                                                       # of each part
+    scores, by, silent = [], [], []  # of each part
     for net, c in parts:
-        activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)           # [P, T, N]
+        activity = torch.cat([layer[:, c] for layer in hidden[net.name]], -1)  # [P, T, N]
         silent.append(silent_neurons(activity).float().mean(1))
         activity = activity[rows]
         scores.append(torch.stack([skill_scores(activity, q[rows], formula) for q in labels], 1))
         by.append(other[net.name][rows, c][:, None] if other else scores[-1])
-    groups = [torch.cat(by, -1)] if method.pooled else by                                 # one ranking each
+    groups = [torch.cat(by, -1)] if method.pooled else by  # one ranking each
     picked = torch.cat([chosen(method.score, group, method.share) for group in groups], -1)
     base, picked = base_rate(goal, formula), picked.split([one.shape[-1] for one in by], -1)
     return [Scored(net, c, rows, *of, base, still) for (net, c), *of, still in zip(parts, scores, picked, silent)]
@@ -123,7 +135,9 @@ def by_label(labels, h, rows):
 
 def time_of(episode):
     """Returns the number of moments of the same episode before each moment, [P, T]."""
-    return torch.arange(episode.shape[1], device=episode.device) - torch.searchsorted(episode.contiguous(), episode.contiguous())
+    return torch.arange(episode.shape[1], device=episode.device) - torch.searchsorted(
+        episode.contiguous(), episode.contiguous()
+    )
 
 
 def late(goal, episode):
@@ -151,7 +165,7 @@ def exchanged(goal, episode, u):
     time, labels = time_of(episode), torch.empty_like(goal)
     for p in range(len(goal)):
         _, number, length = episode[p].unique_consecutive(return_inverse=True, return_counts=True)
-        other = u[p, :len(length)].argsort()[number]                                        # [T]
+        other = u[p, : len(length)].argsort()[number]  # [T]
         labels[p] = goal[p, (length.cumsum(0) - length)[other] + torch.minimum(time[p], length[other] - 1)]
     return labels
 

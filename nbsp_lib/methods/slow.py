@@ -1,4 +1,5 @@
 """A control: every method that masks neurons also learns less. How much does plain slow learning keep?"""
+
 from __future__ import annotations
 
 import torch

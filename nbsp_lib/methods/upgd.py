@@ -1,4 +1,5 @@
 """UPGD: perturbs weights of low utility and protects weights of high utility."""
+
 from __future__ import annotations
 
 import torch
@@ -19,13 +20,15 @@ class UPGD(Method):
     negative one would turn the sign. Adam's eps is the learner's 1e-8 (source 1e-5).
     """
 
-    forkable = False            # perturbs from the first update on
+    forkable = False  # perturbs from the first update on
 
     def __init__(self, beta_utility: float = 0.999, sigma: float = 1e-3, weight_decay: float = 1e-3):
         super().__init__()
         if not 0 <= beta_utility < 1 or sigma < 0 or weight_decay < 0:
-            raise ValueError("upgd needs 0 <= beta_utility < 1, sigma >= 0 and weight_decay >= 0, "
-                             f"not {beta_utility}, {sigma}, {weight_decay}")
+            raise ValueError(
+                "upgd needs 0 <= beta_utility < 1, sigma >= 0 and weight_decay >= 0, "
+                f"not {beta_utility}, {sigma}, {weight_decay}"
+            )
         self.beta, self.sigma, self.decay = beta_utility, sigma, weight_decay
 
     def start(self, agent, settings):
@@ -40,7 +43,7 @@ class UPGD(Method):
         lr, utility = self.lr[net.name], {k: self.state[f"{net.name}.utility.{k}"] for k in steps}
         for k, u in utility.items():
             u.lerp_(steps[k] * net.params[k] / lr, 1 - self.beta)
-        most = torch.stack([u.amax((2, 3), keepdim=True) for u in utility.values()]).amax(0)      # [P, C, 1, 1]
+        most = torch.stack([u.amax((2, 3), keepdim=True) for u in utility.values()]).amax(0)  # [P, C, 1, 1]
         twice = 2 * most.clamp_min(1e-12)
         shaped = {}
         for k, u in utility.items():

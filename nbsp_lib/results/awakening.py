@@ -22,7 +22,7 @@ from nbsp_lib.training.rollout import silenced
 
 CHANGE = ["arm", "seed", "layer", "neurons", "silent", "awake", "share", "distance", "distance_without"]
 PLAYED = ["arm", "seed", "task", "actor", "success", "return"]
-ACTORS = {          # what plays the old task, in the order of the figure
+ACTORS = {  # what plays the old task, in the order of the figure
     "position 1": "position 1",
     "position 2": "position 2",
     "without": "position 2, formerly silent off",
@@ -69,10 +69,24 @@ def change_rows(arm, old, quiet):
     rows = []
     for layer in [*range(1, len(quiet) + 1), "all"]:
         without = old.answers(silenced(old.second[0].actor, off(layer)))[0]
-        inside = [(one[0, 0], ~silent(h)) for j, (one, h) in enumerate(zip(quiet, now, strict=True)) if layer in ("all", j + 1)]
-        rows.append([arm, old.seed, str(layer), sum(one.numel() for one, _ in inside), sum(int(one.sum()) for one, _ in inside),
-                     sum(int((one & woke).sum()) for one, woke in inside), share_through(before, after, without),
-                     apart(after, before), apart(without, before)])
+        inside = [
+            (one[0, 0], ~silent(h))
+            for j, (one, h) in enumerate(zip(quiet, now, strict=True))
+            if layer in ("all", j + 1)
+        ]
+        rows.append(
+            [
+                arm,
+                old.seed,
+                str(layer),
+                sum(one.numel() for one, _ in inside),
+                sum(int(one.sum()) for one, _ in inside),
+                sum(int((one & woke).sum()) for one, woke in inside),
+                share_through(before, after, without),
+                apart(after, before),
+                apart(without, before),
+            ]
+        )
     return rows
 
 
@@ -86,8 +100,12 @@ def awakening_rows(read, states, episodes):
     for arm, old in read_old(read, states):
         quiet, after = formerly_silent(old), old.second[0].actor.params
         change += change_rows(arm, old, quiet)
-        actors = {"position 1": old.first[0].actor.params, "position 2": after,
-                  "without": silenced(old.second[0].actor, quiet), "active held": held_active(old, quiet)}
+        actors = {
+            "position 1": old.first[0].actor.params,
+            "position 2": after,
+            "without": silenced(old.second[0].actor, quiet),
+            "active held": held_active(old, quiet),
+        }
         for task, names in ((old.tasks[0], list(ACTORS)), (old.tasks[1], ["position 2", "without"])):
             found = play_actors(old, [actors[name] for name in names], task, episodes)
             played += [[arm, old.seed, task, name, s, g] for name, s, g in zip(names, *found, strict=True)]
@@ -100,8 +118,10 @@ def awakening_table(change, played):
     lines = []
     for arm, here in change[change.layer == "all"].groupby("arm", sort=False):
         line = {"arm": arm, "n": len(here), "silent": here.silent.mean(), "awake": here.awake.mean()}
-        parts = {"share": here.share} | {f"{actor}, {task}": rows.success for (task, actor), rows in
-                                         played[played.arm == arm].groupby(["task", "actor"], sort=False)}
+        parts = {"share": here.share} | {
+            f"{actor}, {task}": rows.success
+            for (task, actor), rows in played[played.arm == arm].groupby(["task", "actor"], sort=False)
+        }
         for name, values in parts.items():
             line |= dict(zip((name, f"{name} low", f"{name} high"), interval([(1.0, values)]), strict=True))
         lines.append(line)
@@ -129,7 +149,9 @@ def awakening_figure(change, played, title, unit):
         lower.set_xlim(-0.04, 1.04)
         upper.set_xlabel("share of the change", fontsize=8)
         lower.set_xlabel(unit, fontsize=8)
-    axes[0, 0].set_yticks(range(len(layers)), [f"through formerly silent neurons: {name}" for name in names], fontsize=7.5)
+    axes[0, 0].set_yticks(
+        range(len(layers)), [f"through formerly silent neurons: {name}" for name in names], fontsize=7.5
+    )
     axes[0, 0].set_ylim(max(len(layers), 1) - 0.5, -0.5)
     axes[1, 0].set_yticks(range(len(ACTORS)), list(ACTORS.values()), fontsize=7.5)
     axes[1, 0].set_ylim(len(ACTORS) - 0.5, -0.5)

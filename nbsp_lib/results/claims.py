@@ -15,9 +15,9 @@ import pandas as pd
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.results import metrics
 
-MARGIN = 0.05           # smallest mean difference that counts
-LEARNED = 0.5           # success on the first task below which a sequence tells nothing
-ENOUGH = 5              # seeds below which every verdict is indicative
+MARGIN = 0.05  # smallest mean difference that counts
+LEARNED = 0.5  # success on the first task below which a sequence tells nothing
+ENOUGH = 5  # seeds below which every verdict is indicative
 RIVALS = ("fine-tuning", "ewc", "npc", "ancl", "cotasp", "crelu", "cbp", "pi")
 SELECTORS = ("select-activation", "select-weight", "select-importance", "select-random")
 COST = ("nbsp", "fine-tuning")
@@ -27,22 +27,33 @@ COST = ("nbsp", "fine-tuning")
 class Claim:
     name: str
     text: str
-    pairs: tuple[tuple[str, str], ...]          # (the arm said to be better, the other)
+    pairs: tuple[tuple[str, str], ...]  # (the arm said to be better, the other)
     measures: tuple[str, ...] = ("asr", "fm")
-    sequences: int = 1                          # fewest sequences for "reproduced"
-    benchmark: str = "metaworld"                # whose sequences it is about
+    sequences: int = 1  # fewest sequences for "reproduced"
+    benchmark: str = "metaworld"  # whose sequences it is about
 
 
 CLAIMS = (
-    Claim("C1", "NBSP has the highest ASR and the lowest FM of all methods on the Meta-World cycles",
-          tuple(("nbsp", rival) for rival in RIVALS), sequences=2),
+    Claim(
+        "C1",
+        "NBSP has the highest ASR and the lowest FM of all methods on the Meta-World cycles",
+        tuple(("nbsp", rival) for rival in RIVALS),
+        sequences=2,
+    ),
     Claim("C2", "the same on Atari", tuple(("nbsp", rival) for rival in RIVALS), sequences=2, benchmark="atari"),
     Claim("C3", "masking and replay are both needed", (("nbsp", "replay-only"), ("nbsp", "mask-only"))),
-    Claim("C4", "the critic matters more than the actor, and both together most",
-          (("critic-only", "actor-only"), ("nbsp", "critic-only"), ("nbsp", "actor-only"))),
+    Claim(
+        "C4",
+        "the critic matters more than the actor, and both together most",
+        (("critic-only", "actor-only"), ("nbsp", "critic-only"), ("nbsp", "actor-only")),
+    ),
     Claim("C5", "goal-oriented scores beat other ways to pick neurons", tuple(("nbsp", arm) for arm in SELECTORS)),
-    Claim("C6", "the share of skill neurons has a sweet spot near 0.2",
-          (("nbsp", "share-05"), ("nbsp", "share-50")), measures=("asr",)),
+    Claim(
+        "C6",
+        "the share of skill neurons has a sweet spot near 0.2",
+        (("nbsp", "share-05"), ("nbsp", "share-50")),
+        measures=("asr",),
+    ),
 )
 COSTS = Claim("C7", "NBSP costs little", ())
 
@@ -51,11 +62,21 @@ def seed_numbers(R, order, seeds, diverged=()):
     """Rows of `numbers` without sequence and arm: R [P, K, M], order [K] as in metrics; diverged: seeds that did."""
     K, frames = len(order), []
     for k in range(2, K + 1):
-        table, visits = R[:, :k, :max(order[:k]) + 1], order[:k]        # tasks are numbered in order of first visit
-        frames.append(pd.DataFrame({
-            "seed": list(seeds), "positions": k, "whole": k == K, "asr": metrics.asr(table, visits),
-            "fm": metrics.forgetting(table, visits), "plasticity": metrics.plasticity(table, visits),
-            "first": R[:, 0, order[0]], "diverged": [seed in diverged for seed in seeds]}))
+        table, visits = R[:, :k, : max(order[:k]) + 1], order[:k]  # tasks are numbered in order of first visit
+        frames.append(
+            pd.DataFrame(
+                {
+                    "seed": list(seeds),
+                    "positions": k,
+                    "whole": k == K,
+                    "asr": metrics.asr(table, visits),
+                    "fm": metrics.forgetting(table, visits),
+                    "plasticity": metrics.plasticity(table, visits),
+                    "first": R[:, 0, order[0]],
+                    "diverged": [seed in diverged for seed in seeds],
+                }
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -90,7 +111,7 @@ def without_difference(measure, mean, plasticity_a, plasticity_b):
     """Returns the outcome of a comparison that its difference does not decide, by the rules of either date: missing (nothing was
     measured), void or no (forgetting little because little was learned, by the other or by this one); otherwise None."""
     if not np.isfinite([mean, *((plasticity_a, plasticity_b) if measure == "fm" else ())]).all():
-        return "missing"                        # comparisons with NaN are false: they would decide something
+        return "missing"  # comparisons with NaN are false: they would decide something
     if measure == "fm" and plasticity_b < plasticity_a / 2:
         return "void"
     if measure == "fm" and plasticity_a < plasticity_b / 2:
@@ -114,19 +135,36 @@ def compare(numbers, measure, better, than):
     """One row of the table of comparisons. `mean` is positive where the difference is as claimed: more ASR, less FM."""
     rows, left_out, failed = paired(numbers, better, than)
     names = sorted({f"{name}:{k}" for name, k in zip(rows.sequence, rows.positions, strict=True)})
-    row = {"measure": measure, "better": better, "than": than, "sequences": " ".join(names),
-           "whole": bool(rows.whole.all()), "not_learned": " ".join(left_out), "seeds": 0,
-           "mean": np.nan, "low": np.nan, "high": np.nan, "plasticity_better": np.nan, "plasticity_than": np.nan,
-           "outcome": "missing"}
+    row = {
+        "measure": measure,
+        "better": better,
+        "than": than,
+        "sequences": " ".join(names),
+        "whole": bool(rows.whole.all()),
+        "not_learned": " ".join(left_out),
+        "seeds": 0,
+        "mean": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "plasticity_better": np.nan,
+        "plasticity_than": np.nan,
+        "outcome": "missing",
+    }
     if rows.empty:
         return row
     sign = 1 if measure == "asr" else -1
     rows = rows.assign(d=sign * (rows[f"{measure}_a"] - rows[f"{measure}_b"]))
     mean, low, high = interval(rows, "d")
     pa, pb = (round(rows[name].mean(), 6) for name in ("plasticity_a", "plasticity_b"))
-    return row | {"seeds": int(rows.groupby("sequence").size().min()), "mean": mean, "low": low, "high": high,
-                  "plasticity_better": pa, "plasticity_than": pb,
-                  "outcome": outcome(measure, mean, low, high, pa, pb, failed)}
+    return row | {
+        "seeds": int(rows.groupby("sequence").size().min()),
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "plasticity_better": pa,
+        "plasticity_than": pb,
+        "outcome": outcome(measure, mean, low, high, pa, pb, failed),
+    }
 
 
 def verdict(rows, sequences=1):
@@ -153,13 +191,26 @@ def cost(speeds):
     """
     a, b = (speeds[speeds.arm == arm] for arm in COST)
     rows = a.merge(b, on=["sequence", "seed", "hardware", "mode", "population"], suffixes=("_a", "_b")).dropna()
-    row = {"claim": "C7", "measure": "overhead", "better": COST[0], "than": COST[1],
-           "sequences": " ".join(sorted(set(rows.sequence))), "whole": True, "seeds": 0, "outcome": "missing"}
+    row = {
+        "claim": "C7",
+        "measure": "overhead",
+        "better": COST[0],
+        "than": COST[1],
+        "sequences": " ".join(sorted(set(rows.sequence))),
+        "whole": True,
+        "seeds": 0,
+        "outcome": "missing",
+    }
     if rows.empty:
         return row
     mean, low, high = interval(rows.assign(d=rows.updates_per_s_b / rows.updates_per_s_a - 1), "d")
-    return row | {"seeds": int(rows.groupby("sequence").size().min()), "mean": mean, "low": low, "high": high,
-                  "outcome": "yes" if high <= 0.10 else "no" if mean > 0.25 else "leaning"}
+    return row | {
+        "seeds": int(rows.groupby("sequence").size().min()),
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "outcome": "yes" if high <= 0.10 else "no" if mean > 0.25 else "leaning",
+    }
 
 
 def uninformative(scores):
@@ -175,8 +226,11 @@ def ledger(numbers, speeds, scores):
     lines, comparisons = [], []
     about = lambda rows, claim: rows[rows.sequence.map(lambda name: benchmark_of(tasks_of(name)[0])) == claim.benchmark]
     for claim in CLAIMS:
-        rows = [{"claim": claim.name} | compare(about(numbers, claim), measure, *pair)
-                for pair in claim.pairs for measure in claim.measures]
+        rows = [
+            {"claim": claim.name} | compare(about(numbers, claim), measure, *pair)
+            for pair in claim.pairs
+            for measure in claim.measures
+        ]
         found = verdict(rows, claim.sequences)
         if claim.name == "C5" and found == "reproduced" and uninformative(scores):
             found = "partly"
@@ -189,7 +243,12 @@ def ledger(numbers, speeds, scores):
 
 def _line(claim, found, rows):
     told = [row for row in rows if row["outcome"] not in ("missing", "void")]
-    return {"claim": claim.name, "text": claim.text, "verdict": found,
-            "seeds": min((row["seeds"] for row in told), default=0),
-            "holding": sum(row["outcome"] in ("yes", "leaning") for row in told),
-            "compared": len(told), "missing": sum(row["outcome"] == "missing" for row in rows)}
+    return {
+        "claim": claim.name,
+        "text": claim.text,
+        "verdict": found,
+        "seeds": min((row["seeds"] for row in told), default=0),
+        "holding": sum(row["outcome"] in ("yes", "leaning") for row in told),
+        "compared": len(told),
+        "missing": sum(row["outcome"] == "missing" for row in rows),
+    }

@@ -31,12 +31,15 @@ def given_time(hidden, goal, episodes):
     good and on other episodes are averaged (as in the score "balanced"), then over all t at which the goal metric varies over
     episodes: Acc, and max(Acc, 1 − Acc). A neuron that knows only the clock gets 0.5. NaN where the goal never varies so.
     """
-    h, g = hidden.unflatten(1, (episodes, -1)), goal.unflatten(1, (episodes, -1))[..., None]    # [P, E, T, N], [P, E, T, 1]
+    h, g = (
+        hidden.unflatten(1, (episodes, -1)),
+        goal.unflatten(1, (episodes, -1))[..., None],
+    )  # [P, E, T, N], [P, E, T, 1]
     active, good = (h > h.mean(1, keepdim=True)).float(), (g > g.mean(1, keepdim=True)).float()
-    varies = (good.sum(1) > 0).float()                                                         # [P, T, 1]
-    hit = (active * good).sum(1) / good.sum(1).clamp(min=1)                                    # [P, T, N]
+    varies = (good.sum(1) > 0).float()  # [P, T, 1]
+    hit = (active * good).sum(1) / good.sum(1).clamp(min=1)  # [P, T, N]
     miss = ((1 - active) * (1 - good)).sum(1) / (1 - good).sum(1).clamp(min=1)
-    accuracy = ((hit + miss) / 2 * varies).sum(1) / varies.sum(1)                              # [P, N]
+    accuracy = ((hit + miss) / 2 * varies).sum(1) / varies.sum(1)  # [P, N]
     return torch.maximum(accuracy, 1 - accuracy)
 
 
@@ -50,7 +53,7 @@ def choices(hidden, goal, episode, share, draw):
     count, half = int(episode.max()) + 1, int((episode < (int(episode.max()) + 1) // 2).sum())
     choose = lambda scores: top_neurons(scores, share)[0].numpy()
     own, pairs = choose(skill_scores(hidden, goal)), []
-    usual = goal.view(1, count, -1).mean(1).repeat(1, count)                                    # [1, E·T]
+    usual = goal.view(1, count, -1).mean(1).repeat(1, count)  # [1, E·T]
     for name, labels in (("late in the episode", late(goal, episode)), ("mean goal at this time", usual)):
         if not bool(constant_goal(labels)[0]):
             pairs.append((name, own, choose(skill_scores(hidden, labels))))
@@ -124,16 +127,18 @@ def score_controls(read, episodes, share, horizons):
             played = play(agent, task, [seed], episodes, train | {"episode": longest}, hidden=True, method=method)
             goal, where = played.goal(train["goal"]), [arm, seed, position, task]
             tables[2].extend(where + row for row in horizon_rows(played.hidden, goal, episodes, share, horizons))
-            cut = lambda x: x.unflatten(-1, (episodes, -1))[..., :train["episode"]].flatten(-2)      # noqa: B023
+            cut = lambda x: x.unflatten(-1, (episodes, -1))[..., : train["episode"]].flatten(-2)  # noqa: B023
             goal, episode = cut(goal), cut(played.episode)
             if bool(constant_goal(goal)[0]):
                 continue
             hidden = {name: [cut(h.mT).mT for h in layers] for name, layers in played.hidden.items()}
             generator = torch.Generator().manual_seed(1000 * seed + position)
-            draw = lambda kind, *shape: kind((1, *shape), generator=generator)                       # noqa: B023
+            draw = lambda kind, *shape: kind((1, *shape), generator=generator)  # noqa: B023
             for table, rows in zip(tables, clock_rows(hidden, goal, episode, share, draw), strict=False):
                 table.extend(where + row for row in rows)
-    return tuple(pd.DataFrame(rows, columns=columns) for rows, columns in zip(tables, (CLOCK, GIVEN, HORIZON), strict=True))
+    return tuple(
+        pd.DataFrame(rows, columns=columns) for rows, columns in zip(tables, (CLOCK, GIVEN, HORIZON), strict=True)
+    )
 
 
 def over_seeds(rows, keys, measure):
@@ -155,7 +160,9 @@ def horizon_figure(rows, title):
     for (upper, lower), position in zip(axes.T, positions, strict=True):
         here = rows[rows.position == position]
         scored = here.dropna(subset="chosen_silent").seed.nunique()
-        name_panel(upper, f"{position}: {here.task.iloc[0]}, {scored} of {here.seed.nunique()} seeds" if len(here) else MISSING)
+        name_panel(
+            upper, f"{position}: {here.task.iloc[0]}, {scored} of {here.seed.nunique()} seeds" if len(here) else MISSING
+        )
         if here.chosen_silent.isna().all():
             say(upper, "unscored")
             say(lower, "unscored")
@@ -168,7 +175,9 @@ def horizon_figure(rows, title):
                 ax.plot(wide.index, wide.mean(axis=1), color=colour, lw=2)
         upper.set_ylim(-0.04, 1.04)
     for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(0.98, 0.9 - 0.13 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right")
+        axes[0, 0].text(
+            0.98, 0.9 - 0.13 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right"
+        )
     axes[0, 0].set_ylabel("silent among\nthe chosen", fontsize=8)
     axes[1, 0].set_ylabel("base rate", fontsize=8)
     figure.supxlabel("steps of an episode that the score sees; thin: a seed, thick: the mean", fontsize=8)

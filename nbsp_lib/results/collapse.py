@@ -1,4 +1,5 @@
 """Cartpole: seeds are bimodal, so arms are compared by the share of collapsed seeds (data/verdict_rules.md, 2026-11-27)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 
 from nbsp_lib.results.study import performances
 
-TASK, POSITION = "cartpole-swingup", 3          # trained in position 2; position 3 trains balancing again
+TASK, POSITION = "cartpole-swingup", 3  # trained in position 2; position 3 trains balancing again
 COLLAPSED, LEARNED = 0.3, 0.5
 AGAINST = ("fine-tuning", "nbsp")
 ALPHA = 0.05
@@ -23,7 +24,7 @@ def collapse_rows(study, column="success"):
     collapsed, learned (before at least 0.5)."""
     rows = []
     for arm, R in performances(study, column)[0].items():
-        both = R[:, POSITION - 2:POSITION, study.names.index(TASK)]  # [P, 2]
+        both = R[:, POSITION - 2 : POSITION, study.names.index(TASK)]  # [P, 2]
         rows += [
             {
                 "arm": arm,
@@ -48,24 +49,43 @@ def collapse_table(rows, arms):
     """Returns a row an arm with seeds, in the order of arms: columns arm, n, never (seeds that had not learned it),
     collapsed, share, low, high (exact 95 % interval, Clopper & Pearson 1934), and for each arm of AGAINST: p_<arm>, and
     differs_<arm>, whether p is below 0.05 / number of arms compared with it. Empty where there is nothing to compare with."""
-    counts = {arm: (int(here.collapsed.sum()), len(here), int((~here.learned.astype(bool)).sum()))
-              for arm in arms if len(here := rows[rows.arm == arm])}
+    counts = {
+        arm: (int(here.collapsed.sum()), len(here), int((~here.learned.astype(bool)).sum()))
+        for arm in arms
+        if len(here := rows[rows.arm == arm])
+    }
     table = []
     for arm, (collapsed, n, never) in counts.items():
         low, high = stats.binomtest(collapsed, n).proportion_ci(method="exact")
-        row = {"arm": arm, "n": n, "never": never, "collapsed": collapsed, "share": collapsed / n, "low": low, "high": high}
+        row = {
+            "arm": arm,
+            "n": n,
+            "never": never,
+            "collapsed": collapsed,
+            "share": collapsed / n,
+            "low": low,
+            "high": high,
+        }
         for other in AGAINST:
             p = fisher(collapsed, n, *counts[other][:2]) if other in counts and arm != other else np.nan
-            row |= {f"p_{other}": p, f"differs_{other}": "" if np.isnan(p) else "yes" if p < ALPHA / (len(counts) - 1) else "no"}
+            row |= {
+                f"p_{other}": p,
+                f"differs_{other}": "" if np.isnan(p) else "yes" if p < ALPHA / (len(counts) - 1) else "no",
+            }
         table.append(row)
     return pd.DataFrame(table)
 
 
 def collapse_wide(table):
     """Returns the table to read."""
-    shown = pd.DataFrame({"arm": table.arm, "collapsed": [f"{row.collapsed} of {row.n}" for row in table.itertuples()],
-                          "share": [f"{row.share:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in table.itertuples()],
-                          "never had it": [f"{row.never} of {row.n}" for row in table.itertuples()]})
+    shown = pd.DataFrame(
+        {
+            "arm": table.arm,
+            "collapsed": [f"{row.collapsed} of {row.n}" for row in table.itertuples()],
+            "share": [f"{row.share:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in table.itertuples()],
+            "never had it": [f"{row.never} of {row.n}" for row in table.itertuples()],
+        }
+    )
     for other in AGAINST:
         cells = zip(table[f"p_{other}"], table[f"differs_{other}"], strict=True)
         shown[f"p against {other}"] = [

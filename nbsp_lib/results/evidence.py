@@ -3,6 +3,7 @@
 Beside the measures: how well each task was learned where it was first trained, what a seed shares with other arms, and the
 replay dose.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -16,15 +17,31 @@ from nbsp_lib.envs.performance import NORMALISED
 from nbsp_lib.results import metrics
 from nbsp_lib.results.study import performances
 
-GATE = 0.25             # of the way from random play to a human tester: what a game trained alone must reach
-COLUMNS = ["sequence", "arm", "seed", "positions", "whole", "asr", "fm", "plasticity", "learned", "diverged", "network", "curve",
-           "dose"]
+GATE = 0.25  # of the way from random play to a human tester: what a game trained alone must reach
+COLUMNS = [
+    "sequence",
+    "arm",
+    "seed",
+    "positions",
+    "whole",
+    "asr",
+    "fm",
+    "plasticity",
+    "learned",
+    "diverged",
+    "network",
+    "curve",
+    "dose",
+]
 BENCHMARKS = "benchmarks/results.json"
 
 # The share of the rows trained on that come from the store, by the settings of a method; no entry: it stores nothing for
 # SAC's losses.
-DOSES = {"nbsp": lambda settings: 1 / settings.get("replay_every", 10) if settings.get("replay_every", 10) else 0.0,
-         "er": lambda settings: settings.get("share", 0.5), "clear": lambda settings: 0.5}
+DOSES = {
+    "nbsp": lambda settings: 1 / settings.get("replay_every", 10) if settings.get("replay_every", 10) else 0.0,
+    "er": lambda settings: settings.get("share", 0.5),
+    "clear": lambda settings: 0.5,
+}
 
 
 def dose(run):
@@ -37,8 +54,10 @@ def start(result, seed):
     """Returns (network, curve): sha256 of the network that a seed shipped after position 1, "" if none, and of its recorded
     evaluations there, without the names of sequence and arm."""
     rows = result.curves[(result.curves.seed == seed) & (result.curves.position == 1)].drop(columns=["sequence", "arm"])
-    return (result.run["files"].get(f"position1.seed{seed}.safetensors", ""),
-            hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest())
+    return (
+        result.run["files"].get(f"position1.seed{seed}.safetensors", ""),
+        hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest(),
+    )
 
 
 def alike(a, b):
@@ -56,8 +75,12 @@ def judged(study):
     if study.unit != NORMALISED:
         return tables, order, True
     alone = [study.references.get(task) for task in study.names]
-    reached = np.array([one.R[(one.R.task == task) & (one.R.status == "ok")].success.mean() if one else np.nan
-                        for one, task in zip(alone, study.names, strict=True)])                  # [M]
+    reached = np.array(
+        [
+            one.R[(one.R.task == task) & (one.R.status == "ok")].success.mean() if one else np.nan
+            for one, task in zip(alone, study.names, strict=True)
+        ]
+    )  # [M]
     passed = bool((reached >= GATE).all())
     return {arm: np.clip(R / reached, 0, 1) if passed else R for arm, R in tables.items()}, order, passed
 
@@ -73,12 +96,25 @@ def seed_rows(study):
         result = study.results[arm]
         starts = [start(result, seed) for seed in study.seeds]
         for k in range(2, len(order) + 1):
-            visits, seen = order[:k], R[:, :k, :max(order[:k]) + 1]         # tasks are numbered by first visit
+            visits, seen = order[:k], R[:, :k, : max(order[:k]) + 1]  # tasks are numbered by first visit
             first = [int(np.argmax(visits == task)) for task in range(seen.shape[2])]
             learned = seen[:, first, range(seen.shape[2])] if passed else np.full((len(R), seen.shape[2]), np.nan)
             measures = metrics.asr(seen, visits), metrics.forgetting(seen, visits), metrics.plasticity(seen, visits)
-            rows += [[study.sequence, arm, seed, k, k == len(order), *(float(x[p]) for x in measures), tuple(learned[p]),
-                      seed in result.run["diverged"], *starts[p], dose(result.run)] for p, seed in enumerate(study.seeds)]
+            rows += [
+                [
+                    study.sequence,
+                    arm,
+                    seed,
+                    k,
+                    k == len(order),
+                    *(float(x[p]) for x in measures),
+                    tuple(learned[p]),
+                    seed in result.run["diverged"],
+                    *starts[p],
+                    dose(result.run),
+                ]
+                for p, seed in enumerate(study.seeds)
+            ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -94,8 +130,19 @@ def benchmarked(path=BENCHMARKS):
     From the records of benchmarks.methods and benchmarks.scoring in a JSON file: no --quick, CPU, one process, one seed.
     """
     records = json.loads(Path(path).read_text(encoding="utf-8"))
-    once = [record for record in records if not record["quick"] and record["device"] == "cpu" and record["processes"] == 1
-            and "--population" not in record["command"]]
-    rows = lambda name: [row for record in once if record["benchmark"] == name for row in record["tables"][0]["rows"]
-                         if row["arm"] == "nbsp"]
+    once = [
+        record
+        for record in records
+        if not record["quick"]
+        and record["device"] == "cpu"
+        and record["processes"] == 1
+        and "--population" not in record["command"]
+    ]
+    rows = lambda name: [
+        row
+        for record in once
+        if record["benchmark"] == name
+        for row in record["tables"][0]["rows"]
+        if row["arm"] == "nbsp"
+    ]
     return [row["neutral"] - 1 for row in rows("methods")], [row["share"] for row in rows("scoring")]

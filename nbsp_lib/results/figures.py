@@ -79,7 +79,7 @@ def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS, 
             if index < columns:
                 ax.text(
                     (span.start + span.end) / 2,
-                    1.02 if columns == 1 or span.position % 2 else 1.14,                    # narrow panels: on two lines
+                    1.02 if columns == 1 or span.position % 2 else 1.14,  # narrow panels: on two lines
                     f"{span.position}: {span.training_task}",
                     transform=ax.get_xaxis_transform(),
                     fontsize=8 if columns == 1 else 6.5,
@@ -101,13 +101,24 @@ def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS, 
             ax.plot(*mean, color=colour[task], lw=1.8, label=task)
             if mastered.any():
                 shown = ends[(ends.arm == arm) & (ends.task == task)]
-                ax.scatter(*marks(here, shown, positions, column), s=14, color=colour[task], edgecolor="white", lw=0.5, zorder=3)
+                ax.scatter(
+                    *marks(here, shown, positions, column),
+                    s=14,
+                    color=colour[task],
+                    edgecolor="white",
+                    lw=0.5,
+                    zorder=3,
+                )
     if unit in BOUNDED:
         axes[0, 0].set_ylim(-0.05, 1.05)
         axes[0, 0].set_yticks([0, 0.5, 1])
     axes[0, 0].margins(x=0)
     axes[0, 0].set_xticks(*ticks(positions))
-    dots = "; dot: the seed has mastered the task and goes on; thick: the mean, until the first does" if mastered.any() else ""
+    dots = (
+        "; dot: the seed has mastered the task and goes on; thick: the mean, until the first does"
+        if mastered.any()
+        else ""
+    )
     figure.supxlabel(f"environment steps of one seed in each position{dots}\n{missing}".strip(), fontsize=8)
     step = f" at {'the last' if column == 'success_last' else 'any'} step" if unit == SUCCESS else ""
     figure.supylabel(unit + step, fontsize=8)

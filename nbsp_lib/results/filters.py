@@ -2,6 +2,7 @@
 
 One seed at a time. N moments, W filters of a layer, H the side of a picture, h that of a map.
 """
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -39,7 +40,7 @@ def watched(agent, method, task, seed, train, at):
         action, _, hidden = agent.head.act(method, agent.actor, agent.actor.params, obs, noise)
         if t in at:
             pictures.append(obs[0, 0, -1].numpy())
-            maps.append([layer[0, 0, 0].numpy() for layer in hidden[:len(LAYERS)]])
+            maps.append([layer[0, 0, 0].numpy() for layer in hidden[: len(LAYERS)]])
         stepped = env.step(action[..., 0].numpy())
         began |= bool(stepped.began[0, 0])
         obs = show(torch.from_numpy(stepped.observation), torch.from_numpy(stepped.began))
@@ -68,14 +69,16 @@ def overlay(rows, pictures, maps, at, title):
         axes[0, column].set_title(f"step {step}", fontsize=8, color=DARK)
     axes[0, 0].set_ylabel("what the\nagent sees", fontsize=8)
     for line, row in zip(axes[1:], rows.itertuples()):
-        shown = maps[row.layer - 1][:, row.neuron]                                              # [N, h, h]
+        shown = maps[row.layer - 1][:, row.neuron]  # [N, h, h]
         top = max(float(shown.max()), 1e-9)
         for ax, picture, one in zip(line, pictures, shown):
             ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
             large = cv2.resize(one, picture.shape[::-1], interpolation=cv2.INTER_LINEAR) / top
             ax.imshow(large, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.7 * large)
         score, held = (row.score, row.chosen) if row.by == "paper" else (row.balanced, row.chosen_balanced)
-        line[0].set_ylabel(f"layer {row.layer}, no. {row.neuron}\n{row.by} {score:.2f}\n{'held' if held else 'free'}", fontsize=8)
+        line[0].set_ylabel(
+            f"layer {row.layer}, no. {row.neuron}\n{row.by} {score:.2f}\n{'held' if held else 'free'}", fontsize=8
+        )
     for ax in axes.flat:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -87,7 +90,14 @@ def overlay(rows, pictures, maps, at, title):
 def summary(rows):
     """One row a layer: filters, how many are chosen, mean score of all and of the chosen, base rate, silent ones."""
     of = rows.groupby("layer")
-    made = pd.DataFrame({"filters": of.size(), "chosen": of.chosen.sum(), "mean score": of.score.mean(),
-                         "mean score of the chosen": rows[rows.chosen.astype(bool)].groupby("layer").score.mean(),
-                         "base rate": of.base_rate.first(), "silent": of.mean_activation.agg(lambda a: (a == 0).sum())})
+    made = pd.DataFrame(
+        {
+            "filters": of.size(),
+            "chosen": of.chosen.sum(),
+            "mean score": of.score.mean(),
+            "mean score of the chosen": rows[rows.chosen.astype(bool)].groupby("layer").score.mean(),
+            "base rate": of.base_rate.first(),
+            "silent": of.mean_activation.agg(lambda a: (a == 0).sum()),
+        }
+    )
     return made.reset_index()

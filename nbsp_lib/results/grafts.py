@@ -17,7 +17,7 @@ from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, name_panel, p
 from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.old_states import play_actors, read_old
 
-CHOSEN = 0.2                                        # the paper's share
+CHOSEN = 0.2  # the paper's share
 SHARES = (0.2, 0.5, 0.8)
 ORDERS = ("score", "activation", "random")
 COLUMNS = ["arm", "seed", "graft", "order", "share", "restored", "success", "return"]
@@ -30,7 +30,9 @@ def put_back(new, old, units, ends="incoming", output=None):
     """
     whole = torch.zeros(1, 1, 1, 1) if output else None
     kept = held_shares([(~unit).float() for unit in units], new, ends, whole)
-    return {name: torch.where(kept[name].expand_as(p) == 0, old[name], p) if name in kept else p for name, p in new.items()}
+    return {
+        name: torch.where(kept[name].expand_as(p) == 0, old[name], p) if name in kept else p for name, p in new.items()
+    }
 
 
 def by_layer(chosen, params):
@@ -45,7 +47,7 @@ def orders(old):
     score: Eq. 4 on the rollout of position 1 (left out if its goal metric is constant); activation: mean over it; random: a
     generator of the seed's own, the same for all arms.
     """
-    hidden = torch.cat(old.answers(old.first[0].actor.params)[1], -1)                          # [1, T, N]
+    hidden = torch.cat(old.answers(old.first[0].actor.params)[1], -1)  # [1, T, N]
     draw = torch.from_numpy(np.random.default_rng([old.seed, 18]).random(hidden.shape[2]))
     found = {} if bool(constant_goal(old.goal)) else {"score": skill_scores(hidden, old.goal)[0]}
     return found | {"activation": hidden.mean(1)[0], "random": draw}
@@ -62,8 +64,12 @@ def graft_list(old):
         found.append(("incoming", "score", CHOSEN, put_back(after, before, pick("score", CHOSEN))))
     found.append(("hidden layers", "", math.nan, put_back(after, before, everyone)))
     found.append(("output layer", "", math.nan, put_back(after, before, nobody, output=True)))
-    found += [("both ends", order, share, put_back(after, before, pick(order, share), "both"))
-              for order in ORDERS if order in ranked for share in SHARES]
+    found += [
+        ("both ends", order, share, put_back(after, before, pick(order, share), "both"))
+        for order in ORDERS
+        if order in ranked
+        for share in SHARES
+    ]
     return [*found, ("everything", "", math.nan, before)]
 
 
@@ -117,7 +123,9 @@ def graft_figure(rows, title, unit):
     """
     table, arms = graft_table(rows), list(dict.fromkeys(rows.arm)) or [MISSING]
     grafts = list(dict.fromkeys(table.graft))
-    figure, axes = panels(1, len(arms), 9.6 / len(arms), 0.9 + 0.22 * max(len(grafts), 3), title, sharey=True, sharex=True)
+    figure, axes = panels(
+        1, len(arms), 9.6 / len(arms), 0.9 + 0.22 * max(len(grafts), 3), title, sharey=True, sharex=True
+    )
     named = rows.assign(graft=[label(*key) for key in zip(rows.graft, rows.order, rows.share, strict=True)])
     for ax, arm in zip(axes[0], arms, strict=True):
         name_panel(ax, arm)
@@ -133,6 +141,9 @@ def graft_figure(rows, title, unit):
         ax.set_xlim(-0.04, 1.04)
     axes[0, 0].set_yticks(range(len(grafts)), grafts, fontsize=8)
     axes[0, 0].set_ylim(max(len(grafts), 1) - 0.5, -0.5)
-    figure.supxlabel(f"{unit} on the old task after position 2, with weights of position 1 put back\n"
-                     "hollow: a seed; tick: the mean; line: 95 % t interval over seeds, cut at 0 and 1", fontsize=8)
+    figure.supxlabel(
+        f"{unit} on the old task after position 2, with weights of position 1 put back\n"
+        "hollow: a seed; tick: the mean; line: 95 % t interval over seeds, cut at 0 and 1",
+        fontsize=8,
+    )
     return figure

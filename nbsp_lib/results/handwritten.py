@@ -2,6 +2,7 @@
 
 A byte order mark, line ends of Windows, and empty cells or rows behind the table are taken as they are.
 """
+
 from __future__ import annotations
 
 import csv
@@ -26,7 +27,7 @@ def text_of(path):
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        number = len(data[:error.start].splitlines()) + data[:error.start].endswith(b"\n")
+        number = len(data[: error.start].splitlines()) + data[: error.start].endswith(b"\n")
         raise ConfigError(f"{path}: line {max(number, 1)}: not UTF-8: {SAVE}") from None
 
 
@@ -43,11 +44,13 @@ def read_table(path, columns):
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise ConfigError(f"{path}: line {line}: {error}: quotes that do not close, or that stand inside a cell") from None
+            raise ConfigError(
+                f"{path}: line {line}: {error}: quotes that do not close, or that stand inside a cell"
+            ) from None
         if cells is None:
             break
         while len(cells) > len(columns) and not cells[-1].strip():
-            del cells[-1]                                       # what a spreadsheet writes behind the table
+            del cells[-1]  # what a spreadsheet writes behind the table
         if not any(cell.strip() for cell in cells):
             continue
         where = f"{path}: line {line}"
@@ -56,13 +59,17 @@ def read_table(path, columns):
             header = True
             continue
         if len(cells) != len(columns):
-            raise ConfigError(f"{where}: {len(cells)} fields, expected {len(columns)}; decimals have a point, and a text with a "
-                              "comma stands in double quotes")
+            raise ConfigError(
+                f"{where}: {len(cells)} fields, expected {len(columns)}; decimals have a point, and a text with a "
+                "comma stands in double quotes"
+            )
         for column, cell in zip(columns, cells):
             if cell != cell.strip():
                 raise ConfigError(f"{where}: {column}: {cell!r} has blanks at its ends")
             if not cell.isprintable():
-                raise ConfigError(f"{where}: {column}: {cell!r} holds a line break or another sign that cannot be printed")
+                raise ConfigError(
+                    f"{where}: {column}: {cell!r} holds a line break or another sign that cannot be printed"
+                )
         rows.append((line, dict(zip(columns, cells))))
     if not header:
         raise ConfigError(f"{path}: line 1: the file is empty, {expected}")

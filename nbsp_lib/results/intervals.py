@@ -3,6 +3,7 @@
 Every interval of the tables is of this kind: one sample (a mean), two with opposite signs (two arms that do not share their
 start), several sequences, or an arm with the runs that it is compared with.
 """
+
 from __future__ import annotations
 
 import itertools
@@ -12,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
-RESAMPLES = 20              # seeds in every sample from which on the bootstrap is used
+RESAMPLES = 20  # seeds in every sample from which on the bootstrap is used
 
 
 def interval(parts, level=LEVEL, repeats=10_000, seed=0):
@@ -22,7 +23,7 @@ def interval(parts, level=LEVEL, repeats=10_000, seed=0):
     V² / Σ ((c² s²/n)² / (n − 1)): Student's t for one sample, Welch's for two. From 20 on: percentile bootstrap, each sample
     resampled by itself, from a fixed stream. NaN bounds if a sample has one value, all NaN if a value is NaN or parts is empty.
     """
-    samples = [(c, np.sort(np.asarray(x, dtype=float))) for c, x in parts]          # sorted: the order of seeds changes nothing
+    samples = [(c, np.sort(np.asarray(x, dtype=float))) for c, x in parts]  # sorted: the order of seeds changes nothing
     if not samples or any(np.ndim(x) != 1 or not len(x) or np.isnan(x).any() for _, x in samples):
         return math.nan, math.nan, math.nan
     estimate = float(sum(c * x.mean() for c, x in samples))
@@ -45,8 +46,15 @@ def resampled(samples, level, repeats, seed):
     """Returns (low, high) of the percentile bootstrap; samples as parts of `interval`."""
     weights = [c for c, _ in samples]
     statistic = lambda *drawn, axis: sum(c * x.mean(axis) for c, x in zip(weights, drawn, strict=True))
-    made = stats.bootstrap([x for _, x in samples], statistic, n_resamples=repeats, confidence_level=level, vectorized=True,
-                           method="percentile", rng=np.random.default_rng(seed)).confidence_interval
+    made = stats.bootstrap(
+        [x for _, x in samples],
+        statistic,
+        n_resamples=repeats,
+        confidence_level=level,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return float(made.low), float(made.high)
 
 
@@ -56,7 +64,7 @@ def sign_flip(values):
     values = np.asarray(values, dtype=float)
     if not len(values):
         return math.nan
-    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))                   # [2^n, n]
+    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))  # [2^n, n]
     return float((np.abs(signs @ values) >= abs(values.sum()) - 1e-9).mean())
 
 

@@ -18,21 +18,54 @@ from nbsp_lib.results.study import performances
 from nbsp_lib.results.tables import METRICS
 from nbsp_lib.runs.settings import load_profile
 
-NUMBERS = {"sequence": str, "arm": str, "seed": int, "positions": int, "whole": bool, "asr": float, "fm": float,
-           "plasticity": float, "first": float, "diverged": bool}
-SPEEDS = {"sequence": str, "arm": str, "seed": int, "updates_per_s": float, "hardware": str, "mode": str, "population": int}
+NUMBERS = {
+    "sequence": str,
+    "arm": str,
+    "seed": int,
+    "positions": int,
+    "whole": bool,
+    "asr": float,
+    "fm": float,
+    "plasticity": float,
+    "first": float,
+    "diverged": bool,
+}
+SPEEDS = {
+    "sequence": str,
+    "arm": str,
+    "seed": int,
+    "updates_per_s": float,
+    "hardware": str,
+    "mode": str,
+    "population": int,
+}
 PAPER = ("table", "sequence", "arm", "metric", "value", "source")
 # lowest and highest value of a metric where performance lies in [0, 1]
-BOUNDS = {"ASR": (0, 1), "FM": (-1, 1), "plasticity": (0, 1), "CW forward transfer": (-math.inf, 1), "Chaudhry FM": (-1, 1)}
+BOUNDS = {
+    "ASR": (0, 1),
+    "FM": (-1, 1),
+    "plasticity": (0, 1),
+    "CW forward transfer": (-math.inf, 1),
+    "Chaudhry FM": (-1, 1),
+}
 BEFORE, NOW = "rules of 2026-11-23", "rules of 2026-11-27"
-TITLES = {"before": BEFORE, "verdict": NOW, "holding": "comparisons that hold", "compared": "of",
-          "missing": "comparisons not run"}
+TITLES = {
+    "before": BEFORE,
+    "verdict": NOW,
+    "holding": "comparisons that hold",
+    "compared": "of",
+    "missing": "comparisons not run",
+}
 KEYS = ["claim", "measure", "better", "than"]
-UNTIMED = (f"C7 by the {BEFORE}: timings are judged on shipped runs only; those of a run made here would differ at every "
-           "repetition.")
-READ = ("d is positive where the difference is as claimed, with its 95 % interval. After a sequence: how many positions are "
-        "compared. paired: position 1 is bit-equal in both arms, so d is taken seed by seed. dose: the share of trained rows "
-        "that come from the store; where it is unequal (≠), d says nothing about masks.")
+UNTIMED = (
+    f"C7 by the {BEFORE}: timings are judged on shipped runs only; those of a run made here would differ at every "
+    "repetition."
+)
+READ = (
+    "d is positive where the difference is as claimed, with its 95 % interval. After a sequence: how many positions are "
+    "compared. paired: position 1 is bit-equal in both arms, so d is taken seed by seed. dose: the share of trained rows "
+    "that come from the store; where it is unequal (≠), d says nothing about masks."
+)
 
 
 def gather(studies, timed=True):
@@ -61,8 +94,11 @@ def read_speeds(folder):
     """
     path = Path(folder) / "timing.json"
     timing = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = [(int(seed), one["updates_per_s"], one["hardware"], one.get("mode", ""), one.get("population", 0))
-            for seed, one in timing.items() if None not in one.values()]
+    rows = [
+        (int(seed), one["updates_per_s"], one["hardware"], one.get("mode", ""), one.get("population", 0))
+        for seed, one in timing.items()
+        if None not in one.values()
+    ]
     return pd.DataFrame(rows, columns=list(SPEEDS)[2:])
 
 
@@ -93,10 +129,10 @@ def beside(paper, ours):
     ours: columns sequence, arm, metric, ours, seeds. A number of the paper without one of ours keeps an empty cell.
     """
     keys = ["sequence", "arm", "metric"]
-    as_text = dict.fromkeys(keys, object)               # an empty csv has no types
+    as_text = dict.fromkeys(keys, object)  # an empty csv has no types
     both = paper.astype(as_text).merge(ours.astype(as_text), on=keys, how="left")
     counts = [math.nan if math.isnan(count) else int(count) for count in both.seeds]
-    return both.assign(seeds=pd.Series(counts, both.index, dtype=object))           # as a column of numbers 3 would be 3.00
+    return both.assign(seeds=pd.Series(counts, both.index, dtype=object))  # as a column of numbers 3 would be 3.00
 
 
 def escaped(both):
@@ -126,8 +162,12 @@ def difference(row, end=""):
 def told(comparisons):
     """Returns the comparisons that were run, to read: a number with its interval in one cell, the outcome of both rules."""
     run = comparisons[(comparisons.outcome != "missing") | (comparisons.outcome_before != "missing")]
-    cells = {"d": [difference(row) for _, row in run.iterrows()], "outcome": run.outcome,
-             f"d, {BEFORE}": [difference(row, "_before") for _, row in run.iterrows()], f"outcome, {BEFORE}": run.outcome_before}
+    cells = {
+        "d": [difference(row) for _, row in run.iterrows()],
+        "outcome": run.outcome,
+        f"d, {BEFORE}": [difference(row, "_before") for _, row in run.iterrows()],
+        f"outcome, {BEFORE}": run.outcome_before,
+    }
     return run[[*KEYS, "sequences", "seeds", "paired", "dose"]].fillna("").assign(**cells)
 
 
@@ -136,7 +176,9 @@ def switched(supporting):
     about = supporting[supporting.about.str.match("C[0-9]")]
     return about[["question", "about", "arm", "against", "seeds", "n", "paired", "dose"]].assign(
         measure=about.measure.map({"old": "old task at the end", "asr": "both tasks"}),
-        d=[difference(row) for _, row in about.iterrows()], outcome=about.outcome)
+        d=[difference(row) for _, row in about.iterrows()],
+        outcome=about.outcome,
+    )
 
 
 def page(lines, comparisons, supporting, both, notes, trained):
@@ -146,18 +188,42 @@ def page(lines, comparisons, supporting, both, notes, trained):
     """
     run, one = told(comparisons), switched(supporting)
     gaps = comparisons[comparisons.outcome == "missing"].groupby(["claim", "better"], sort=False)
-    missing = [f"{claim}: no comparison of {better} with {', '.join(dict.fromkeys(rows.than))}."
-               for (claim, better), rows in gaps]
+    missing = [
+        f"{claim}: no comparison of {better} with {', '.join(dict.fromkeys(rows.than))}."
+        for (claim, better), rows in gaps
+    ]
     left_out = sorted({name for names in comparisons.not_learned.dropna() for name in names.split()})
-    first = [f"{name}: counts in no comparison where a task was learned by neither arm when it was first trained, or a game "
-             "does not pass the gate." for name in left_out]
-    return "\n".join([
-        "# Verdicts on the paper's claims", "",
-        f"Rules: `data/verdict_rules.md`, both of its dates side by side. Runs trained under profile {trained}.",
-        "Made by `notebooks/results/claims.py`.", "",
-        markdown(lines.rename(columns=TITLES)), "## Comparisons that were run", "", READ, "",
-        markdown(run) if len(run) else "None.\n", "## Beside it: one switch", "",
-        "Runs of `profiles/retention`, supporting evidence that changes no verdict; see `results/retention/`.", "",
-        markdown(one) if len(one) else "None.\n", "## The paper's numbers beside ours", "",
-        markdown(escaped(both)) if len(both) else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
-        "## What is missing", "", *(f"- {note}" for note in [*missing, *first, *notes]), ""])
+    first = [
+        f"{name}: counts in no comparison where a task was learned by neither arm when it was first trained, or a game "
+        "does not pass the gate."
+        for name in left_out
+    ]
+    return "\n".join(
+        [
+            "# Verdicts on the paper's claims",
+            "",
+            f"Rules: `data/verdict_rules.md`, both of its dates side by side. Runs trained under profile {trained}.",
+            "Made by `notebooks/results/claims.py`.",
+            "",
+            markdown(lines.rename(columns=TITLES)),
+            "## Comparisons that were run",
+            "",
+            READ,
+            "",
+            markdown(run) if len(run) else "None.\n",
+            "## Beside it: one switch",
+            "",
+            "Runs of `profiles/retention`, supporting evidence that changes no verdict; see `results/retention/`.",
+            "",
+            markdown(one) if len(one) else "None.\n",
+            "## The paper's numbers beside ours",
+            "",
+            markdown(escaped(both))
+            if len(both)
+            else "`data/paper_numbers.csv` is empty: the paper's tables were not at hand.\n",
+            "## What is missing",
+            "",
+            *(f"- {note}" for note in [*missing, *first, *notes]),
+            "",
+        ]
+    )

@@ -24,7 +24,7 @@ def R_array(frame, seeds, tasks, column="success"):
     needed = ["seed", "position", "training_task", "task", "status", column]
     if not {*needed} <= {*frame.columns} or not seeds or not tasks or len({*seeds}) < len(seeds):
         raise ValueError(f"need columns {needed}, seeds (none twice), tasks; got {[*frame.columns]}, {seeds}, {tasks}")
-    R = np.full((len(seeds), len(tasks), len(names)), np.nan)                   # [P, K, M]
+    R = np.full((len(seeds), len(tasks), len(names)), np.nan)  # [P, K, M]
     for seed, position, trained, task, status, value in zip(*(frame[name].to_numpy() for name in needed), strict=True):
         row = (seed, position, task)
         if position not in range(1, len(tasks) + 1) or task not in names or trained != tasks[int(position) - 1]:
@@ -34,7 +34,7 @@ def R_array(frame, seeds, tasks, column="success"):
         met.add(row)
         if seed in seeds and status == "ok":
             R[seeds.index(seed), int(position) - 1, names.index(task)] = value
-    return R, np.array([names.index(task) for task in tasks])                   # [P, K, M], [K]
+    return R, np.array([names.index(task) for task in tasks])  # [P, K, M], [K]
 
 
 def _table(R, order):
@@ -49,14 +49,14 @@ def _table(R, order):
 def asr(R, order):
     """ASR = mean_τ R[K, τ], the average success rate at the end, over distinct tasks -> [P].
     Source: the NBSP paper by name; that a task visited twice counts once is our reading."""
-    return _table(R, order)[0][:, -1].mean(-1)                                  # [P]
+    return _table(R, order)[0][:, -1].mean(-1)  # [P]
 
 
 def plasticity(R, order):
     """mean_i R[i, τ_i], what was learned where it was trained, over all positions, revisits too -> [P].
     Source: ours; shown wherever forgetting is, since what was never learned cannot be forgotten."""
     R, order = _table(R, order)
-    return R[:, np.arange(len(order)), order].mean(-1)                          # [P]
+    return R[:, np.arange(len(order)), order].mean(-1)  # [P]
 
 
 def forgetting(R, order):
@@ -67,7 +67,7 @@ def forgetting(R, order):
     Negative = better than ever before. ValueError without such a pair. Source: ours, for the FM the NBSP paper names.
     """
     R, order = _table(R, order)
-    return np.mean([best - R[:, i, task] for i, task, best in _bests(R, order)], axis=0)         # [P]
+    return np.mean([best - R[:, i, task] for i, task, best in _bests(R, order)], axis=0)  # [P]
 
 
 def relative_retention(R, order, known=0.5):
@@ -79,10 +79,10 @@ def relative_retention(R, order, known=0.5):
     R, order = _table(R, order)
     shares, used = [], []
     for i, task, best in _bests(R, order):
-        counts = best >= known                                                  # [P], False for NaN
+        counts = best >= known  # [P], False for NaN
         shares.append(np.where(counts, R[:, i, task] / np.where(counts, best, 1.0), 0.0))
         used.append(counts)
-    total = np.where(np.isnan(R).any((1, 2)), 0, np.sum(used, axis=0))          # [P]
+    total = np.where(np.isnan(R).any((1, 2)), 0, np.sum(used, axis=0))  # [P]
     return np.where(total > 0, np.sum(shares, axis=0) / np.maximum(total, 1), np.nan), total
 
 
@@ -97,7 +97,7 @@ def _bests(R, order):
     pairs = pairs_of(order)
     if not pairs:
         raise ValueError(f"forgetting needs a position after another task's, got order {order.tolist()}")
-    return [(i, task, R[:, np.argmax(order == task):i, task].max(-1)) for i, task in pairs]
+    return [(i, task, R[:, np.argmax(order == task) : i, task].max(-1)) for i, task in pairs]
 
 
 def chaudhry_forgetting(R, order):
@@ -105,10 +105,10 @@ def chaudhry_forgetting(R, order):
     Source: Chaudhry et al. 2018 (Riemannian Walk), F_K; as there, the maximum takes every l < K, also before τ's first
     visit. Departure: tasks repeat, so τ runs over distinct tasks. ValueError with a single task."""
     R, order = _table(R, order)
-    others = np.arange(R.shape[2]) != order[-1]                                 # [M]
+    others = np.arange(R.shape[2]) != order[-1]  # [M]
     if not others.any():
         raise ValueError("forgetting at the end needs a task besides the last one trained")
-    return (R[:, :-1, others].max(1) - R[:, -1, others]).mean(-1)               # [P]
+    return (R[:, :-1, others].max(1) - R[:, -1, others]).mean(-1)  # [P]
 
 
 def forward_transfer(steps, curves, reference, bounded=True):
@@ -131,15 +131,15 @@ def forward_transfer(steps, curves, reference, bounded=True):
         raise ValueError(f"need curves [P, M, {len(steps)}] and reference alike, got {curves.shape}, {reference.shape}")
     if bounded and any((x < 0).any() or (x > 1).any() for x in (curves, reference)):
         raise ValueError("success must lie in [0, 1]")
-    own, base = (area(steps, x) for x in (curves, reference))                   # [P, M], [P, M] or [M]
+    own, base = (area(steps, x) for x in (curves, reference))  # [P, M], [P, M] or [M]
     # the weights sum to 1 only to rounding
     room = np.where(1 - base > 1e-12, 1 - base, np.nan) if bounded else 1.0
-    return ((own - base) / room).mean(-1)                                       # [P]
+    return ((own - base) / room).mean(-1)  # [P]
 
 
 def area(steps, values):
     """Returns the AUC of forward_transfer: the mean height of curves [..., T] over steps [T] from 0, by trapezoids -> [...]."""
-    weight = np.diff(steps) / steps[-1]                                         # [T-1]
+    weight = np.diff(steps) / steps[-1]  # [T-1]
     return ((values[..., 1:] + values[..., :-1]) / 2 * weight).sum(-1)
 
 
@@ -149,7 +149,7 @@ def transfer_spread(own, alone, bounded=True):
     own [M]: mean AUC of the arm on each task; alone: [S_τ] a task, AUC of the seeds of its reference, of mean r. To first order
     (own − r) / (1 − r) changes by −(1 − own) / (1 − r)² per r, unbounded by −1. Source: ours (the delta method).
     """
-    slopes = [(a - 1) / (1 - x.mean())**2 if bounded else -1.0 for a, x in zip(own, alone, strict=True)]
+    slopes = [(a - 1) / (1 - x.mean()) ** 2 if bounded else -1.0 for a, x in zip(own, alone, strict=True)]
     return [(slope / len(slopes), x - x.mean()) for slope, x in zip(slopes, alone, strict=True)]
 
 
@@ -162,13 +162,13 @@ def iqm(x, axis=None):
     if x.size == 0:
         raise ValueError("the interquartile mean of nothing")
     cut = x.shape[-1] // 4
-    middle = x[..., cut:x.shape[-1] - cut].mean(-1)
-    return np.where(np.isnan(x[..., -1]), np.nan, middle)[()]                   # NaN sorts last and would be cut off
+    middle = x[..., cut : x.shape[-1] - cut].mean(-1)
+    return np.where(np.isnan(x[..., -1]), np.nan, middle)[()]  # NaN sorts last and would be cut off
 
 
 def _strata(values):
     if isinstance(values, dict):
-        values = [values[key] for key in sorted(values)]        # sorted, as seeds below: order changes no bootstrap
+        values = [values[key] for key in sorted(values)]  # sorted, as seeds below: order changes no bootstrap
     elif isinstance(values, np.ndarray) or all(np.ndim(v) == 0 for v in values):
         values = [values]
     if not values or any(np.ndim(v) != 1 or len(v) == 0 for v in values):
@@ -179,11 +179,11 @@ def _strata(values):
 def _resample(strata, repeats, rng):
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
-    return [v[rng.integers(len(v), size=(repeats, len(v)))] for v in strata]    # [repeats, P_s] each
+    return [v[rng.integers(len(v), size=(repeats, len(v)))] for v in strata]  # [repeats, P_s] each
 
 
 def _interval(replicates, strata, level):
-    known = all(len(v) > 1 and not np.isnan(v).any() for v in strata)           # one seed shows no spread
+    known = all(len(v) > 1 and not np.isnan(v).any() for v in strata)  # one seed shows no spread
     return tuple(np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]).tolist()) if known else (np.nan, np.nan)
 
 
@@ -195,8 +195,8 @@ def stratified_bootstrap(values, statistic=iqm, repeats=10_000, seed=0, level=0.
     [repeats], as np.mean, np.median and iqm do. low = high = NaN if a stratum has one seed; all NaN if a value is.
     With few seeds it is too narrow; of a skewed sample it need not contain the point. Source: rliable (see iqm)."""
     strata = _strata(values)
-    drawn = np.concatenate(_resample(strata, repeats, np.random.default_rng(seed)), axis=1)          # [repeats, n]
-    pooled = np.concatenate(strata)[None]                                       # [1, n]
+    drawn = np.concatenate(_resample(strata, repeats, np.random.default_rng(seed)), axis=1)  # [repeats, n]
+    pooled = np.concatenate(strata)[None]  # [1, n]
     point, replicates = statistic(pooled, axis=-1), statistic(drawn, axis=-1)
     if np.shape(point) != (1,) or np.shape(replicates) != (repeats,):
         raise ValueError(f"statistic(x, axis=-1) must give one number per row, got shape {np.shape(replicates)}")
@@ -213,6 +213,10 @@ def summary(values, repeats=10_000, seed=0, level=0.95):
     k = sum(map(len, done))
     whole = all(map(len, done))
     parts = [(len(v) / k, v) for v in done] if whole else []
-    return {"finished": k, "seeds": sum(map(len, strata)), "indicative": min(map(len, done)) < 5,
-            **dict(zip(("mean", "mean_low", "mean_high"), interval(parts, level, repeats, seed), strict=True)),
-            "iqm": float(iqm(np.concatenate(done))) if whole and k >= 4 else np.nan}
+    return {
+        "finished": k,
+        "seeds": sum(map(len, strata)),
+        "indicative": min(map(len, done)) < 5,
+        **dict(zip(("mean", "mean_low", "mean_high"), interval(parts, level, repeats, seed), strict=True)),
+        "iqm": float(iqm(np.concatenate(done))) if whole and k >= 4 else np.nan,
+    }

@@ -96,7 +96,9 @@ def silencing(results, title, unit=SUCCESS):
         x = np.arange(len(choices))
         ax.plot(x, wide.to_numpy().T, color=GREY, lw=0.7, marker="o", ms=4, mfc="white", zorder=2)
         ax.hlines(wide.mean(), x - 0.25, x + 0.25, color=[GREY, *(PALETTE[i] for i in (3, 4, 1, 0, 2))], lw=4, zorder=3)
-        ax.set_xticks(x, ["nothing", "chosen", "matched", "most\nactive", "random,\nfiring", "lowest\nscored"], fontsize=8)
+        ax.set_xticks(
+            x, ["nothing", "chosen", "matched", "most\nactive", "random,\nfiring", "lowest\nscored"], fontsize=8
+        )
         if unit in BOUNDED:
             ax.set_ylim(-0.04, 1.04)
     figure.supxlabel("actor neurons silenced (the same number each time)", fontsize=8)
@@ -189,8 +191,12 @@ def base_rate_trap(scores, title):
         upper.set_xlabel("base rate", fontsize=8)
         lower.set_xlabel("position", fontsize=8)
     for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(0.98, 0.04 + 0.1 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right")
-    axes[0, 0].text(0.98, 0.36, "diagonal: never fires", transform=axes[0, 0].transAxes, ha="right", fontsize=7.5, color=GREY)
+        axes[0, 0].text(
+            0.98, 0.04 + 0.1 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right"
+        )
+    axes[0, 0].text(
+        0.98, 0.36, "diagonal: never fires", transform=axes[0, 0].transAxes, ha="right", fontsize=7.5, color=GREY
+    )
     axes[0, 0].set_ylabel("mean score of the chosen", fontsize=8)
     axes[1, 0].set_ylabel("share not above base rate", fontsize=8)
     return figure

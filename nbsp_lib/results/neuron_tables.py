@@ -112,8 +112,11 @@ def silence_sets(actor, draws, key):
     most; ties go to the lower index; key (a list of integers) seeds the draws.
     """
     chosen, activity = actor.chosen.to_numpy(bool), actor.mean_activation.to_numpy()
-    sets = [("chosen", 0, chosen), ("lowest", 0, best(-actor.score.to_numpy(), chosen.sum())),
-            ("most active", 0, best(activity, chosen.sum()))]
+    sets = [
+        ("chosen", 0, chosen),
+        ("lowest", 0, best(-actor.score.to_numpy(), chosen.sum())),
+        ("most active", 0, best(activity, chosen.sum())),
+    ]
     for draw in range(draws):
         order = np.random.default_rng([*key, draw]).random(len(actor))
         sets.append(("random firing", draw, best(order + (activity > 0), chosen.sum())))

@@ -1,4 +1,5 @@
 """What stands beside a table: how far each arm and seed is, and what a reader must know of them."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -25,14 +26,31 @@ def accounting(study):
     for arm in study.arms:
         result = study.results.get(arm)
         if result is None:
-            rows.append({"arm": arm, "k": 0, "n": len(study.seeds), "reached": "missing: no run here", "finished": "",
-                         "diverged": "", "unscored": 0})
+            rows.append(
+                {
+                    "arm": arm,
+                    "k": 0,
+                    "n": len(study.seeds),
+                    "reached": "missing: no run here",
+                    "finished": "",
+                    "diverged": "",
+                    "unscored": 0,
+                }
+            )
             continue
         done = {seed: result.finished(seed) for seed in study.seeds}
         counts = [sum(d >= k for d in done.values()) for k in range(1, K + 1)]
-        rows.append({"arm": arm, "k": counts[-1], "n": len(study.seeds), "reached": reached(counts, len(study.seeds)),
-                     "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
-                     "diverged": " ".join(map(str, result.run["diverged"])), "unscored": len(result.run["unscored"])})
+        rows.append(
+            {
+                "arm": arm,
+                "k": counts[-1],
+                "n": len(study.seeds),
+                "reached": reached(counts, len(study.seeds)),
+                "finished": ", ".join(f"seed {seed}: {d}/{K}" for seed, d in done.items()),
+                "diverged": " ".join(map(str, result.run["diverged"])),
+                "unscored": len(result.run["unscored"]),
+            }
+        )
     return pd.DataFrame(rows, columns=["arm", "k", "n", "reached", "finished", "diverged", "unscored"])
 
 
@@ -41,8 +59,11 @@ def footnotes(study):
     trained by different versions of the code."""
     notes = [f"{arm}: missing, no run here." for arm in study.missing]
     for arm, result in study.results.items():
-        short = [f"{seed} ({result.finished(seed)} of {len(study.tasks)})" for seed in study.seeds
-                 if result.finished(seed) < len(study.tasks) and seed not in result.run["diverged"]]
+        short = [
+            f"{seed} ({result.finished(seed)} of {len(study.tasks)})"
+            for seed in study.seeds
+            if result.finished(seed) < len(study.tasks) and seed not in result.run["diverged"]
+        ]
         if short:
             notes.append(f"{arm}: seeds that have not finished every position: {', '.join(short)}.")
         if result.run["diverged"]:
@@ -53,8 +74,14 @@ def footnotes(study):
     configs = {arm: (find(r.run["config"]["method"]), r.run["config"]["train"]) for arm, r in study.results.items()}
     if told := [arm for arm, (method, _) in configs.items() if method.needs_task]:
         notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
-    notes += [f"{arm}: {EDITED}" for arm, (method, train) in configs.items() if method.edits_at_end and "final_episodes" in train]
-    notes += [f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references]
+    notes += [
+        f"{arm}: {EDITED}"
+        for arm, (method, train) in configs.items()
+        if method.edits_at_end and "final_episodes" in train
+    ]
+    notes += [
+        f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references
+    ]
     return notes + NOTES.get(study.unit, []) + code_notes(study)
 
 
@@ -65,8 +92,14 @@ def code_notes(study):
     for arm, result in study.results.items():
         for seed, code in codes(result.run).items():
             code = numbers_of(code)
-            kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(str(seed))
+            kinds.setdefault(result.run["config"]["method"], {}).setdefault(code, {}).setdefault(arm, []).append(
+                str(seed)
+            )
     listed = lambda arms: ", ".join(f"{arm} seed {' '.join(seeds)}" for arm, seeds in arms.items())
-    return [f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "
-            + "; ".join(f"{code[:8]} {listed(arms)}" for code, arms in found.items()) + "."
-            for method, found in kinds.items() if len(found) > 1]
+    return [
+        f"Method {method}: seeds trained by {len(found)} versions of the library, so arms and seeds may also differ by that: "
+        + "; ".join(f"{code[:8]} {listed(arms)}" for code, arms in found.items())
+        + "."
+        for method, found in kinds.items()
+        if len(found) > 1
+    ]

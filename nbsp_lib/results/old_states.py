@@ -35,7 +35,7 @@ class Watched:
 
     def observations(self, episodes):
         """Those that an action answered, [P, episodes · steps, obs], episode by episode."""
-        waves = [np.stack(wave[:-1], 2) for wave in self.shown]                                # [P, wave, steps, obs]
+        waves = [np.stack(wave[:-1], 2) for wave in self.shown]  # [P, wave, steps, obs]
         return torch.from_numpy(np.concatenate(waves, 1)[:, :episodes]).flatten(1, 2)
 
 
@@ -103,4 +103,6 @@ def play_actors(old, actors, task, episodes):
     many = Agent(net, None, {}, agent.temperature, agent.updates.expand(len(actors), -1), agent.tasks, agent.head)
     success, _, gained = play(many, task, [old.seed] * len(actors), episodes, old.train, method=method).outcome()
     gained = gained.tolist()
-    return [performance(task, s, g, old.train["episode"]) for s, g in zip(success.tolist(), gained, strict=True)], gained
+    return [
+        performance(task, s, g, old.train["episode"]) for s, g in zip(success.tolist(), gained, strict=True)
+    ], gained

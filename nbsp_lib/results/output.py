@@ -1,4 +1,5 @@
 """Tables and figures written to files, byte-equal from run to run."""
+
 from __future__ import annotations
 
 import math
@@ -20,10 +21,12 @@ def write_csv(frame, path):
 
 def markdown(frame, notes=()):
     """The frame as a markdown table, notes as a list below; text cells as they are, missing numbers as a dash."""
+
     def cell(value):
         if isinstance(value, float):
             return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
         return str(value)
+
     table = frame.map(cell).to_markdown(index=False, tablefmt="github", disable_numparse=True, stralign=None)
     return "\n".join([table] + [""] * bool(notes) + [f"- {note}" for note in notes]) + "\n"
 

@@ -2,6 +2,7 @@
 
 A run stops a position at mastery if its settings have `mastery`; other runs have a fixed budget of steps.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,7 +28,10 @@ def completed(R, curves, train):
     played = curves.sort_values("step", kind="stable").groupby(keys).tail(3).groupby(keys).episodes.sum()
     pooled = [played.get(row, np.nan) for row in R[keys].itertuples(index=False, name=None)]
     most = [budget(train, position) for position in R.position]
-    known = {"episodes": R.episodes.fillna(pd.Series(pooled, R.index)), "steps": R.steps.fillna(pd.Series(most, R.index))}
+    known = {
+        "episodes": R.episodes.fillna(pd.Series(pooled, R.index)),
+        "steps": R.steps.fillna(pd.Series(most, R.index)),
+    }
     return R.assign(**{name: values.astype(int) for name, values in known.items()})
 
 
@@ -95,8 +99,11 @@ def ticks(positions):
     largest = (positions.end - positions.start).max()
     size = 10 ** np.floor(np.log10(largest / 2))
     gap = max(size * k for k in (1, 2, 5) if size * k <= largest / 2)
-    places = [(span.start + step, step) for span in positions.itertuples()
-              for step in np.arange(0, max(span.end - span.start - 0.4 * gap, 1), gap)]
+    places = [
+        (span.start + step, step)
+        for span in positions.itertuples()
+        for step in np.arange(0, max(span.end - span.start - 0.4 * gap, 1), gap)
+    ]
     return [x for x, _ in places], [f"{step / 1000:g}k" if step else "0" for _, step in places]
 
 
@@ -120,9 +127,18 @@ def mastery_table(study):
         for position, task in enumerate(study.tasks, start=1):
             here = own[own.position == position]
             median, beyond = censored_median(here.steps_to_mastery, here.steps) if len(here) else (np.nan, False)
-            rows.append({"arm": arm, "position": position, "task": task,
-                         "mastered": int(here.steps_to_mastery.notna().sum()) if len(here) else 0, "finished": len(here),
-                         "median": median, "beyond": beyond, "success": here.success.mean() if len(here) else np.nan})
+            rows.append(
+                {
+                    "arm": arm,
+                    "position": position,
+                    "task": task,
+                    "mastered": int(here.steps_to_mastery.notna().sum()) if len(here) else 0,
+                    "finished": len(here),
+                    "median": median,
+                    "beyond": beyond,
+                    "success": here.success.mean() if len(here) else np.nan,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -130,18 +146,23 @@ def censored_median(reached, taken):
     """Median of `reached`, where NaN means later than `taken` and later than every number -> (median, whether only a bound)."""
     reached, taken = (np.asarray(values, dtype=float) for values in (reached, taken))
     order = np.lexsort((np.where(np.isnan(reached), taken, reached), np.isnan(reached)))
-    middle = order[(len(order) - 1) // 2:len(order) // 2 + 1]
+    middle = order[(len(order) - 1) // 2 : len(order) // 2 + 1]
     values = np.where(np.isnan(reached), taken, reached)[middle]
     return float(values.mean()), bool(np.isnan(reached[middle]).any())
 
 
 def mastery_wide(table):
     """The table to read: a row an arm with a seed, a column a position; a cell says median steps (k of n), success there."""
+
     def cell(row):
         if not row.finished:
             return "–"
         steps = f"{'> ' if row.beyond else ''}{row.median:,.0f}" if row.mastered else NEVER
         return f"{steps} ({row.mastered} of {row.finished}), {row.success:.2f}"
-    lines = [{"arm": arm} | {f"{row.position}: {row.task}": cell(row) for row in rows.itertuples()}
-             for arm, rows in table.groupby("arm", sort=False) if rows.finished.any()]
+
+    lines = [
+        {"arm": arm} | {f"{row.position}: {row.task}": cell(row) for row in rows.itertuples()}
+        for arm, rows in table.groupby("arm", sort=False)
+        if rows.finished.any()
+    ]
     return pd.DataFrame(lines)

@@ -2,6 +2,7 @@
 
 Supporting evidence: the verdict on a claim comes from whole cycles (verdicts.py).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from nbsp_lib.results.evidence import dose
 from nbsp_lib.results.retention import alike_at_switch, samples
 from nbsp_lib.results.verdicts import judge
 
-SEEN = range(5)             # seeds of four arms that had been looked at when the rules were written
+SEEN = range(5)  # seeds of four arms that had been looked at when the rules were written
 KNOWN = ("nbsp", "replay-only", "mask-only", "fine-tuning")
 
 
@@ -20,9 +21,9 @@ KNOWN = ("nbsp", "replay-only", "mask-only", "fine-tuning")
 class Question:
     name: str
     about: str
-    pairs: tuple[tuple[str, str], ...]                  # (the arm that a claim says, or we suspect, to be better, the other)
-    seeds: int = 5                                      # 0, 1, …
-    measures: tuple[str, ...] = ("old", "asr")          # columns of retention.seed_rows
+    pairs: tuple[tuple[str, str], ...]  # (the arm that a claim says, or we suspect, to be better, the other)
+    seeds: int = 5  # 0, 1, …
+    measures: tuple[str, ...] = ("old", "asr")  # columns of retention.seed_rows
 
     @property
     def comparisons(self):
@@ -30,23 +31,46 @@ class Question:
         return len(self.pairs) * len(self.measures)
 
 
-CHOOSERS = ("select-activation", "select-weight", "select-importance", "select-random",
-            "select-time", "select-shuffled", "select-dormant", "select-accuracy")         # the second line: controls
+CHOOSERS = (
+    "select-activation",
+    "select-weight",
+    "select-importance",
+    "select-random",
+    "select-time",
+    "select-shuffled",
+    "select-dormant",
+    "select-accuracy",
+)  # the second line: controls
 SHARES = ("share-05", "share-50", "share-80")
 ENDS = ("mask-only-outgoing", "mask-only-both-ends", "mask-only-output-held", "mask-only-hidden-frozen")
-DOSES = (("nbsp-k2", "replay-only-k2"), ("nbsp-k4", "replay-only-k4"), ("nbsp", "replay-only"), ("nbsp-k20", "replay-only-k20"),
-         ("mask-only", "fine-tuning"), ("er-10", "replay-only"))
-PARTS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-tuning"), ("mask-only", "fine-tuning"),
-         ("nbsp-balanced", "nbsp"))
+DOSES = (
+    ("nbsp-k2", "replay-only-k2"),
+    ("nbsp-k4", "replay-only-k4"),
+    ("nbsp", "replay-only"),
+    ("nbsp-k20", "replay-only-k20"),
+    ("mask-only", "fine-tuning"),
+    ("er-10", "replay-only"),
+)
+PARTS = (
+    ("nbsp", "replay-only"),
+    ("nbsp", "mask-only"),
+    ("replay-only", "fine-tuning"),
+    ("mask-only", "fine-tuning"),
+    ("nbsp-balanced", "nbsp"),
+)
 NETWORKS = (("critic-only", "actor-only"), ("nbsp", "critic-only"), ("nbsp", "actor-only"))
-SWITCHES = tuple((f"{arm}-{what}", arm) for arm in ("fine-tuning", "replay-only") for what in ("keep-temperature", "reset-adam"))
+SWITCHES = tuple(
+    (f"{arm}-{what}", arm) for arm in ("fine-tuning", "replay-only") for what in ("keep-temperature", "reset-adam")
+)
 
 QUESTIONS = (
     Question("E1", "C3: mask and replay", PARTS, seeds=10),
     Question("E4", "C4: actor or critic", NETWORKS, seeds=10),
     Question("E7", "C5: which neurons", tuple(("nbsp", arm) for arm in CHOOSERS)),
     Question("E7", "C6: how many neurons", tuple(("nbsp", arm) for arm in SHARES), measures=("asr",)),
-    Question("E2", "which end of a neuron", tuple((arm, other) for arm in ENDS for other in ("mask-only", "fine-tuning"))),
+    Question(
+        "E2", "which end of a neuron", tuple((arm, other) for arm in ENDS for other in ("mask-only", "fine-tuning"))
+    ),
     Question("E5", "the mask at every dose of replay", DOSES),
     Question("E6", "is it the switch", SWITCHES),
 )
@@ -67,7 +91,21 @@ def question_table(rows, read, questions=QUESTIONS):
             again = [range(len(SEEN), question.seeds)] * ({*pair} <= {*KNOWN} and question.seeds > len(SEEN))
             for seeds in (planned, *again):
                 lines += answers(question, pair, rows, read, seeds)
-    columns = ["question", "about", "arm", "against", "measure", "seeds", "n", "paired", "dose", "mean", "low", "high", "outcome"]
+    columns = [
+        "question",
+        "about",
+        "arm",
+        "against",
+        "measure",
+        "seeds",
+        "n",
+        "paired",
+        "dose",
+        "mean",
+        "low",
+        "high",
+        "outcome",
+    ]
     return pd.DataFrame(lines, columns=columns)
 
 

@@ -2,6 +2,7 @@
 
 Reads folders as profile retention ships them: a sequence of two tasks, position 2 of equal length in all runs.
 """
+
 from __future__ import annotations
 
 import math
@@ -18,7 +19,7 @@ from nbsp_lib.results.study import read_result
 from nbsp_lib.runs.export import json_in, versions_of
 
 PAIRS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-tuning"))
-MEASURES = ("old", "old_through", "new", "asr")        # columns of seed_rows that arms are compared by
+MEASURES = ("old", "old_through", "new", "asr")  # columns of seed_rows that arms are compared by
 
 
 def read(folder, arms):
@@ -43,14 +44,22 @@ def seed_rows(read):
     for arm, result in read.items():
         old, new = result.run["config"]["tasks"]
         R = result.R.set_index(["seed", "position", "task"])
-        curve = visit(result.curves[result.curves.task == old], 2, "success")               # a row a step, a column a seed
+        curve = visit(result.curves[result.curves.task == old], 2, "success")  # a row a step, a column a seed
         for seed in done(result):
             steps, values = curve.index.to_numpy(dtype=float), curve[seed].to_numpy(dtype=float)
-            rows.append({"arm": arm, "seed": seed, "steps_to_mastery": R.steps_to_mastery[seed, 1, old],
-                         "first": R.success[seed, 1, old], "old": R.success[seed, 2, old],
-                         "old_through": np.trapezoid(values, steps) / (steps[-1] - steps[0]),
-                         "new": R.success[seed, 2, new], "asr": (R.success[seed, 2, old] + R.success[seed, 2, new]) / 2,
-                         "network": result.run["files"].get(f"position1.seed{seed}.safetensors", "")[:16]})
+            rows.append(
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "steps_to_mastery": R.steps_to_mastery[seed, 1, old],
+                    "first": R.success[seed, 1, old],
+                    "old": R.success[seed, 2, old],
+                    "old_through": np.trapezoid(values, steps) / (steps[-1] - steps[0]),
+                    "new": R.success[seed, 2, new],
+                    "asr": (R.success[seed, 2, old] + R.success[seed, 2, new]) / 2,
+                    "network": result.run["files"].get(f"position1.seed{seed}.safetensors", "")[:16],
+                }
+            )
     columns = ["arm", "seed", "steps_to_mastery", "first", *MEASURES, "network"]
     return pd.DataFrame(rows, columns=columns).astype({"steps_to_mastery": "Int64"})
 
@@ -66,10 +75,19 @@ def arm_table(rows):
     and the lowest and the highest seed."""
     lines = []
     for arm, here in rows.groupby("arm", sort=False):
-        lines.append({"arm": arm, "n": len(here), "mastered": int(here.steps_to_mastery.notna().sum()),
-                      "steps": here.steps_to_mastery.mean()}
-                     | {f"{name}{end}": here[name].agg(how) for name in MEASURES
-                        for end, how in (("", "mean"), ("_least", "min"), ("_most", "max"))})
+        lines.append(
+            {
+                "arm": arm,
+                "n": len(here),
+                "mastered": int(here.steps_to_mastery.notna().sum()),
+                "steps": here.steps_to_mastery.mean(),
+            }
+            | {
+                f"{name}{end}": here[name].agg(how)
+                for name in MEASURES
+                for end, how in (("", "mean"), ("_least", "min"), ("_most", "max"))
+            }
+        )
     return pd.DataFrame(lines)
 
 
@@ -101,10 +119,22 @@ def pair_table(rows, read, pairs=PAIRS):
             mean, low, high = interval(
                 [(1.0, d)] if paired else list(zip((1.0, -1.0), samples(rows, pair, measure, False), strict=True))
             )
-            lines.append({"arm": pair[0], "against": pair[1], "measure": measure, "n": len(seeds),
-                          "same": sum(same_start(read, seed, pair) for seed in seeds),
-                          "more": int((d > 0).sum()), "fewer": int((d < 0).sum()), "mean": mean, "low": low, "high": high,
-                          "p": sign_flip(d) if paired else math.nan, "p_least": 2 / 2**len(seeds) if seeds else math.nan})
+            lines.append(
+                {
+                    "arm": pair[0],
+                    "against": pair[1],
+                    "measure": measure,
+                    "n": len(seeds),
+                    "same": sum(same_start(read, seed, pair) for seed in seeds),
+                    "more": int((d > 0).sum()),
+                    "fewer": int((d < 0).sum()),
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "p": sign_flip(d) if paired else math.nan,
+                    "p_least": 2 / 2 ** len(seeds) if seeds else math.nan,
+                }
+            )
     return pd.DataFrame(lines)
 
 
@@ -120,11 +150,16 @@ def where_trained(read):
 
 def sentence(row, text):
     """What one row of pair_table says, in words. text: of its measure, such as "success on x at the end"."""
-    counted = f"**{row.arm}** has more {text} than **{row.against}** in {row.more} of {row.n} seeds, less in {row.fewer}"
+    counted = (
+        f"**{row.arm}** has more {text} than **{row.against}** in {row.more} of {row.n} seeds, less in {row.fewer}"
+    )
     if not row.n:
         return f"**{row.arm}** and **{row.against}**: no seed has finished both."
-    said = "the interval holds 0: these runs do not tell the two apart" if row.low <= 0 <= row.high \
+    said = (
+        "the interval holds 0: these runs do not tell the two apart"
+        if row.low <= 0 <= row.high
         else f"the interval lies {'above' if row.low > 0 else 'below'} 0"
+    )
     exact = f"; p = {row.p:.4f}" if row.p == row.p else "; not paired: position 1 is not the same in every seed"
     bounds = f" [{row.low:+.3f}, {row.high:+.3f}], {said}{exact}" if row.n > 1 else ", one seed shows no spread"
     return f"{counted}; mean difference {row['mean']:+.3f}{bounds}."
@@ -151,7 +186,10 @@ def curves_figure(read, title):
     axes[0, 0].set_yticks([0, 0.5, 1])
     axes[0, 0].margins(x=0)
     axes[0, 0].xaxis.set_major_formatter(lambda step, _: f"{step / 1000:g}k" if step else "0")
-    figure.supxlabel("environment steps of one seed since the switch; thin: a seed; thick: the mean; "
-                     "the end: the last three evaluations together", fontsize=8)
+    figure.supxlabel(
+        "environment steps of one seed since the switch; thin: a seed; thick: the mean; "
+        "the end: the last three evaluations together",
+        fontsize=8,
+    )
     figure.supylabel("success at any step", fontsize=8)
     return figure

@@ -3,6 +3,7 @@
 What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that
 could not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
 """
+
 from __future__ import annotations
 
 import json
@@ -21,20 +22,21 @@ from nbsp_lib.runs.settings import Profile, load_profile
 from nbsp_lib.runs.state import read_run
 from nbsp_lib.training.columns import COLUMNS as RECORDED
 
-REFERENCE_ARM = "fine-tuning"   # a single task trained alone is plain SAC under this arm's name
+REFERENCE_ARM = "fine-tuning"  # a single task trained alone is plain SAC under this arm's name
 COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.items()}
 
 
 @dataclass(frozen=True)
 class Result:
     """What one arm left behind: run.json (verified) and its tables, each row with the columns sequence and arm."""
+
     arm: str
     folder: Path
     run: dict
     curves: pd.DataFrame
     R: pd.DataFrame
     scores: pd.DataFrame
-    plasticity: pd.DataFrame       # empty for runs shipped before it was recorded
+    plasticity: pd.DataFrame  # empty for runs shipped before it was recorded
 
     @property
     def tables(self):
@@ -54,15 +56,18 @@ class Result:
 @dataclass(frozen=True)
 class Study:
     """All arms of one sequence: results by arm (only those that exist), references by task, and who was asked for."""
+
     sequence: str
-    tasks: tuple          # one name per position [K]
-    arms: tuple           # asked for, in the order of the tables
-    seeds: tuple          # asked for, and any more that were trained
-    results: dict         # {arm: Result}
-    references: dict      # {task: Result}: that task trained alone, see read_alone
-    trained: str          # the profile the runs were trained under
-    profile: Profile      # that asks for them
-    unit = property(lambda study: unit(study.tasks[0]), doc="What the column `success` of its tables is, see performance.py.")
+    tasks: tuple  # one name per position [K]
+    arms: tuple  # asked for, in the order of the tables
+    seeds: tuple  # asked for, and any more that were trained
+    results: dict  # {arm: Result}
+    references: dict  # {task: Result}: that task trained alone, see read_alone
+    trained: str  # the profile the runs were trained under
+    profile: Profile  # that asks for them
+    unit = property(
+        lambda study: unit(study.tasks[0]), doc="What the column `success` of its tables is, see performance.py."
+    )
 
     @property
     def names(self):
@@ -94,9 +99,11 @@ def read_result(folder, sequence, arm):
     folder, run = Path(folder), read_run(folder)
     train, paths = run["config"]["train"], {name: folder / f"{name}.csv" for name in COLUMNS}
     tables = {name: read_csv(p) if p.exists() else pd.DataFrame(columns=COLUMNS[name][2:]) for name, p in paths.items()}
-    tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])          # null_score is younger than some runs
+    tables["scores"] = tables["scores"].reindex(columns=COLUMNS["scores"][2:])  # null_score is younger than some runs
     tables["R"] = completed(tables["R"], tables["curves"], train)
-    marked = {name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()}
+    marked = {
+        name: performed(frame, train["episode"]).assign(sequence=sequence, arm=arm) for name, frame in tables.items()
+    }
     return Result(arm, folder, run, **{name: frame[COLUMNS[name]] for name, frame in marked.items()})
 
 

@@ -1,4 +1,5 @@
 """The style that every figure of the project begins from, whatever a matplotlibrc of the machine says."""
+
 from __future__ import annotations
 
 import matplotlib as mpl

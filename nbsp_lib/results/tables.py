@@ -16,10 +16,17 @@ from nbsp_lib.results.study import performances
 
 TRANSFER, SECOND, RETENTION = "CW forward transfer", "CW forward transfer, second task", "relative retention"
 METRICS = ("ASR", "FM", RETENTION, "plasticity", TRANSFER, SECOND, "Chaudhry FM")
-PICTURE = ("ASR", "FM", RETENTION, "plasticity", TRANSFER)      # those that fit side by side
+PICTURE = ("ASR", "FM", RETENTION, "plasticity", TRANSFER)  # those that fit side by side
 # what each can be where performance lies in [0, 1]
-RANGE = {"ASR": (0, 1), "plasticity": (0, 1), RETENTION: (0, np.inf), "FM": (-1, 1), "Chaudhry FM": (-1, 1),
-         TRANSFER: (-np.inf, 1), SECOND: (-np.inf, 1)}
+RANGE = {
+    "ASR": (0, 1),
+    "plasticity": (0, 1),
+    RETENTION: (0, np.inf),
+    "FM": (-1, 1),
+    "Chaudhry FM": (-1, 1),
+    TRANSFER: (-np.inf, 1),
+    SECOND: (-np.inf, 1),
+}
 MATRIX = {
     "ASR": metrics.asr,
     "FM": metrics.forgetting,
@@ -38,7 +45,9 @@ def first_visit(result, seeds, task, position, column):
     most = budget(result.run["config"]["train"], position)
     wide = visit(result.curves[result.curves.task == task], position, column).reindex(columns=list(seeds))
     steps = np.union1d(wide.index.to_numpy(dtype=float), [most])
-    at = result.R[(result.R.task == task) & (result.R.position == position) & (result.R.status == "ok")].set_index("seed")
+    at = result.R[(result.R.task == task) & (result.R.position == position) & (result.R.status == "ok")].set_index(
+        "seed"
+    )
     values = np.full((len(seeds), len(steps)), np.nan)
     for p, seed in enumerate(seeds):
         own = wide[seed].dropna()
@@ -70,7 +79,7 @@ def first_visits(study, arm, column, tasks):
         return None
     steps = np.unique(np.concatenate([np.concatenate([at, theirs]) for at, _, theirs, _ in visits]))
     on = lambda at, curves: np.stack([np.interp(steps, at, own) for own in curves])
-    curves = np.stack([on(at, own) for at, own, _, _ in visits], axis=1)        # [P, M, T]
+    curves = np.stack([on(at, own) for at, own, _, _ in visits], axis=1)  # [P, M, T]
     return steps, curves, [on(theirs, alone) for _, _, theirs, alone in visits]
 
 
@@ -78,7 +87,10 @@ def transfer(study, arm, column="success", tasks=None):
     """Continual World's forward transfer of one arm, of all tasks or of `tasks` -> [P]; NaN where a reference or a seed is
     lacking or budgets differ. Reference: the mean over the seeds of that task trained alone (metrics.forward_transfer).
     """
-    result, found = np.full(len(study.seeds), np.nan), first_visits(study, arm, column, study.names if tasks is None else tasks)
+    result, found = (
+        np.full(len(study.seeds), np.nan),
+        first_visits(study, arm, column, study.names if tasks is None else tasks),
+    )
     if found:
         steps, curves, alone = found
         references, whole = np.stack([each.mean(0) for each in alone]), np.isfinite(curves).all((1, 2))
@@ -95,7 +107,11 @@ def reference_parts(study, arm, column, tasks=None):
     steps, curves, alone = found
     whole = np.isfinite(curves).all((1, 2))
     own = metrics.area(steps, curves[whole]).mean(0) if whole.any() else []
-    return metrics.transfer_spread(own, [metrics.area(steps, each) for each in alone], study.unit in BOUNDED) if len(own) else []
+    return (
+        metrics.transfer_spread(own, [metrics.area(steps, each) for each in alone], study.unit in BOUNDED)
+        if len(own)
+        else []
+    )
 
 
 def per_seed(study, column="success", positions=None):
@@ -194,7 +210,9 @@ def wide(table):
 def position_ends(rows):
     """Of plasticity rows those of the last evaluation of each position, the two critics of a seed averaged as "critics"."""
     last = rows[rows.step == rows.groupby(["arm", "seed", "position"]).step.transform("max")]
-    last = last.assign(network=last.network.where(last.network == "actor", "critics")).drop(columns=["sequence", "total_step"])
+    last = last.assign(network=last.network.where(last.network == "actor", "critics")).drop(
+        columns=["sequence", "total_step"]
+    )
     keys = ["arm", "seed", "position", "training_task", "step", "network"]
     return last.groupby(keys, sort=False, as_index=False).mean()
 

@@ -2,6 +2,7 @@
 
 `numbers` are the rows of evidence.gather. A comparison says whether arm `better` has more ASR, or less FM, than arm `than`.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,13 +13,17 @@ from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, LEARNED, MARGIN
 from nbsp_lib.results.evidence import alike
 from nbsp_lib.results.intervals import LEVEL, interval
 
-CONJUNCTS = {"C3": (("C3a", "the mask is needed beside replay", ("nbsp", "replay-only")),
-                    ("C3b", "replay is needed beside the mask", ("nbsp", "mask-only")))}
-RANKS = ("not", "not run", "open", "partly", "reproduced")         # from the weakest
+CONJUNCTS = {
+    "C3": (
+        ("C3a", "the mask is needed beside replay", ("nbsp", "replay-only")),
+        ("C3b", "replay is needed beside the mask", ("nbsp", "mask-only")),
+    )
+}
+RANKS = ("not", "not run", "open", "partly", "reproduced")  # from the weakest
 UNTOLD = ("missing", "void")
 HOLDS = ("yes", "leaning")
 INDICATIVE = " (indicative)"
-DEAR, CHEAP = 0.25, 0.10        # overheads above which C7 is not, up to which it is reproduced
+DEAR, CHEAP = 0.25, 0.10  # overheads above which C7 is not, up to which it is reproduced
 
 
 def shared_level(comparisons):
@@ -57,8 +62,14 @@ def judge(measure, groups, comparisons, plasticity_a, plasticity_b, failed):
     parts, n = contrast(groups)
     mean, low, high = (round(x, 6) for x in interval(parts))
     shared_high = round(interval(parts, shared_level(comparisons))[2], 6)
-    return {"seeds": n, "mean": mean, "low": low, "high": high, "shared_high": shared_high,
-            "outcome": outcome(measure, mean, low, high, shared_high, n, plasticity_a, plasticity_b, failed)}
+    return {
+        "seeds": n,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "shared_high": shared_high,
+        "outcome": outcome(measure, mean, low, high, shared_high, n, plasticity_a, plasticity_b, failed),
+    }
 
 
 def stretch(a, b):
@@ -73,8 +84,12 @@ def stretch(a, b):
     paired = alike(*(rows[rows.seed.isin(both)].drop_duplicates("seed") for rows in (a, b)))
     if paired:
         a, b = (rows[rows.seed.isin(both)] for rows in (a, b))
-    counts = {k: len(set(a[a.positions == k].seed) & set(b[b.positions == k].seed)) if paired
-              else min((a.positions == k).sum(), (b.positions == k).sum()) for k in {*a.positions} | {*b.positions}}
+    counts = {
+        k: len(set(a[a.positions == k].seed) & set(b[b.positions == k].seed))
+        if paired
+        else min((a.positions == k).sum(), (b.positions == k).sum())
+        for k in {*a.positions} | {*b.positions}
+    }
     k = max((k for k, count in counts.items() if count and 2 * count >= max(counts.values())), default=0)
     a, b = (rows[rows.positions == k] for rows in (a, b))
     if paired:
@@ -91,17 +106,25 @@ def compare(numbers, measure, better, than, comparisons):
         a, b, paired = stretch(*own)
         if not min(len(a), len(b)):
             continue
-        learned = np.maximum(*(np.mean(np.stack(x.learned.to_list()), axis=0) for x in (a, b)))      # [tasks], NaN stays
+        learned = np.maximum(*(np.mean(np.stack(x.learned.to_list()), axis=0) for x in (a, b)))  # [tasks], NaN stays
         if not (learned >= LEARNED).all():
             left_out.append(sequence)
             continue
         failed |= bool(pd.concat(own).diverged.astype(bool).any())
         used.append((sequence, a, b, paired))
-    row = {"measure": measure, "better": better, "than": than,
-           "sequences": " ".join(f"{name}:{a.positions.iloc[0]}" for name, a, *_ in used), "not_learned": " ".join(left_out),
-           "whole": bool(used) and all(a.whole.all() for _, a, *_ in used), "seeds": 0, "paired": "", "dose": "",
-           **dict.fromkeys(("mean", "low", "high", "shared_high", "plasticity_better", "plasticity_than"), np.nan),
-           "outcome": "missing"}
+    row = {
+        "measure": measure,
+        "better": better,
+        "than": than,
+        "sequences": " ".join(f"{name}:{a.positions.iloc[0]}" for name, a, *_ in used),
+        "not_learned": " ".join(left_out),
+        "whole": bool(used) and all(a.whole.all() for _, a, *_ in used),
+        "seeds": 0,
+        "paired": "",
+        "dose": "",
+        **dict.fromkeys(("mean", "low", "high", "shared_high", "plasticity_better", "plasticity_than"), np.nan),
+        "outcome": "missing",
+    }
     if not used:
         return row
     sign = 1 if measure == "asr" else -1
@@ -111,15 +134,20 @@ def compare(numbers, measure, better, than, comparisons):
     doses = [float(np.mean([each[i].dose.mean() for each in used])) for i in (1, 2)]
     kinds = {"paired" if paired else "two samples" for *_, paired in used}
     said = f"{doses[0]:g} {'=' if np.isclose(*doses) else '≠'} {doses[1]:g}"
-    return row | {"paired": " and ".join(sorted(kinds)), "dose": said, "plasticity_better": pa, "plasticity_than": pb,
-                  **judge(measure, groups, comparisons, pa, pb, failed)}
+    return row | {
+        "paired": " and ".join(sorted(kinds)),
+        "dose": said,
+        "plasticity_better": pa,
+        "plasticity_than": pb,
+        **judge(measure, groups, comparisons, pa, pb, failed),
+    }
 
 
 def verdict(rows, sequences=1):
     """Returns the verdict of a claim, or of a conjunct, from its comparisons; `sequences` = fewest for "reproduced"."""
     told = [row for row in rows if row["outcome"] not in UNTOLD]
     contrary = [row for row in told if row["outcome"] == "contrary"]
-    if contrary:                                # one rival that is better is enough, also before the others have run
+    if contrary:  # one rival that is better is enough, also before the others have run
         return "not" + INDICATIVE * (not any(row["whole"] for row in contrary))
     pairs, tried = ({(row["better"], row["than"]) for row in some} for some in (rows, told))
     if not told or 2 * len(tried) < len(pairs):
@@ -141,20 +169,38 @@ def weaker(verdicts):
 
 def cost(updates, scoring):
     """Returns C7 as one row: `mean` is the overhead of nbsp over fine-tuning. updates, scoring: evidence.benchmarked."""
-    row = {"claim": COSTS.name, "measure": "overhead", "better": COST[0], "than": COST[1], "sequences": "benchmarks",
-           "whole": True, "seeds": min(len(updates), len(scoring)), "outcome": "missing"}
+    row = {
+        "claim": COSTS.name,
+        "measure": "overhead",
+        "better": COST[0],
+        "than": COST[1],
+        "sequences": "benchmarks",
+        "whole": True,
+        "seeds": min(len(updates), len(scoring)),
+        "outcome": "missing",
+    }
     if not row["seeds"]:
         return row
     mean, low, high = (round(x, 6) for x in interval([(1.0, updates), (1.0, scoring)]))
-    return row | {"mean": mean, "low": low, "high": high,
-                  "outcome": "yes" if high <= CHEAP else "no" if mean > DEAR else "leaning"}
+    return row | {
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "outcome": "yes" if high <= CHEAP else "no" if mean > DEAR else "leaning",
+    }
 
 
 def line(name, text, found, rows):
     told = [row for row in rows if row["outcome"] not in UNTOLD]
-    return {"claim": name, "text": text, "verdict": found, "seeds": min((row["seeds"] for row in told), default=0),
-            "holding": sum(row["outcome"] in HOLDS for row in told), "compared": len(told),
-            "missing": sum(row["outcome"] == "missing" for row in rows)}
+    return {
+        "claim": name,
+        "text": text,
+        "verdict": found,
+        "seeds": min((row["seeds"] for row in told), default=0),
+        "holding": sum(row["outcome"] in HOLDS for row in told),
+        "compared": len(told),
+        "missing": sum(row["outcome"] == "missing" for row in rows),
+    }
 
 
 def ledger(numbers, benchmarked, scores):
@@ -166,10 +212,15 @@ def ledger(numbers, benchmarked, scores):
     of = lambda rows, benchmark: rows[[benchmark_of(tasks_of(name)[0]) == benchmark for name in rows.sequence]]
     for claim in CLAIMS:
         planned = len(claim.pairs) * len(claim.measures)
-        rows = [{"claim": claim.name} | compare(of(numbers, claim.benchmark), measure, *pair, planned)
-                for pair in claim.pairs for measure in claim.measures]
-        conjuncts = [(name, text, [row for row in rows if (row["better"], row["than"]) == pair])
-                     for name, text, pair in CONJUNCTS.get(claim.name, ())]
+        rows = [
+            {"claim": claim.name} | compare(of(numbers, claim.benchmark), measure, *pair, planned)
+            for pair in claim.pairs
+            for measure in claim.measures
+        ]
+        conjuncts = [
+            (name, text, [row for row in rows if (row["better"], row["than"]) == pair])
+            for name, text, pair in CONJUNCTS.get(claim.name, ())
+        ]
         parts = [line(name, text, verdict(some, claim.sequences), some) for name, text, some in conjuncts]
         found = weaker([part["verdict"] for part in parts]) if parts else verdict(rows, claim.sequences)
         if claim.name == "C5" and found == "reproduced" and uninformative(of(scores, claim.benchmark)):
@@ -177,4 +228,6 @@ def ledger(numbers, benchmarked, scores):
         lines += [line(claim.name, claim.text, found, rows), *parts]
         comparisons += rows
     row = cost(*benchmarked)
-    return pd.DataFrame([*lines, line(COSTS.name, COSTS.text, verdict([row]), [row])]), pd.DataFrame([*comparisons, row])
+    return pd.DataFrame([*lines, line(COSTS.name, COSTS.text, verdict([row]), [row])]), pd.DataFrame(
+        [*comparisons, row]
+    )

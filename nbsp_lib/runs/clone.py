@@ -1,4 +1,5 @@
 """The clone of this repository that one stands in, and whether the running library is its own."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -24,8 +25,10 @@ def foreign(folder="."):
     root, running = root_of(folder), Path(nbsp_lib.__file__).resolve().parent
     if root is None or not (root / "nbsp_lib/__init__.py").is_file() or (root / "nbsp_lib").resolve() == running:
         return None
-    return (f"another clone's library: it runs from {running.parent}, but this folder belongs to the clone {root}; there type "
-            "make setup and source .venv/bin/activate, or go to the other folder")
+    return (
+        f"another clone's library: it runs from {running.parent}, but this folder belongs to the clone {root}; there type "
+        "make setup and source .venv/bin/activate, or go to the other folder"
+    )
 
 
 def refuse_foreign():

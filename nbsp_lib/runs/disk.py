@@ -1,4 +1,5 @@
 """What a disk refuses: locks, another user's folders, read-only copies, no room. Each costs one line that names the folder."""
+
 from __future__ import annotations
 
 import contextlib
@@ -12,8 +13,16 @@ from pathlib import Path
 _FULL = "what was saved last stands, and the same command goes on when there is room"
 _CLOSED = "it belongs to another user or is a read-only copy; work in a clone of your own"
 _LOCKLESS = "this file system has no file locks (flock), and without them two processes could train one seed; work on another one"
-REMEDIES = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EACCES: _CLOSED, errno.EPERM: _CLOSED, errno.EROFS: _CLOSED,
-            errno.ENOLCK: _LOCKLESS, errno.ENOSYS: _LOCKLESS, errno.EOPNOTSUPP: _LOCKLESS}
+REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EROFS: _CLOSED,
+    errno.ENOLCK: _LOCKLESS,
+    errno.ENOSYS: _LOCKLESS,
+    errno.EOPNOTSUPP: _LOCKLESS,
+}
 
 
 def remedy(error):
@@ -66,10 +75,13 @@ def probe(folder):
 def closed(folder):
     """PermissionError of a folder or a lock file from `folder` downwards that this user may not read and write, or None."""
     found = []
-    for place, folders, names in os.walk(folder):           # what cannot be listed is passed over, and asked about in its parent
+    for place, folders, names in os.walk(folder):  # what cannot be listed is passed over, and asked about in its parent
         locks = [name for name in names if name == "lock"]
-        found += [path for path in (place, *(os.path.join(place, name) for name in (*folders, *locks)))
-                  if not os.access(path, os.R_OK | os.W_OK) and os.path.exists(path)]      # others may move theirs meanwhile
+        found += [
+            path
+            for path in (place, *(os.path.join(place, name) for name in (*folders, *locks)))
+            if not os.access(path, os.R_OK | os.W_OK) and os.path.exists(path)
+        ]  # others may move theirs meanwhile
         if found:
             return PermissionError(errno.EACCES, os.strerror(errno.EACCES), found[0])
     return None

@@ -1,4 +1,5 @@
 """From state to result folder: what a run ships, with the checksum of every file. Finished seeds are never lost by it."""
+
 from __future__ import annotations
 
 import contextlib
@@ -21,14 +22,15 @@ from nbsp_lib.runs.state import read_run
 from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.networks import actor_bytes
 
-YOUNGER = {"plasticity"}          # tables that runs shipped before there were such do not have
-MASTERY = {"episodes", "steps", "steps_to_mastery"}     # columns of R that runs of a fixed budget were shipped without
+YOUNGER = {"plasticity"}  # tables that runs shipped before there were such do not have
+MASTERY = {"episodes", "steps", "steps_to_mastery"}  # columns of R that runs of a fixed budget were shipped without
 
 
 @dataclass(frozen=True)
 class Record:
     """One seed of a run: rows of the csv files, networks {file name: bytes}, positions done, its entry of timing.json
     (None if unknown), hash of the code that trained it, versions of what trained it."""
+
     rows: dict
     networks: dict
     finished: int
@@ -45,12 +47,22 @@ def record_of(state, code):
     whole = lambda name: [row for row in manifest[name] if row["position"] <= done]
     names = [f"position{k}.seed{seed}.safetensors" for k in range(1, done + 1)]
     updates = max((row["updates"] for row in whole("curves")), default=0)
-    timing = {"seconds": round(seconds, 1), "updates_per_s": round(updates / max(seconds, 1e-9), 1),
-              "hardware": manifest["hardware"], "mode": "compiled" if manifest.get("compiled") else "eager",
-              "population": manifest["population"]}
-    return Record({name: whole(name) for name in COLUMNS},
-                  {name: checked(state.folder / name, manifest["networks"][name]) for name in names}, done,
-                  bool(manifest.get("diverged")), timing, code, manifest["versions"])
+    timing = {
+        "seconds": round(seconds, 1),
+        "updates_per_s": round(updates / max(seconds, 1e-9), 1),
+        "hardware": manifest["hardware"],
+        "mode": "compiled" if manifest.get("compiled") else "eager",
+        "population": manifest["population"],
+    }
+    return Record(
+        {name: whole(name) for name in COLUMNS},
+        {name: checked(state.folder / name, manifest["networks"][name]) for name in names},
+        done,
+        bool(manifest.get("diverged")),
+        timing,
+        code,
+        manifest["versions"],
+    )
 
 
 def codes(run):
@@ -70,13 +82,24 @@ def read_records(folder):
     if not (folder / "run.json").exists():
         return {}
     run, timing, made = read_run(folder, files.__setitem__), json_in(folder / "timing.json"), {}
-    frames = {name: pd.DataFrame(columns=columns) if name in YOUNGER and f"{name}.csv" not in files
-              else read_csv(io.BytesIO(files[f"{name}.csv"])) for name, columns in COLUMNS.items()}
+    frames = {
+        name: pd.DataFrame(columns=columns)
+        if name in YOUNGER and f"{name}.csv" not in files
+        else read_csv(io.BytesIO(files[f"{name}.csv"]))
+        for name, columns in COLUMNS.items()
+    }
     for seed in run["seeds"]:
         rows = {name: frame[frame.seed == seed].to_dict("records") for name, frame in frames.items()}
         nets = {name: data for name, data in files.items() if name.endswith(f".seed{seed}.safetensors")}
-        made[seed] = Record(rows, nets, run["finished"][str(seed)], seed in run["diverged"], timing.get(str(seed)),
-                            codes(run)[seed], versions_of(run)[seed])
+        made[seed] = Record(
+            rows,
+            nets,
+            run["finished"][str(seed)],
+            seed in run["diverged"],
+            timing.get(str(seed)),
+            codes(run)[seed],
+            versions_of(run)[seed],
+        )
     return made
 
 
@@ -124,7 +147,9 @@ def take(run, seeds, clone, out, last_only=False, replace=False):
     ConfigError if either folder holds another run, Corrupted if a file is not what its run.json says.
     """
     out, taken, source, there = Path(out), {}, Path(clone) / run.folder, Path(clone, STATE)
-    with folder_lock(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext():   # it may be shipping just now
+    with (
+        folder_lock(source, there) if os.access(there, os.W_OK) else contextlib.nullcontext()
+    ):  # it may be shipping just now
         check_same_run(run, source, f'profile "{run.profile.profile}" is another one there')
         found = read_records(source)
     with merging(out, run, replace) as records:
@@ -163,7 +188,9 @@ def write(out, run, records, last_only):
     for name, columns in COLUMNS.items():
         rows = [row for record in records.values() for row in record.rows[name]]
         frame = pd.DataFrame(rows, columns=columns).round(6)
-        frame = frame.astype({column: "Int64" for column in MASTERY if column in columns and name == "R"})     # may be empty
+        frame = frame.astype(
+            {column: "Int64" for column in MASTERY if column in columns and name == "R"}
+        )  # may be empty
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for record in records.values():
         for name, data in record.networks.items():
@@ -185,17 +212,25 @@ def description(run, records, files):
     differing = {str(seed): record.versions for seed, record in records.items() if record.versions != first.versions}
     scores = [row for record in records.values() for row in record.rows["scores"]]
     unscored = {(row["seed"], row["position"]) for row in scores if row["status"] == "unscored"}
-    made = {"config": run.config | {"arm": run.arm}, "config_hash": run.config_hash, "code_hash": first.code,
-            "code": {str(seed): record.code for seed, record in records.items()}}
+    made = {
+        "config": run.config | {"arm": run.arm},
+        "config_hash": run.config_hash,
+        "code_hash": first.code,
+        "code": {str(seed): record.code for seed, record in records.items()},
+    }
     if run.method_code:
         made["method_code"] = run.method_code
     made |= {"profile": run.profile.profile, "versions": first.versions}
     if differing:
         made["versions_of"] = differing
-    return made | {"files": files, "seeds": list(records), "positions": len(run.tasks),
-                   "finished": {str(seed): record.finished for seed, record in records.items()},
-                   "diverged": [seed for seed, record in records.items() if record.diverged],
-                   "unscored": [list(pair) for pair in sorted(unscored)]}
+    return made | {
+        "files": files,
+        "seeds": list(records),
+        "positions": len(run.tasks),
+        "finished": {str(seed): record.finished for seed, record in records.items()},
+        "diverged": [seed for seed, record in records.items() if record.diverged],
+        "unscored": [list(pair) for pair in sorted(unscored)],
+    }
 
 
 def recover(out):

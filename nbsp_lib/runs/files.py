@@ -1,4 +1,5 @@
 """Files that are whole or not there, and that are what their checksum says."""
+
 from __future__ import annotations
 
 import hashlib
@@ -31,6 +32,7 @@ def write_atomic(path, data, sync=True):
 def read_csv(file):
     """The DataFrame of a csv file of ours. Only an empty cell is a missing value: a name such as "null" or "NA" is text."""
     import pandas as pd
+
     return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
 

@@ -3,6 +3,7 @@
 Comments, docstrings, imports, the place of a definition and the version of Python change no hash. data/code_versions.csv joins
 the hashes of code that was shown to give the same numbers.
 """
+
 from __future__ import annotations
 
 import ast
@@ -17,7 +18,7 @@ from nbsp_lib.methods import METHODS, find
 from nbsp_lib.runs.settings import config_hash
 
 LIBRARY = Path(__file__).parents[1]
-DECIDES = ("core", "envs", "training")           # folders of the library; of methods/, the files that a method is made of
+DECIDES = ("core", "envs", "training")  # folders of the library; of methods/, the files that a method is made of
 VERSIONS = LIBRARY.parent / "data" / "code_versions.csv"
 
 
@@ -34,7 +35,12 @@ def definitions(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:]
     return [plain(node) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
 
@@ -54,10 +60,15 @@ def imported(path):
                 names = [f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names]
             else:
                 continue
-            for name in names:                        # a.b may be module b of package a, or something in module a
+            for name in names:  # a.b may be module b of package a, or something in module a
                 parts = name.removeprefix("nbsp_lib.methods.").split(".")
                 places = [file.parent.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
-                todo += [each for place in places for each in (place.with_suffix(".py"), place / "__init__.py") if each.is_file()]
+                todo += [
+                    each
+                    for place in places
+                    for each in (place.with_suffix(".py"), place / "__init__.py")
+                    if each.is_file()
+                ]
     return list(found)
 
 
@@ -72,10 +83,12 @@ def files_of(method):
     return [] if method == "sac" else imported(Path(sys.modules[find(method).__module__].__file__))
 
 
-@functools.cache             # one answer per process: what trains is what was imported
+@functools.cache  # one answer per process: what trains is what was imported
 def code_hash(method):
     """Hash of all that decides the numbers of a run of `method`."""
-    return digest([*(path for folder in DECIDES for path in sorted((LIBRARY / folder).rglob("*.py"))), *files_of(method)])
+    return digest(
+        [*(path for folder in DECIDES for path in sorted((LIBRARY / folder).rglob("*.py"))), *files_of(method)]
+    )
 
 
 @functools.cache
@@ -86,7 +99,9 @@ def method_hash(method):
 
 def fingerprint(config):
     """Folder name of a run's state: readable, and different for whatever trains differently. config: Run.config."""
-    name = re.sub("[^A-Za-z0-9-]+", "-", config["method"]).strip("-")[-80:]    # an import path has slashes and dots, any length
+    name = re.sub("[^A-Za-z0-9-]+", "-", config["method"]).strip("-")[
+        -80:
+    ]  # an import path has slashes and dots, any length
     return f"{config['sequence']}-{name}-{config_hash(config)[:8]}-{code_hash(config['method'])[:8]}"
 
 
@@ -109,7 +124,9 @@ def main():
     label, how = sys.argv[1:]
     with open(VERSIONS, "a", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerows([code_hash(name), name, label, how] for name in METHODS if code_hash(name) not in known_versions())
+        rows.writerows(
+            [code_hash(name), name, label, how] for name in METHODS if code_hash(name) not in known_versions()
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 A file of profiles/ names paths, a size, its grid and its seeds. The root's params.yaml, a profile itself, holds once what all of
 them share: sizes, arms and analysis.
 """
+
 from __future__ import annotations
 
 import os
@@ -14,7 +15,7 @@ from nbsp_lib.runs.strict import convert, mapping, read_yaml, required
 
 OWN = ("profile", "root", "here", "out", "checkpoints", "size", "arms_in", "grid", "seeds")
 SHARED = ("sizes", "arms", "analysis")
-BASE = "laptop"                                   # the size that every other one says its difference from
+BASE = "laptop"  # the size that every other one says its difference from
 TRAINING = ("train", "atari", "dmc")
 
 
@@ -62,8 +63,10 @@ def read_profile(path):
     made = {name: own[name] for name in OWN}
     with said_of(shared):
         required(found[shared]["sizes"], [BASE], "sizes.")
-        base, size = ({"arms": {}, "analysis": {}} | over({}, found[shared]["sizes"].get(name), f"sizes.{name}")
-                      for name in (BASE, texts["size"]))
+        base, size = (
+            {"arms": {}, "analysis": {}} | over({}, found[shared]["sizes"].get(name), f"sizes.{name}")
+            for name in (BASE, texts["size"])
+        )
         for name, one in ((BASE, base), (texts["size"], size)):
             mapping(one, [*TRAINING, "arms", "analysis"], f"sizes.{name}.", needed=TRAINING if name == BASE else ())
         around = f"sizes.{texts['size']}."

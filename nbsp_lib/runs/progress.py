@@ -1,4 +1,5 @@
 """How far training is: a bar on the terminal that trains, a file for every other process, and a line drawn from such files."""
+
 from __future__ import annotations
 
 import contextlib
@@ -22,11 +23,18 @@ class Bar:
         self.total, self.states, self.label = sum(trainer.budgets[:last]), states, label
         self.began, self.first = time.monotonic(), self.done(trainer)
         self.updates = int(trainer.agent.updates[0])
-        self.tqdm = tqdm(total=self.total, initial=self.first, desc=label, unit="round", dynamic_ncols=True, mininterval=1.0,
-                         disable=bool(os.environ.get("TQDM_DISABLE")) or None)
+        self.tqdm = tqdm(
+            total=self.total,
+            initial=self.first,
+            desc=label,
+            unit="round",
+            dynamic_ncols=True,
+            mininterval=1.0,
+            disable=bool(os.environ.get("TQDM_DISABLE")) or None,
+        )
 
     def done(self, trainer):
-        return sum(trainer.budgets[:trainer.position]) + trainer.round
+        return sum(trainer.budgets[: trainer.position]) + trainer.round
 
     def __enter__(self):
         return self
@@ -38,15 +46,22 @@ class Bar:
         done, spent = self.done(trainer), time.monotonic() - self.began
         rate = (int(trainer.agent.updates[0]) - self.updates) / spent
         left = spent / max(done - self.first, 1) * (self.total - done)
-        rows = trainer.tables["curves"][0][-len(trainer.tasks):]        # the newest evaluation of the first seed
-        report = {"label": self.label, "done": done, "total": self.total,
-                  "performance": {row["task"]: shown(row, trainer.train.episode) for row in rows},
-                  "return": next((row["return"] for row in rows if row["task"] == row["training_task"]), 0.0),
-                  "updates_per_s": round(rate, 1), "seconds_left": round(left), "time": time.time(), "pid": os.getpid()}
+        rows = trainer.tables["curves"][0][-len(trainer.tasks) :]  # the newest evaluation of the first seed
+        report = {
+            "label": self.label,
+            "done": done,
+            "total": self.total,
+            "performance": {row["task"]: shown(row, trainer.train.episode) for row in rows},
+            "return": next((row["return"] for row in rows if row["task"] == row["training_task"]), 0.0),
+            "updates_per_s": round(rate, 1),
+            "seconds_left": round(left),
+            "time": time.time(),
+            "pid": os.getpid(),
+        }
         self.tqdm.set_postfix_str(f"{learnt(report)} {rate:.0f} updates/s", refresh=False)
         self.tqdm.update(done - self.tqdm.n)
         for state in self.states:
-            write_atomic(state.folder / "progress.json", json.dumps(report), sync=False)        # of a moment
+            write_atomic(state.folder / "progress.json", json.dumps(report), sync=False)  # of a moment
 
 
 def shown(row, episode):
@@ -59,13 +74,17 @@ def shown(row, episode):
 
 def learnt(report):
     """The performance on every task (see performance.py), and the return on the task in training."""
-    return " ".join([*(f"{task} {value:.2f}" for task, value in report["performance"].items()), f"return {report['return']:.0f}"])
+    return " ".join(
+        [*(f"{task} {value:.2f}" for task, value in report["performance"].items()), f"return {report['return']:.0f}"]
+    )
 
 
 def words(report):
     """One report of a progress.json in words, without its label."""
-    return (f"{report['done']} of {report['total']} rounds, {learnt(report)}, "
-            f"{report['updates_per_s']:.0f} updates/s, {report['seconds_left'] / 60:.0f} min left")
+    return (
+        f"{report['done']} of {report['total']} rounds, {learnt(report)}, "
+        f"{report['updates_per_s']:.0f} updates/s, {report['seconds_left'] / 60:.0f} min left"
+    )
 
 
 def line(report):

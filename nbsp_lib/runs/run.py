@@ -1,4 +1,5 @@
 """The two objects of training: a Run says what is trained, a Placement says how it is spread over a machine."""
+
 from __future__ import annotations
 
 import json
@@ -12,18 +13,19 @@ from nbsp_lib.methods import find
 from nbsp_lib.runs import fingerprint, settings
 from nbsp_lib.runs.state import SeedState
 
-STATE = ".state"                    # resumable state, outside everything that DVC owns
+STATE = ".state"  # resumable state, outside everything that DVC owns
 SHIPPED = "data/checkpoints"
 
 
 @dataclass(frozen=True)
 class Placement:
     """How the seeds of a run are trained. Nothing here decides their numbers, but for the last bits of compiled updates."""
-    population: int = 1             # seeds trained together as one tensor program
-    positions: int | None = None    # of the sequence, after which training stops; None: all
+
+    population: int = 1  # seeds trained together as one tensor program
+    positions: int | None = None  # of the sequence, after which training stops; None: all
     device: str = "cpu"
-    workers: int = 0                # processes that step the environments; 0: the training process does
-    compile: bool = False           # the update also on a CPU, see core.compilation
+    workers: int = 0  # processes that step the environments; 0: the training process does
+    compile: bool = False  # the update also on a CPU, see core.compilation
 
 
 ONE_BY_ONE = Placement()
@@ -35,6 +37,7 @@ class Run:
 
     shared: the part that every arm with a neutral start has in common, position 1 under plain SAC until its first task end.
     """
+
     profile: settings.Profile
     sequence: str
     arm: str

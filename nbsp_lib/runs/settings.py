@@ -2,6 +2,7 @@
 
 Every refusal is a ConfigError of one line: file: key path: what is wrong, nearest valid name.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -34,45 +35,50 @@ from nbsp_lib.runs.strict import check_seeds, convert, mapping
 
 @dataclass(frozen=True)
 class Grid:
-    sequences: tuple[str, ...]     # names of SEQUENCES, or single tasks
-    train: tuple[str, ...]         # arms that this profile trains
-    arms: tuple[str, ...]          # arms that tables and figures show
-    references: tuple[str, ...]    # single tasks trained alone: the gate, and forward transfer
-    alone: tuple[str, ...]         # arms that this profile trains on the references
-    neurons: tuple[str, ...]       # sequences whose single neurons are looked at
-    causes: tuple[str, ...]        # pages made from data/retention too, the same in every profile
-    learn: tuple[str, ...]         # notebooks of notebooks/learn that are executed
+    sequences: tuple[str, ...]  # names of SEQUENCES, or single tasks
+    train: tuple[str, ...]  # arms that this profile trains
+    arms: tuple[str, ...]  # arms that tables and figures show
+    references: tuple[str, ...]  # single tasks trained alone: the gate, and forward transfer
+    alone: tuple[str, ...]  # arms that this profile trains on the references
+    neurons: tuple[str, ...]  # sequences whose single neurons are looked at
+    causes: tuple[str, ...]  # pages made from data/retention too, the same in every profile
+    learn: tuple[str, ...]  # notebooks of notebooks/learn that are executed
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    steps: per_position(Count)     # environment steps per position and seed, at most; or a list of one for each position
-    mastery: per_position(Mastery) # success at which a position ends before; null: never
-    random_steps: Count            # of these, uniform random actions without updates at the start of a position
-    envs: Count                    # environments per seed in lock-step; envs * episode steps are one round
-    episode: Annotated[int, Must("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500)]      # steps per episode
-    layers: Annotated[tuple[int, ...], Must("a list of widths > 0", lambda x: x and min(x) > 0)]     # width of each hidden layer
+    steps: per_position(Count)  # environment steps per position and seed, at most; or a list of one for each position
+    mastery: per_position(Mastery)  # success at which a position ends before; null: never
+    random_steps: Count  # of these, uniform random actions without updates at the start of a position
+    envs: Count  # environments per seed in lock-step; envs * episode steps are one round
+    episode: Annotated[int, Must("in 1..500, Meta-World's limit", lambda x: 1 <= x <= 500)]  # steps per episode
+    layers: Annotated[
+        tuple[int, ...], Must("a list of widths > 0", lambda x: x and min(x) > 0)
+    ]  # width of each hidden layer
     batch: Count
     actor_lr: Rate
     critic_lr: Rate
-    alpha_lr: Rate                 # of the temperature
+    alpha_lr: Rate  # of the temperature
     gamma: Share
     tau: Annotated[float, Must("in (0, 1]", lambda x: 0 < x <= 1)]
-                                   # share of the critic that the target takes over at each update
-    updates_per_step: Rate         # updates per environment step
-    store: Share                   # share of a position's rows that is kept for replay
-    goal: Literal["success", "reward"]      # q(t), the goal metric of the neuron scores
+    # share of the critic that the target takes over at each update
+    updates_per_step: Rate  # updates per environment step
+    store: Share  # share of a position's rows that is kept for replay
+    goal: Literal["success", "reward"]  # q(t), the goal metric of the neuron scores
     evaluations: Annotated[int, Must(">= 3: R is the mean of the last three", lambda x: x >= 3)]
-                                   # per position that is trained to its end, equally spaced
-    episodes: Annotated[int, Must("in 3..50, one per goal, so that each of three evaluations has one", lambda x: 3 <= x <= 50)]
-                                   # that three evaluations in a row play between them, see evaluate.episodes_of
-    scoring_episodes: Goals        # of the rollout that neurons are scored on
-    matmul_precision: Literal["highest", "medium"]      # of updates, as torch.set_float32_matmul_precision takes it
+    # per position that is trained to its end, equally spaced
+    episodes: Annotated[
+        int, Must("in 3..50, one per goal, so that each of three evaluations has one", lambda x: 3 <= x <= 50)
+    ]
+    # that three evaluations in a row play between them, see evaluate.episodes_of
+    scoring_episodes: Goals  # of the rollout that neurons are scored on
+    matmul_precision: Literal["highest", "medium"]  # of updates, as torch.set_float32_matmul_precision takes it
 
 
 @dataclass(frozen=True)
 class AtariTrain(TrainSettings):
     """Settings of Atari, see envs.console.Protocol. An episode is a game, whenever it ends; `episode`: steps of a round."""
+
     episode: Count
     goal: Literal["return"]
     observation: Literal["ram", "pixels"]
@@ -81,39 +87,39 @@ class AtariTrain(TrainSettings):
     frames: Count
     clip_reward: bool
     life_loss: bool
-    target_entropy: Share          # as a multiple of log A, see categorical.Categorical
-    temperature: Rate              # that a position begins with
-    moments: Count                 # of the scoring games, spread evenly over them, that neurons are scored on
+    target_entropy: Share  # as a multiple of log A, see categorical.Categorical
+    temperature: Rate  # that a position begins with
+    moments: Count  # of the scoring games, spread evenly over them, that neurons are scored on
 
 
 @dataclass(frozen=True)
 class Analysis:
-    rollout_episodes: Goals        # per network that a notebook rolls out again
-    repeats: Count                 # of the bootstrap over seeds
-    silence_draws: Count           # random sets of neurons to compare with the silenced ones
+    rollout_episodes: Goals  # per network that a notebook rolls out again
+    repeats: Count  # of the bootstrap over seeds
+    silence_draws: Count  # random sets of neurons to compare with the silenced ones
 
 
 @dataclass(frozen=True)
 class Arm:
     name: str
-    method: str                    # name in nbsp_lib.methods.METHODS, or import path, see methods.find
-    settings: dict                 # every keyword argument of the method's constructor, defaults filled in
+    method: str  # name in nbsp_lib.methods.METHODS, or import path, see methods.find
+    settings: dict  # every keyword argument of the method's constructor, defaults filled in
 
 
 @dataclass(frozen=True)
 class Profile:
     profile: Name
-    root: Text                     # from the folder of the file to the repository
-    here: Text                     # this file, seen from the repository
-    out: Text                      # folder of tables, figures and executed notebooks
-    checkpoints: Text              # folder of training results
-    size: Text                     # of params.yaml's `sizes`: what differs from size laptop
-    arms_in: Text                  # the file whose `arms` are this profile's, seen from the repository
+    root: Text  # from the folder of the file to the repository
+    here: Text  # this file, seen from the repository
+    out: Text  # folder of tables, figures and executed notebooks
+    checkpoints: Text  # folder of training results
+    size: Text  # of params.yaml's `sizes`: what differs from size laptop
+    arms_in: Text  # the file whose `arms` are this profile's, seen from the repository
     grid: Grid
     seeds: tuple[int, ...]
-    train: TrainSettings                   # of Meta-World
-    atari: AtariTrain                      # in the file: what differs from `train`
-    dmc: TrainSettings                     # of the DeepMind Control Suite, likewise
+    train: TrainSettings  # of Meta-World
+    atari: AtariTrain  # in the file: what differs from `train`
+    dmc: TrainSettings  # of the DeepMind Control Suite, likewise
     arms: dict[str, Arm]
     analysis: Analysis
 
@@ -135,20 +141,26 @@ def _check_train(train: TrainSettings, section="train"):
         if value % rows:
             raise ConfigError(f"{section}.{name}: {value} is no multiple of envs * episode = {rows}")
     if train.random_steps >= min(budgets):
-        raise ConfigError(f"{section}.random_steps: {train.random_steps} leaves none of {min(budgets)} steps to learn in")
+        raise ConfigError(
+            f"{section}.random_steps: {train.random_steps} leaves none of {min(budgets)} steps to learn in"
+        )
     updates = train.updates_per_step * train.envs
     if round(updates) < 1 or abs(updates - round(updates)) > 1e-9:
         raise ConfigError(f"{section}.updates_per_step: times envs is {updates:g}, must be a whole number >= 1")
     if train.evaluations > longest(train.steps) // rows or min(budgets) // rows < 3:
-        raise ConfigError(f"{section}.evaluations: {train.evaluations} do not fit into {longest(train.steps) // rows} rounds")
+        raise ConfigError(
+            f"{section}.evaluations: {train.evaluations} do not fit into {longest(train.steps) // rows} rounds"
+        )
 
 
 def _check_atari(train: AtariTrain):
     """What Atari needs besides: two games at a time, or the last bit of a product depends on the seeds beside."""
     for name, least in (("envs", 2), ("episodes", 6), ("scoring_episodes", 2)):
         if getattr(train, name) < least:
-            raise ConfigError(f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a "
-                              "seed is the same alone")
+            raise ConfigError(
+                f"atari.{name}: {getattr(train, name)} must be at least {least}: two games at a time, so that a "
+                "seed is the same alone"
+            )
     if any(rate is not None for rate in values_of(train.mastery)):
         raise ConfigError("atari.mastery: games have no success, expected null")
     if train.frames <= train.noops:
@@ -159,10 +171,11 @@ def arm_of(name, value, key) -> Arm:
     """The arm of a mapping {method, settings…}, checked against the annotations of the method's constructor and by the
     constructor. ConfigError, which begins with `key`."""
     from nbsp_lib.methods import METHODS, find  # here, because reading a file otherwise needs no torch
-    convert(name, Name, key)                       # paths are made of it
+
+    convert(name, Name, key)  # paths are made of it
     if not isinstance(value, dict) or "method" not in value:
         raise ConfigError(f"{key}.method: missing")
-    if ":" not in convert(value["method"], str, f"{key}.method"):              # not an import path
+    if ":" not in convert(value["method"], str, f"{key}.method"):  # not an import path
         one_of(value["method"], METHODS, "method", f"{key}.method")
     try:
         method = find(value["method"])
@@ -170,7 +183,9 @@ def arm_of(name, value, key) -> Arm:
         raise ConfigError(f"{key}.method: {' '.join(str(error).split())}") from None
     parameters = inspect.signature(method, eval_str=True).parameters.values()
     if bare := [p.name for p in parameters if p.default is p.empty]:
-        raise ConfigError(f"{key}.method: {value['method']}: settings without a default: {', '.join(bare)}; give each one")
+        raise ConfigError(
+            f"{key}.method: {value['method']}: settings without a default: {', '.join(bare)}; give each one"
+        )
     known = {p.name: p for p in parameters}
     mapping(value, ["method", *known], f"{key}.", needed=())
     settings = {}
@@ -209,7 +224,9 @@ def load_profile(path) -> Profile:
             made[name] = _section(cls, document[name], f"{name}.")
             _check_train(made[name], name)
         _check_atari(made["atari"])
-        one_of(made["dmc"].goal, ("reward",), "goal metric (the suite has no success; given here or by train)", "dmc.goal")
+        one_of(
+            made["dmc"].goal, ("reward",), "goal metric (the suite has no success; given here or by train)", "dmc.goal"
+        )
     with said_of(*places["arms"]):
         arms = {name: arm_of(name, value, f"arms.{name}") for name, value in document["arms"].items()}
     with said_of(*places["analysis"]):
@@ -230,13 +247,21 @@ def cell(profile: Profile, sequence: str, arm: str) -> dict:
             raise ConfigError(f"train.{name}: a list of {len(value)} for the {positions} positions of {sequence}")
     if getattr(train, "observation", None) == "pixels":
         from nbsp_lib.methods import find
+
         if not find(chosen.method).images:
-            raise ConfigError(f"arm: {arm} has no form for images, see docs/methods.md; atari.observation: ram would do")
-    made = {"sequence": sequence, "tasks": tasks_of(sequence), "method": chosen.method,
-            "settings": chosen.settings, "train": asdict(train)}
-    if train.matmul_precision == "highest":       # younger than the first shipped runs: named where it differs
+            raise ConfigError(
+                f"arm: {arm} has no form for images, see docs/methods.md; atari.observation: ram would do"
+            )
+    made = {
+        "sequence": sequence,
+        "tasks": tasks_of(sequence),
+        "method": chosen.method,
+        "settings": chosen.settings,
+        "train": asdict(train),
+    }
+    if train.matmul_precision == "highest":  # younger than the first shipped runs: named where it differs
         del made["train"]["matmul_precision"]
-    return json.loads(json.dumps(made))                   # tuples become lists, so it equals what run.json gives back
+    return json.loads(json.dumps(made))  # tuples become lists, so it equals what run.json gives back
 
 
 def config_hash(cell: dict) -> str:

@@ -3,6 +3,7 @@
 A seed's state folder holds `state.json`, which names everything else with its sha256 and is replaced last: whatever moment
 a process dies at, the folder describes the last complete save.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -42,13 +43,15 @@ class SeedState:
         path = self.folder / "state.json"
         try:
             manifest = json.loads(path.read_bytes())
-            written = manifest.pop("self", None)                       # states of before there was a checksum have none
+            written = manifest.pop("self", None)  # states of before there was a checksum have none
         except FileNotFoundError:
             return None
         except (ValueError, AttributeError, TypeError):
             raise Corrupted(f"{path}: is not JSON; delete {self.folder} to train this seed again") from None
         if written not in (None, self_checksum(manifest)):
-            raise Corrupted(f"{path}: its checksum differs from the recorded one; delete {self.folder} to train this seed again")
+            raise Corrupted(
+                f"{path}: its checksum differs from the recorded one; delete {self.folder} to train this seed again"
+            )
         return manifest
 
     @property
@@ -106,8 +109,17 @@ class SeedState:
         networks = old.get("networks", {})
         found = self.folder.glob("position*.safetensors")
         networks |= {path.name: sha256(path) for path in found if path.name not in networks}
-        manifest = {"serial": serial, "state": name, "sha256": hashlib.sha256(data).hexdigest(), "log": log, "rows": self.logged,
-                    "width": rows.shape[1], "log_sha256": self.digest.hexdigest(), **info, "networks": networks}
+        manifest = {
+            "serial": serial,
+            "state": name,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "log": log,
+            "rows": self.logged,
+            "width": rows.shape[1],
+            "log_sha256": self.digest.hexdigest(),
+            **info,
+            "networks": networks,
+        }
         self.write(manifest)
         self.tidy(manifest)
 
@@ -127,7 +139,7 @@ class SeedState:
         width = manifest["width"]
         tensors = load(checked(self.folder / manifest["state"], manifest["sha256"]))
         path, size = self.folder / manifest["log"], manifest["rows"] * width * 4
-        data = path.read_bytes()[:size] if path.exists() else b""      # beyond `size` lies what a killed save had begun
+        data = path.read_bytes()[:size] if path.exists() else b""  # beyond `size` lies what a killed save had begun
         self.digest = hashlib.sha256(data)
         if self.digest.hexdigest() != manifest["log_sha256"]:
             raise Corrupted(f"{path}: the checksum differs from the recorded one; the file was damaged or replaced")
@@ -188,7 +200,13 @@ def load_agent(folder, position, seeds, run=None):
     P, config = len(seeds), run["config"]
     method = find(config["method"])(**config["settings"])
     method.state = part("method")
-    agent = Agent(nets["actor"], nets.get("critic"), {}, Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
-                  torch.zeros(P, 1, dtype=torch.long), tuple(config["tasks"]),
-                  benchmark(config["tasks"], config["train"]).head)
+    agent = Agent(
+        nets["actor"],
+        nets.get("critic"),
+        {},
+        Net("temperature", {"log_alpha": torch.zeros(P, 1, 1, 1)}),
+        torch.zeros(P, 1, dtype=torch.long),
+        tuple(config["tasks"]),
+        benchmark(config["tasks"], config["train"]).head,
+    )
     return agent, method

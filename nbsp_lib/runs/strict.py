@@ -2,6 +2,7 @@
 
 Every refusal is a ConfigError of one line: key path: what is wrong, nearest valid name.
 """
+
 from __future__ import annotations
 
 import re
@@ -37,13 +38,20 @@ def scalar(text):
     return value if value is None or isinstance(value, (bool, int, float)) else text
 
 
-EXPECTED = {"int_type": "int", "float_type": "float", "bool_type": "bool", "string_type": "str", "tuple_type": "a list",
-            "list_type": "list"}           # pydantic's kinds of a wrong type
+EXPECTED = {
+    "int_type": "int",
+    "float_type": "float",
+    "bool_type": "bool",
+    "string_type": "str",
+    "tuple_type": "a list",
+    "list_type": "list",
+}  # pydantic's kinds of a wrong type
 
 
 @cache
 def _adapter(hint):
     from pydantic import ConfigDict, TypeAdapter  # here, because its import is slow
+
     return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
@@ -57,11 +65,14 @@ def convert(value, hint, key):
     A list becomes a tuple, an int serves as float; nothing else is converted.
     """
     from pydantic import ValidationError
+
     try:
         return _adapter(hint).validate_python(value if hint is list else _tuples(value))
     except ValidationError as error:
         found = error.errors(include_url=False)
-    if len({problem["loc"][:1] for problem in found}) > 1 and isinstance(value, list):      # T, or a list of T: what was given?
+    if len({problem["loc"][:1] for problem in found}) > 1 and isinstance(
+        value, list
+    ):  # T, or a list of T: what was given?
         found = [problem for problem in found if "tuple[" in str(problem["loc"][0])]
     raise ConfigError(_said(found[0], key))
 
@@ -97,7 +108,7 @@ def required(value, names, prefix):
             raise ConfigError(f"{prefix}{name}: missing")
 
 
-LARGEST_SEED = 2 ** 32 - 1          # that every benchmark takes: numpy's RandomState, which Meta-World seeds, takes no larger one
+LARGEST_SEED = 2**32 - 1  # that every benchmark takes: numpy's RandomState, which Meta-World seeds, takes no larger one
 
 
 def check_seeds(seeds, key="seeds") -> tuple[int, ...]:

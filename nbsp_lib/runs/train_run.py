@@ -1,4 +1,5 @@
 """Trains seeds of a run: from nothing, from a fork of position 1, or from where they were stopped."""
+
 from __future__ import annotations
 
 import contextlib
@@ -15,7 +16,7 @@ from nbsp_lib.errors import Diverged
 from nbsp_lib.runs.progress import Bar
 from nbsp_lib.runs.run import ONE_BY_ONE
 
-TIME_OVER = 75              # exit code: EX_TEMPFAIL, to be tried again
+TIME_OVER = 75  # exit code: EX_TEMPFAIL, to be tried again
 OVER = "the time of --minutes is over: everything is saved, and the same command goes on from there"
 
 
@@ -31,11 +32,14 @@ def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, dead
     A seed that diverges keeps its last good state; the others go on. Stopped at the deadline, Ctrl-C or SIGTERM, with all saved.
     """
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)           # Adam's second moments of silent neurons decay into slow numbers
+    torch.set_flush_denormal(True)  # Adam's second moments of silent neurons decay into slow numbers
     keep_memory()
     if placement.workers and benchmark_of(run.tasks[0]) != "metaworld":
-        raise ValueError("workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine")
+        raise ValueError(
+            "workers: only Meta-World is stepped by other processes; more seeds at a time use more of a machine"
+        )
     from nbsp_lib.envs.env_pool import Pool  # here, because what only asks how far a run is needs no simulator
+
     states = run.states(seeds)
     with stop_signals(deadline) as stop, contextlib.ExitStack() as locks:
         for state in states.values():
@@ -45,16 +49,18 @@ def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, dead
         if fork and run.forkable and new:
             trunk = run.trunk().states(new)
             with contextlib.ExitStack() as shared:
-                for state in trunk.values():                         # another arm may be training it just now
+                for state in trunk.values():  # another arm may be training it just now
                     try:
                         shared.enter_context(state.lock(giving_up=stop))
                     except BlockingIOError:
-                        raise Stopped("stopped while another process trains position 1; the same command goes on") from None
+                        raise Stopped(
+                            "stopped while another process trains position 1; the same command goes on"
+                        ) from None
                 advance(run.trunk(), trunk, placement, stop, save_every, make_env)
                 for seed, state in new.items():
                     state.fork(trunk[seed])
         advance(run, states, placement, stop, save_every, make_env)
-        if stop():                           # it came during the last switch: a loop over runs must not go on
+        if stop():  # it came during the last switch: a loop over runs must not go on
             raise Stopped("stopped; everything is saved")
     return states
 
@@ -62,9 +68,9 @@ def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, dead
 def keep_memory():
     """Ask glibc to keep freed blocks: an update allocates dozens of 256 KB tensors, and page faults would double its time."""
     with contextlib.suppress(OSError, AttributeError):
-        mallopt, trim_threshold, mmap_threshold = ctypes.CDLL("libc.so.6").mallopt, -1, -3      # malloc.h
-        mallopt(mmap_threshold, 2 ** 30)
-        mallopt(trim_threshold, 2 ** 31 - 1)
+        mallopt, trim_threshold, mmap_threshold = ctypes.CDLL("libc.so.6").mallopt, -1, -3  # malloc.h
+        mallopt(mmap_threshold, 2**30)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def advance(run, states, placement, stop, save_every, make_env=None):
@@ -74,15 +80,18 @@ def advance(run, states, placement, stop, save_every, make_env=None):
     """
     from nbsp_lib.training.saving import load  # likewise
     from nbsp_lib.training.trainer import Trainer
+
     last, trainer = run.last(placement.positions), None
     while todo := [seed for seed, state in states.items() if not run.arrived(state, placement.positions)]:
         if stop():
             raise Stopped("stopped; everything is saved, the same command goes on from here")
         stands = {seed: (states[seed].place[0], states[seed].over, states[seed].place[1]) for seed in todo}
         lowest = min(stands.values())
-        group = tuple(seed for seed in todo if stands[seed] == lowest)[:placement.population]
-        if trainer is None or trainer.seeds != group:               # one that goes on keeps what was compiled for it
-            trainer = Trainer(run.training, run.sequence, run.method(), group, placement.device, make_env, placement.compile)
+        group = tuple(seed for seed in todo if stands[seed] == lowest)[: placement.population]
+        if trainer is None or trainer.seeds != group:  # one that goes on keeps what was compiled for it
+            trainer = Trainer(
+                run.training, run.sequence, run.method(), group, placement.device, make_env, placement.compile
+            )
         mine = [states[seed] for seed in group]
         if mine[0].place >= (0, 0):
             load(trainer, mine)
@@ -101,7 +110,7 @@ def stop_signals(deadline=math.inf):
     came = []
 
     def note(number, frame):
-        if number in came:          # the second of its kind: Slurm sends SIGTERM to all, the runner SIGINT after it
+        if number in came:  # the second of its kind: Slurm sends SIGTERM to all, the runner SIGINT after it
             raise KeyboardInterrupt
         came.append(number)
 

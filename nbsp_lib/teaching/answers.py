@@ -1,4 +1,5 @@
 """Whether a reader's answer is right, and if not, what is wrong with it."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,5 +30,7 @@ def problem(answer, right, tolerance):
     if answer.ndim == 0:
         return f"is {float(answer):.4g}, expected {float(right):.4g}."
     place = tuple(int(i) for i in np.argwhere(off)[0])
-    return (f"differs in {int(off.sum())} of {answer.size} places, first at {place}: {answer[place]:.4g} instead of "
-            f"{right[place]:.4g}.")
+    return (
+        f"differs in {int(off.sum())} of {answer.size} places, first at {place}: {answer[place]:.4g} instead of "
+        f"{right[place]:.4g}."
+    )

@@ -1,4 +1,5 @@
 """Pictures of the learn notebooks: curves with their names beside them, weights as heat maps, a cart with its pole."""
+
 from __future__ import annotations
 
 import io
@@ -29,8 +30,16 @@ def curves(parts, tasks, title, ylabel="mean reward of a step"):
         for span in positions.itertuples():
             ax.axvspan(span.start, span.end, color=colour[span.training_task], alpha=0.10, lw=0)
             if ax is axes[0, 0]:
-                ax.text((span.start + span.end) / 2, 1.03, f"trained on {span.training_task}", ha="center", fontsize=8,
-                        color=colour[span.training_task], fontweight="bold", transform=ax.get_xaxis_transform())
+                ax.text(
+                    (span.start + span.end) / 2,
+                    1.03,
+                    f"trained on {span.training_task}",
+                    ha="center",
+                    fontsize=8,
+                    color=colour[span.training_task],
+                    fontweight="bold",
+                    transform=ax.get_xaxis_transform(),
+                )
         for task in tasks:
             seeds, (x, y) = traces(frame[frame.task == task], positions, "success")
             for line in seeds:
@@ -54,7 +63,7 @@ def heat(maps, title, label, columns=4, largest=None):
     rows = -(-len(maps) // columns)
     figure, axes = panels(rows, columns, 2.2, 2.1, title)
     top = largest or max(float(np.max(m)) for m in maps.values()) or 1.0
-    for ax in axes.flat[len(maps):]:
+    for ax in axes.flat[len(maps) :]:
         ax.set_visible(False)
     for ax, (name, matrix) in zip(axes.flat, maps.items()):
         shown = ax.imshow(matrix, cmap="viridis", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
@@ -73,8 +82,16 @@ def bars(values, title, xlabel, highlight=(), reference=None):
     ax = axes[0, 0]
     for y, (name, value) in enumerate(values.items()):
         ax.barh(y, value, color=PALETTE[0] if name in highlight or not highlight else GREY, height=0.7)
-        ax.text(value, y, f" {value:.2f}", va="center", fontsize=8, color=DARK, zorder=3,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+        ax.text(
+            value,
+            y,
+            f" {value:.2f}",
+            va="center",
+            fontsize=8,
+            color=DARK,
+            zorder=3,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )
     ax.set_yticks(range(len(values)), values, fontsize=8)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel, fontsize=8)
@@ -97,7 +114,9 @@ def lines(values, title, xlabel, ylabel, reference=None):
     ax.set_ylabel(ylabel, fontsize=8)
     if reference:
         ax.axhline(reference[0], color=PALETTE[3], ls=":", lw=1.5)
-        ax.annotate(f" {reference[1]}", (x[-1], reference[0]), color=PALETTE[3], fontsize=8, va="center", annotation_clip=False)
+        ax.annotate(
+            f" {reference[1]}", (x[-1], reference[0]), color=PALETTE[3], fontsize=8, va="center", annotation_clip=False
+        )
     return figure
 
 

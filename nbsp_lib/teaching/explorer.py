@@ -2,6 +2,7 @@
 
 The film is shipped (docs/films, made by nbsp_lib.teaching.film), so looking needs no renderer; the activations are measured here.
 """
+
 from __future__ import annotations
 
 import json
@@ -25,6 +26,7 @@ FILMS = Path("docs/films")
 class Episode:
     """activations {network: [layers][T, W]} and success [T] of one episode; scores {network: [layers][W]} over all episodes
     of the rollout, NaN if nothing could be scored; base: score of a silent neuron; film: pictures at `steps`."""
+
     activations: dict
     success: np.ndarray
     scores: dict
@@ -45,12 +47,16 @@ def watch(name="film-window-open-learned"):
     for net, layers in played.hidden.items():
         for c in range(layers[0].shape[1]):
             key = net if layers[0].shape[1] == 1 else f"{net}{c}"
-            activations[key] = [h[0, c, e * T:(e + 1) * T].numpy() for h in layers]
-            scores[key] = [skill_scores(h[:, c], goal)[0].numpy() if varies else np.full(h.shape[-1], np.nan) for h in layers]
+            activations[key] = [h[0, c, e * T : (e + 1) * T].numpy() for h in layers]
+            scores[key] = [
+                skill_scores(h[:, c], goal)[0].numpy() if varies else np.full(h.shape[-1], np.nan) for h in layers
+            ]
     film = imread(FILMS / f"{name}.png")
     n = len(about["steps"])
-    film = np.stack(np.split(film[:, :film.shape[1] // n * n], n, axis=1))
-    return Episode(activations, played.success[0, e].numpy(), scores, float(base_rate(goal)), film, tuple(about["steps"]))
+    film = np.stack(np.split(film[:, : film.shape[1] // n * n], n, axis=1))
+    return Episode(
+        activations, played.success[0, e].numpy(), scores, float(base_rate(goal)), film, tuple(about["steps"])
+    )
 
 
 def best(episode, network, layer):
@@ -63,8 +69,14 @@ def best(episode, network, layer):
 def picture(episode, network="actor", layer=1, neuron=0, step=0):
     """The film above; below it the neuron's activation, its mean, and where the goal is reached; a line at `step`."""
     a, n = episode.activations[network][layer - 1][:, neuron], len(episode.steps)
-    figure, axes = panels(2, 1, 9.0, 1.7, f"{network}, layer {layer}, neuron {neuron}: score "
-                          f"{episode.scores[network][layer - 1][neuron]:.2f}; a silent neuron has {episode.base:.2f}")
+    figure, axes = panels(
+        2,
+        1,
+        9.0,
+        1.7,
+        f"{network}, layer {layer}, neuron {neuron}: score "
+        f"{episode.scores[network][layer - 1][neuron]:.2f}; a silent neuron has {episode.base:.2f}",
+    )
     top, below = axes[:, 0]
     width = len(a) / n
     for i, (image, at) in enumerate(zip(episode.film, episode.steps)):
@@ -98,6 +110,7 @@ def explore(episode):
         return None
     import ipywidgets as widgets
     from IPython.display import display
+
     T = len(episode.success)
     network = widgets.Dropdown(options=list(episode.activations), description="network")
     layer = widgets.IntSlider(1, 1, len(episode.activations["actor"]), description="layer")
@@ -116,5 +129,3 @@ def explore(episode):
         each.observe(draw, "value")
     draw()
     return widgets.VBox([widgets.HBox([network, layer]), widgets.HBox([rank, step]), out])
-
-

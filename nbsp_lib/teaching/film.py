@@ -3,6 +3,7 @@
 Writes docs/films/film-window-open-*.png, the same episode as a loop (.gif) and a json beside both that says whose they are. Needs
 a renderer (MUJOCO_GL=egl with a graphics driver, or osmesa with the Debian package libosmesa6); nothing else in the project does.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from nbsp_lib import RENDERER
 
-os.environ.pop("MUJOCO_GL", None)           # "disable" everywhere else; MuJoCo reads it when it is imported
+os.environ.pop("MUJOCO_GL", None)  # "disable" everywhere else; MuJoCo reads it when it is imported
 os.environ.update(RENDERER)
 
 import cv2
@@ -27,13 +28,19 @@ from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.state import load_agent
 from nbsp_lib.training.rollout import WAVE
 
-FILMS = {                       # name: (arm, position): the same seed and goal in all of them
+FILMS = {  # name: (arm, position): the same seed and goal in all of them
     "learned": ("fine-tuning", 1, "learned: after window-open"),
     "forgotten": ("fine-tuning", 2, "forgotten: after window-close was learned too"),
     "nbsp": ("nbsp", 2, "with NBSP: after window-close was learned too"),
 }
 SEED, GOAL, EPISODE, FRAMES, SIDE = 0, 2, 200, 8, (180, 240)
-EVERY, SHOWN, HELD, COLOURS, EDGE = 5, 80, 1200, 40, 4      # loop: steps and ms a picture, ms the last one, pixels of the edge
+EVERY, SHOWN, HELD, COLOURS, EDGE = (
+    5,
+    80,
+    1200,
+    40,
+    4,
+)  # loop: steps and ms a picture, ms the last one, pixels of the edge
 GREEN = (2, 158, 115)
 
 
@@ -50,7 +57,7 @@ def pictures(agent, method, task, seed, goal, steps, episode=EPISODE):
                 mujoco.mj_setState(simulator.model, simulator.data, env.episodes[goal][0], STATE)
                 mujoco.mj_forward(simulator.model, simulator.data)
                 renderer.update_scene(simulator.data, camera="corner")
-                found.append(np.rot90(renderer.render(), 2))                            # Meta-World's cameras stand on their head
+                found.append(np.rot90(renderer.render(), 2))  # Meta-World's cameras stand on their head
             action, _, _ = agent.head.act(method, agent.actor, agent.actor.params, obs, None)
             next_obs, _, reached = env.step(action.numpy())
             obs = torch.from_numpy(next_obs)
@@ -66,12 +73,17 @@ def loop(path, seen, reached):
     seen[:, EDGE:-EDGE, EDGE:-EDGE] = inner
     palette = Image.fromarray(np.vstack(seen[::4])).quantize(COLOURS, dither=Image.Dither.NONE)
     first, *others = [Image.fromarray(each).quantize(palette=palette, dither=Image.Dither.NONE) for each in seen]
-    first.save(path, save_all=True, append_images=others, duration=[SHOWN] * len(others) + [HELD], loop=0, optimize=False)
+    first.save(
+        path, save_all=True, append_images=others, duration=[SHOWN] * len(others) + [HELD], loop=0, optimize=False
+    )
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m nbsp_lib.teaching.film", description="Film strips of shipped agents.",
-                                     epilog="example: MUJOCO_GL=egl python -m nbsp_lib.teaching.film")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbsp_lib.teaching.film",
+        description="Film strips of shipped agents.",
+        epilog="example: MUJOCO_GL=egl python -m nbsp_lib.teaching.film",
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/films"), help="folder (default docs/films)")
     options = parser.parse_args(argv)
     enter_repository()
@@ -86,9 +98,18 @@ def main(argv=None):
         path = options.out / f"film-window-open-{name}.png"
         cv2.imwrite(str(path), np.hstack(seen[strip])[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
         loop(path.with_suffix(".gif"), seen[film], success[np.array(every)[film]] > 0)
-        about = {"folder": folder, "position": position, "seed": SEED, "goal": GOAL, "task": "window-open", "episode": EPISODE,
-                 "steps": steps, "success_steps": int(success.sum()), "caption": told,
-                 "command": "MUJOCO_GL=egl python -m nbsp_lib.teaching.film"}
+        about = {
+            "folder": folder,
+            "position": position,
+            "seed": SEED,
+            "goal": GOAL,
+            "task": "window-open",
+            "episode": EPISODE,
+            "steps": steps,
+            "success_steps": int(success.sum()),
+            "caption": told,
+            "command": "MUJOCO_GL=egl python -m nbsp_lib.teaching.film",
+        }
         path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
         print(f"{path}: {told}; goal reached in {int(success.sum())} of {EPISODE} steps")
 

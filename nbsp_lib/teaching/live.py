@@ -1,5 +1,6 @@
 """Small agents trained while the reader watches: the loop of the pipeline with settings of seconds, from a shipped agent or
 none."""
+
 from __future__ import annotations
 
 import hashlib
@@ -18,13 +19,14 @@ from nbsp_lib.training.rollout import schedule
 from nbsp_lib.training.switch import pass_on
 from nbsp_lib.training.trainer import Trainer
 
-SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}      # two episodes an evaluation
+SMALL = {"random_steps": 1000, "evaluations": 4, "episodes": 6, "scoring_episodes": 4}  # two episodes an evaluation
 
 
 @dataclass(frozen=True)
 class Trained:
     """Holds the trainer at its end, `before`: the actor's parameters after the last switch, and curves, plasticity, scores as
     in the result folders, seeds together."""
+
     trainer: Trainer
     before: dict | None
     curves: pd.DataFrame
@@ -63,8 +65,10 @@ def switch(trainer):
 
 
 def result(trainer, before=None):
-    tables = {name: performed(pd.DataFrame([row for rows in trainer.tables[name] for row in rows]), trainer.train.episode)
-              for name in ("curves", "plasticity", "scores")}
+    tables = {
+        name: performed(pd.DataFrame([row for rows in trainer.tables[name] for row in rows]), trainer.train.episode)
+        for name in ("curves", "plasticity", "scores")
+    }
     return Trained(trainer, before, **tables)
 
 
@@ -87,8 +91,11 @@ def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **s
     method, chosen = arm_settings(arm, sequence, **settings)
     trainer = Trainer(chosen, sequence, method, seeds)
     agent, _ = load_agent(f"data/checkpoints/{sequence}/{shipped}", position, list(seeds))
-    for mine, theirs in ((trainer.agent.actor.params, agent.actor.params), (trainer.agent.critic.params, agent.critic.params),
-                         (trainer.agent.target, agent.critic.params)):
+    for mine, theirs in (
+        (trainer.agent.actor.params, agent.actor.params),
+        (trainer.agent.critic.params, agent.critic.params),
+        (trainer.agent.target, agent.critic.params),
+    ):
         for k, t in mine.items():
             t.copy_(theirs[k])
     trainer.position = position - 1

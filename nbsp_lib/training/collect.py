@@ -3,6 +3,7 @@
 P population (seed), E environments of a seed. A collector's first(env, starts) returns the observation for the first action of
 a round; keep(…) stores a step and returns the observation for the next action.
 """
+
 from __future__ import annotations
 
 import torch
@@ -55,7 +56,7 @@ class GameCollector:
 
     def __init__(self, replay, device):
         self.replay, self.device = replay, device
-        self.env = self.obs = self.resume = None            # resume: states to go on from, when the environments are made
+        self.env = self.obs = self.resume = None  # resume: states to go on from, when the environments are made
 
     def first(self, env, starts):
         """Returns the current observation [P, E, …]; new environments begin new games."""

@@ -3,6 +3,7 @@
 P population (seed), C parallel networks, E games, N moments, W units of a layer. The policy is played as it is learned: an
 action is drawn from it, with the same random numbers in every rollout of a seed. The greedy policy often gets stuck.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class GameRollout:
 
     hidden: {network: [P, C, N, W] for each layer}, or None; episode [P, N]: the game of each moment, never falling.
     """
+
     points: torch.Tensor
     steps: torch.Tensor
     hidden: dict | None
@@ -63,11 +65,11 @@ def rollout(agent, task, seeds, episodes, train, hidden=False, silence=None, met
     obs = show(move(env.reset(torch.tensor(range(episodes) if goals is None else goals).expand(P, -1).numpy())), None)
     for t in range(longest):
         noise = torch.stack([torch.randn(episodes, agent.head.act_dim, generator=g) for g in gens]).to(device)
-        action, _, activity = agent.head.act(method, agent.actor, actor, obs, noise)            # [P, E, 1]
+        action, _, activity = agent.head.act(method, agent.actor, actor, obs, noise)  # [P, E, 1]
         if hidden and t % every == 0:
             values = agent.head.q_values(method, agent.critic, agent.critic.params, obs, action)
             layers = {"actor": activity, "critic": values[1]}
-            kept.append({name: [activation(h) for h in hs] for name, hs in layers.items()})     # [P, C, E, W]
+            kept.append({name: [activation(h) for h in hs] for name, hs in layers.items()})  # [P, C, E, W]
             times.append(alive.clone())
         stepped = env.step(action[..., 0].cpu().numpy(), alive.numpy())
         points += torch.from_numpy(stepped.score) * alive
@@ -88,11 +90,13 @@ def spread(kept, alive, moments):
     P, _, K = alive.shape
     picked = []
     for p in range(P):
-        places = alive[p].flatten().nonzero().flatten()                                         # e · K + k
+        places = alive[p].flatten().nonzero().flatten()  # e · K + k
         picked.append(places[torch.arange(moments) * len(places) // moments])
-    picked = torch.stack(picked)                                                                # [P, N]
+    picked = torch.stack(picked)  # [P, N]
     game, time = picked // K, picked % K
     seeds, device = torch.arange(P)[:, None], kept[0]["actor"][0].device
     # advanced indices around a slice: [P, N, C, W] of the stack [P, K, C, E, W]
-    take = lambda name, i: torch.stack([one[name][i] for one in kept], 1)[seeds.to(device), time.to(device), :, game.to(device)]
+    take = lambda name, i: torch.stack([one[name][i] for one in kept], 1)[
+        seeds.to(device), time.to(device), :, game.to(device)
+    ]
     return {name: [take(name, i).transpose(1, 2) for i in range(len(layers))] for name, layers in kept[0].items()}, game

@@ -1,4 +1,5 @@
 """The networks as they ship: rounded to fp16, one file for each seed."""
+
 from __future__ import annotations
 
 import copy
@@ -32,6 +33,8 @@ def snapshot(agent):
 
 def ships_finite(agent, method):
     """Returns which seeds [P] ship only finite numbers, rounded to fp16: networks, and the state that the method acts from."""
-    ships = [p for net in agent.networks for p in net.params.values()] + [method.state[name] for name in method.acts_from]
+    ships = [p for net in agent.networks for p in net.params.values()] + [
+        method.state[name] for name in method.acts_from
+    ]
     # numbers of fp16 are small, so their sum in fp32 is finite unless one of them is not
     return torch.isfinite(sum(t.half().float().reshape(len(t), -1).sum(1) for t in ships))

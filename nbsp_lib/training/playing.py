@@ -1,4 +1,5 @@
 """What rollouts of episodes and of games share: the environments, silenced neurons, the task that the method is told."""
+
 from __future__ import annotations
 
 import functools

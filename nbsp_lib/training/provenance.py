@@ -1,4 +1,5 @@
 """Records what a seed is trained on: packages, card or processor. Numbers depend on it only in their last bits."""
+
 from __future__ import annotations
 
 import contextlib
@@ -22,9 +23,12 @@ def machine(cpuinfo="/proc/cpuinfo"):
     known = dict(re.findall(r"^(.*?)\s*: (.*)", text, re.MULTILINE))
     name, family, model = (known.get(key, "") for key in ("model name", "cpu family", "model"))
     flags = known.get("flags", "").split()
-    return {"cpu": f"{name}, family {family}, model {model}" if name else platform.processor(),
-            "vectors": [flag for flag in ("avx2", "avx512f") if flag in flags],
-            "system": " ".join((platform.system(), *platform.libc_ver())), "python": platform.python_version()}
+    return {
+        "cpu": f"{name}, family {family}, model {model}" if name else platform.processor(),
+        "vectors": [flag for flag in ("avx2", "avx512f") if flag in flags],
+        "system": " ".join((platform.system(), *platform.libc_ver())),
+        "python": platform.python_version(),
+    }
 
 
 @functools.cache
@@ -53,4 +57,6 @@ def trained_here(device, population, before):
     then of no one kind.
     """
     now = {"hardware": hardware(device), "population": population}
-    return {k: value if (before or {}).get(k, value) == value else None for k, value in now.items()} | {"versions": versions()}
+    return {k: value if (before or {}).get(k, value) == value else None for k, value in now.items()} | {
+        "versions": versions()
+    }

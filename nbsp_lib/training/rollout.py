@@ -3,6 +3,7 @@ games.
 
 P population (seed), C parallel networks, E episodes, T steps of an episode, W width.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from nbsp_lib.envs.metaworld import MetaWorld
 from nbsp_lib.training import games
 from nbsp_lib.training.playing import environments, silenced, tell_task
 
-WAVE = 10           # episodes stepped at once, at most: the size of a batch may change the last bit of a product
-ROUND = 3           # evaluations in a row that play every episode once between them
+WAVE = 10  # episodes stepped at once, at most: the size of a batch may change the last bit of a product
+ROUND = 3  # evaluations in a row that play every episode once between them
 
 
 def episodes_of(train, number):
@@ -46,7 +47,9 @@ def milestones(rounds, evaluations):
 
 def schedule(train, position):
     """Returns the `milestones` of a position (from 0) with its full budget."""
-    return milestones(at_position(train.steps, position) // (train.envs * train.episode), evaluations_of(train, position))
+    return milestones(
+        at_position(train.steps, position) // (train.envs * train.episode), evaluations_of(train, position)
+    )
 
 
 def waves(episodes):
@@ -58,6 +61,7 @@ def waves(episodes):
 @dataclass(frozen=True)
 class EpisodeRollout:
     """Holds success and reward [P, E, T]; hidden: {network: [P, C, E·T, W] for each layer}, index e·T + t, or None."""
+
     success: torch.Tensor
     reward: torch.Tensor
     hidden: dict | None
@@ -100,20 +104,22 @@ def rollout(agent, task, seeds, episodes, episode, hidden=False, silence=None, m
         last = min(first + wave, episodes)
         # An incomplete last wave is filled up, so that every batch has one size; what is filled in is not kept.
         played = torch.tensor([goals[e % len(goals)] % env.goals for e in range(first, first + wave)]).expand(P, -1)
-        obs = torch.from_numpy(env.reset(played.numpy())).to(device)                        # [P, wave, obs]
+        obs = torch.from_numpy(env.reset(played.numpy())).to(device)  # [P, wave, obs]
         for t in range(episode):
-            action, _, activity = agent.head.act(method, agent.actor, actor, obs, None)     # [P, wave, A]
+            action, _, activity = agent.head.act(method, agent.actor, actor, obs, None)  # [P, wave, A]
             if hidden:
                 values = agent.head.q_values(method, agent.critic, agent.critic.params, obs, action)
                 layers = {"actor": activity, "critic": values[1]}
-                kept = kept or {name: [h.new_empty(*h.shape[:2], episodes, episode, h.shape[3]) for h in hs]
-                                for name, hs in layers.items()}
+                kept = kept or {
+                    name: [h.new_empty(*h.shape[:2], episodes, episode, h.shape[3]) for h in hs]
+                    for name, hs in layers.items()
+                }
                 for name, hs in layers.items():
                     for keep, h in zip(kept[name], hs):
-                        keep[:, :, first:last, t] = h[:, :, :last - first]
+                        keep[:, :, first:last, t] = h[:, :, : last - first]
             next_obs, r, s = env.step(torch.nan_to_num(action).cpu().numpy())
-            reward[:, first:last, t] = torch.from_numpy(r)[:, :last - first]
-            success[:, first:last, t] = torch.from_numpy(s)[:, :last - first]
+            reward[:, first:last, t] = torch.from_numpy(r)[:, : last - first]
+            success[:, first:last, t] = torch.from_numpy(s)[:, : last - first]
             obs = torch.from_numpy(next_obs).to(device)
     flat = kept and {name: [h.flatten(2, 3) for h in hs] for name, hs in kept.items()}
     return EpisodeRollout(success, reward, flat)

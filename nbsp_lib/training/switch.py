@@ -1,4 +1,5 @@
 """The switch of tasks: the end of a position, in the order of the protocol (docs/protocol.md)."""
+
 from __future__ import annotations
 
 from nbsp_lib.core.task_end import end_task
@@ -13,7 +14,7 @@ def finish(trainer, states):
     before = networks()
     trainer.note("scores", trainer.method.after_task(trainer.agent, trainer.task, trainer.context) or [])
     shipped = networks()
-    if shipped != before:                       # a method that prunes: what counts is the network that ships
+    if shipped != before:  # a method that prunes: what counts is the network that ships
         trainer.evaluate(schedule(trainer.train, trainer.position)[trainer.round])
     trainer.note("R", measure.result_rows(trainer))
     for p, (state, data) in enumerate(zip(states, shipped)):

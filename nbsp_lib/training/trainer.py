@@ -4,6 +4,7 @@ P population (seed), E environments per seed, A action dimensions, M distinct ta
 trained in rounds of equally many steps in all environments, and at the end of a round the state may be saved. Where all
 episodes have one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
 """
+
 from __future__ import annotations
 
 import time
@@ -35,20 +36,35 @@ class Trainer:
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
-        self.make, self.head, self.graph = make or kind.make, kind.head, device != "cpu"    # graph: the population keeps its size
+        self.make, self.head, self.graph = (
+            make or kind.make,
+            kind.head,
+            device != "cpu",
+        )  # graph: the population keeps its size
         self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
         self.collector = (collect.GameCollector if kind.whole_games else collect.EpisodeCollector)(self.replay, device)
         self.budgets = [at_position(train.steps, k) // (train.envs * train.episode) for k in range(len(self.positions))]
         self.updates_per_step, self.graphs = round(train.updates_per_step * train.envs), {}
-        self.compile, self.compiled = compile or device != "cpu", False      # asked for; whether any update ever was
+        self.compile, self.compiled = compile or device != "cpu", False  # asked for; whether any update ever was
         self.position = self.round = 0
-        self.left = set()                                        # indices of the seeds that have left
-        self.taken, self.seconds = [0] * len(seeds), [0.0] * len(seeds)      # steps of each in the positions before; spent in all
-        self.tables = {name: [[] for _ in seeds] for name in COLUMNS}                # rows of the csv files, per seed
-        self.context = Context(self.agent, method, self.replay, self.streams["world"], self.seeds, train, self.scoring_rollout,
-                           lambda updates: self.update(self.draws(updates)))
+        self.left = set()  # indices of the seeds that have left
+        self.taken, self.seconds = (
+            [0] * len(seeds),
+            [0.0] * len(seeds),
+        )  # steps of each in the positions before; spent in all
+        self.tables = {name: [[] for _ in seeds] for name in COLUMNS}  # rows of the csv files, per seed
+        self.context = Context(
+            self.agent,
+            method,
+            self.replay,
+            self.streams["world"],
+            self.seeds,
+            train,
+            self.scoring_rollout,
+            lambda updates: self.update(self.draws(updates)),
+        )
 
     @property
     def task(self):
@@ -110,11 +126,13 @@ class Trainer:
         """
         train, (E, T), per_step = self.train, (self.train.envs, self.train.episode), self.updates_per_step
         exploring = updates and self.replay.seen < train.random_steps
-        starts = lambda: torch.stack([torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]).numpy()
-        obs = self.collector.first(env, starts)                                             # [P, E, obs]
+        starts = lambda: torch.stack(
+            [torch.randint(env.goals, (E,), generator=g) for g in self.streams["goals"]]
+        ).numpy()
+        obs = self.collector.first(env, starts)  # [P, E, obs]
         shape = (T, E, self.head.act_dim)
         if exploring:
-            actions = self.head.explore(self.draw(torch.rand, "explore", *shape, axis=1))   # [T, P, E, A]
+            actions = self.head.explore(self.draw(torch.rand, "explore", *shape, axis=1))  # [T, P, E, A]
         else:
             noise, draws = self.draw(torch.randn, "act", *shape, axis=1), self.draws(T * per_step)
         for t in range(T):
@@ -122,7 +140,7 @@ class Trainer:
             more = self.method.collected(self.agent, obs)
             self.collector.ask(env, action)
             if updates and not exploring:
-                self.update([d if d is None else d[t * per_step:(t + 1) * per_step] for d in draws])
+                self.update([d if d is None else d[t * per_step : (t + 1) * per_step] for d in draws])
             obs = self.collector.keep(obs, action, env.step_wait(), more)
         self.round += 1
 
@@ -142,11 +160,11 @@ class Trainer:
         def from_rows(recent, stored, *normal):
             update_from_rows(self.agent, self.replay, recent, stored, dict(zip(drawn, normal)), self.method, self.train)
 
-        recent = self.replay.recent(u)                                                      # [U, P, B]
+        recent = self.replay.recent(u)  # [U, P, B]
         torch.set_float32_matmul_precision(self.train.matmul_precision)
         for one in zip(recent, recent if stored is None else stored, *drawn.values()):
             self.prepared("update", from_rows, *one)
-        torch.set_float32_matmul_precision("highest")           # measurements use full precision
+        torch.set_float32_matmul_precision("highest")  # measurements use full precision
 
     def prepared(self, name, function, *tensors):
         """Calls `function` on tensors; the first call captures it on a GPU, or compiles it on a CPU if that is asked for."""
@@ -166,8 +184,16 @@ class Trainer:
 
     def scoring_rollout(self, task):
         """Plays a task (by name) with the agent as it ships -> a rollout with hidden activations."""
-        return play(snapshot(self.agent), task, self.seeds, self.train.scoring_episodes, self.train, self.make, hidden=True,
-                    method=self.method)
+        return play(
+            snapshot(self.agent),
+            task,
+            self.seeds,
+            self.train.scoring_episodes,
+            self.train,
+            self.make,
+            hidden=True,
+            method=self.method,
+        )
 
     # -- measuring -----------------------------------------------------------------------------------------------------
     def evaluate(self, number):

@@ -60,7 +60,9 @@ from nbsp_lib.teaching import draw
 
 study = read_study(load_profile("params.yaml"), "window", ("fine-tuning",))
 curves = study.results["fine-tuning"].curves
-draw.show(draw.curves({"fine-tuning": curves}, study.names, study.title("An unprotected agent, cycle after cycle"), "success"))
+draw.show(
+    draw.curves({"fine-tuning": curves}, study.names, study.title("An unprotected agent, cycle after cycle"), "success")
+)
 
 # %% [markdown]
 # *Alt text: success on the two tasks over four positions. Each task rises while it is trained and falls to zero while the other is.*
@@ -137,7 +139,11 @@ for task in cart.trainer.tasks:
 # sign of it. Here is their share in the actor of the live agents, in the order of training.
 
 # %%
-signs = cart.plasticity[cart.plasticity.network == "actor"].groupby("total_step")[["dormant", "srank", "weight_norm"]].mean()
+signs = (
+    cart.plasticity[cart.plasticity.network == "actor"]
+    .groupby("total_step")[["dormant", "srank", "weight_norm"]]
+    .mean()
+)
 signs.round(2)
 
 # %% [markdown]
@@ -146,7 +152,9 @@ signs.round(2)
 # The live agents: each task in its colour, a thin line a seed. Compare it with the figure of the window above.
 
 # %%
-draw.show(draw.curves({"fine-tuning": cart.curves}, cart.trainer.tasks, "A cart with a pole learns two tasks, unprotected"))
+draw.show(
+    draw.curves({"fine-tuning": cart.curves}, cart.trainer.tasks, "A cart with a pole learns two tasks, unprotected")
+)
 
 # %% [markdown]
 # *Alt text: the mean reward on both tasks over two positions; balancing rises in the first and stays up in the second.*

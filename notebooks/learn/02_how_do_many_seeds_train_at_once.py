@@ -31,7 +31,9 @@ from nbsp_lib.core.sac import make_agent
 
 settings = SimpleNamespace(layers=(16, 16), gamma=0.99, tau=0.005, actor_lr=1e-3, critic_lr=1e-3, alpha_lr=1e-3)
 population = [int(seed) for seed in seeds.split()]
-make = lambda chosen: make_agent(Method(), [torch.Generator().manual_seed(s) for s in chosen], 5, Gaussian(2), ("task",), settings)
+make = lambda chosen: make_agent(
+    Method(), [torch.Generator().manual_seed(s) for s in chosen], 5, Gaussian(2), ("task",), settings
+)
 agent = make(population)
 {net.name: {k: tuple(p.shape) for k, p in net.params.items()} for net in agent.networks}
 
@@ -45,9 +47,16 @@ agent = make(population)
 # Below, the first layer of critic 1 of the second seed, once from the population and once as a `torch.nn.Linear`.
 
 # %%
-draw = lambda kind, *shape: torch.stack([kind(shape, generator=torch.Generator().manual_seed(9 + s)) for s in population])
-rows = {"obs": draw(torch.randn, batch, 5), "action": draw(torch.rand, batch, 2) * 2 - 1, "reward": draw(torch.randn, batch, 1),
-        "next_obs": draw(torch.randn, batch, 5), "done": torch.zeros(len(population), batch, 1)}
+draw = lambda kind, *shape: torch.stack(
+    [kind(shape, generator=torch.Generator().manual_seed(9 + s)) for s in population]
+)
+rows = {
+    "obs": draw(torch.randn, batch, 5),
+    "action": draw(torch.rand, batch, 2) * 2 - 1,
+    "reward": draw(torch.randn, batch, 1),
+    "next_obs": draw(torch.randn, batch, 5),
+    "done": torch.zeros(len(population), batch, 1),
+}
 p = 1 % len(population)
 x = torch.cat([rows["obs"], rows["action"]], -1)
 _, hidden = Method().forward(agent.critic, agent.critic.params, x[:, None])
@@ -93,9 +102,9 @@ check(answer, right, "What does the policy get for being undecided?")
 from nbsp_lib.core.sac import loss_gradients
 
 alone = make([population[p]])
-one = {k: v[p:p + 1] for k, v in rows.items()}
+one = {k: v[p : p + 1] for k, v in rows.items()}
 together = loss_gradients(agent, rows, noise, Method(), settings)["critic"][0]
-by_itself = loss_gradients(alone, one, noise[:, p:p + 1], Method(), settings)["critic"][0]
+by_itself = loss_gradients(alone, one, noise[:, p : p + 1], Method(), settings)["critic"][0]
 {k: bool(torch.equal(together[k][p], by_itself[k][0])) for k in together}
 
 # %% [markdown]
@@ -118,7 +127,7 @@ from nbsp_lib.teaching.live import digest
 with torch.no_grad():
     for _ in range(20):
         update(agent, rows, None, {"sac": noise}, Method(), settings)
-        update(alone, one, None, {"sac": noise[:, p:p + 1]}, Method(), settings)
+        update(alone, one, None, {"sac": noise[:, p : p + 1]}, Method(), settings)
 bits = lambda who, i: digest(t[i] for t in who.tensors().values())
 print(f"seed {population[p]} among {len(population)}: {bits(agent, p)}, alone: {bits(alone, 0)}")
 
@@ -140,11 +149,18 @@ from nbsp_lib.teaching import draw as pictures
 enter_repository()
 with open("benchmarks/results.json") as file:
     record = next(r for r in json.load(file) if r["benchmark"] == "updates" and r["device"] == "cpu" and not r["quick"])
-told = {f"{row['what']}, batch {row['batch']}": row["ratio"] for row in record["tables"][0]["rows"]
-        if row["what"].startswith(("plain", "ours")) and "matmul" not in row["what"]}
-figure = pictures.bars(told, f"Updates per second, all seeds together, against plain code\n{record['machine']['processor']}, one thread",
-                       "times as fast as one seed in plain torch", highlight=[name for name in told if name.startswith("ours")],
-                       reference=(1.0, "plain"))
+told = {
+    f"{row['what']}, batch {row['batch']}": row["ratio"]
+    for row in record["tables"][0]["rows"]
+    if row["what"].startswith(("plain", "ours")) and "matmul" not in row["what"]
+}
+figure = pictures.bars(
+    told,
+    f"Updates per second, all seeds together, against plain code\n{record['machine']['processor']}, one thread",
+    "times as fast as one seed in plain torch",
+    highlight=[name for name in told if name.startswith("ours")],
+    reference=(1.0, "plain"),
+)
 pictures.show(figure)
 
 # %% [markdown]

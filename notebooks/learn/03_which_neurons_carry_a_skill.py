@@ -27,12 +27,9 @@ layer = 1  # 1 or 2
 # %%
 import torch
 
-a = torch.tensor([[0.0, 3.0, 0.0],
-                  [0.2, 2.0, 0.0],
-                  [0.1, 2.5, 0.0],
-                  [0.3, 2.8, 0.0],
-                  [1.9, 0.1, 0.0],
-                  [2.0, 0.0, 0.0]])  # [T, N]
+a = torch.tensor(
+    [[0.0, 3.0, 0.0], [0.2, 2.0, 0.0], [0.1, 2.5, 0.0], [0.3, 2.8, 0.0], [1.9, 0.1, 0.0], [2.0, 0.0, 0.0]]
+)  # [T, N]
 q = torch.tensor([0.0, 0, 0, 0, 1, 1])  # [T]
 active, good = a > a.mean(0), q > q.mean()
 active.int(), good.int()
@@ -96,9 +93,18 @@ from nbsp_lib.teaching import draw, explorer
 
 enter_repository()
 episode = explorer.watch(film)
-rows = [{"network": net, "layer": i + 1, "neurons": len(s), "firing": int((episode.activations[net][i].max(0) > 0).sum()),
-         "best score": s.max(), "above base rate": int((s > episode.base + 1e-6).sum())}
-        for net, layers in episode.scores.items() for i, s in enumerate(layers)]
+rows = [
+    {
+        "network": net,
+        "layer": i + 1,
+        "neurons": len(s),
+        "firing": int((episode.activations[net][i].max(0) > 0).sum()),
+        "best score": s.max(),
+        "above base rate": int((s > episode.base + 1e-6).sum()),
+    }
+    for net, layers in episode.scores.items()
+    for i, s in enumerate(layers)
+]
 print(f"base rate {episode.base:.3f}")
 pd.DataFrame(rows).round(3)
 

@@ -84,6 +84,7 @@ check(answer, held, "Adam's step does not know how large the gradient was.", tol
 #
 # **Predict**: with $c = 0.1$, when is half of the protection gone? Below, Adam on random gradients, masked after 5,000 updates.
 
+
 # %%
 def steps(before, after, size=16):
     """Mean size of Adam's step in each of `after` updates with gradients times `factor`, and without that."""
@@ -104,8 +105,15 @@ share = (measured[:, 0] / measured[:, 1]).tolist()
 n = torch.arange(50, 8000, 100)
 paper = factor / torch.sqrt(0.999**n + factor**2 * (1 - 0.999**n))
 found = {"measured": (n.tolist(), share), "on paper": (n.tolist(), paper.tolist())}
-draw.show(draw.lines(found, "How long a gradient mask holds under Adam", "updates since the mask",
-                     "step / step without a mask", reference=(factor, "step mask")))
+draw.show(
+    draw.lines(
+        found,
+        "How long a gradient mask holds under Adam",
+        "updates since the mask",
+        "step / step without a mask",
+        reference=(factor, "step mask"),
+    )
+)
 
 # %% [markdown]
 # *Alt text: two lines that lie on each other rise from the factor to nearly 1 within 8,000 updates; a step mask stays at the factor.*
@@ -149,8 +157,15 @@ parts = {"gradient mask": life(mask="gradient"), "step mask": life(mask="step")}
 # %%
 shares = {name: float((moved[masked] / free[masked]).mean()) for name, (moved, masked) in parts.items()}
 title = f"How far masked neurons move in {updates} updates, as a share of free ones"
-draw.show(draw.bars({"no mask": 1.0, **shares}, title, "movement of the incoming weights / without a mask",
-                    highlight=("step mask",), reference=(factor, "the factor")))
+draw.show(
+    draw.bars(
+        {"no mask": 1.0, **shares},
+        title,
+        "movement of the incoming weights / without a mask",
+        highlight=("step mask",),
+        reference=(factor, "the factor"),
+    )
+)
 
 # %% [markdown]
 # *Alt text: three bars. Without a mask 1; with the gradient mask about a fifth, beyond the factor; with the step mask less than the factor.*

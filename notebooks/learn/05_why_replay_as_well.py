@@ -41,7 +41,13 @@ first, second = study.names[order[0]], study.names[order[1]]
 for arm, values in R.items():
     alike = np.array_equal(values[:, 0], R["fine-tuning"][:, 0], equal_nan=True)
     kept, learned = values[:, position - 1, order[0]], values[:, position - 1, order[position - 1]]
-    print(f"{arm:12} {first}:", *(f"{x:5.2f}" for x in kept), f"   {study.names[order[position - 1]]}:", *(f"{x:5.2f}" for x in learned), "" if alike else "  (its position 1 was trained apart)")
+    print(
+        f"{arm:12} {first}:",
+        *(f"{x:5.2f}" for x in kept),
+        f"   {study.names[order[position - 1]]}:",
+        *(f"{x:5.2f}" for x in learned),
+        "" if alike else "  (its position 1 was trained apart)",
+    )
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -65,7 +71,9 @@ train, arm = study.results["nbsp"].run["config"]["train"], study.results["nbsp"]
 steps = study.results["nbsp"].R.groupby("position").steps.first()  # that the first seed took in each position
 updates = (steps[position] - train["random_steps"]) * train["updates_per_step"]
 stored = min(int(train["store"] * budget(train, position - 1)), steps[position - 1])
-print(f"{updates:,.0f} updates in position {position}; {stored:,} rows of the task before are kept, of {steps[position - 1]:,}")
+print(
+    f"{updates:,.0f} updates in position {position}; {stored:,} rows of the task before are kept, of {steps[position - 1]:,}"
+)
 
 # %% [markdown]
 # **Your turn**: how many of these updates learn from stored rows? The line below takes the share of rows for the

@@ -37,8 +37,22 @@ seed = 0  # one is enough to see a mechanism
 from nbsp_lib.teaching import draw, live
 
 ARMS = ("fine-tuning", "nbsp", "ewc", "ancl", "clonex", "npc", "packnet", "slow", "cbp", "redo")
-learned = {arm: live.train("cartpole", arm, (seed,), 2, profile="profiles/smoke/params.yaml", layers=(32, 32), envs=4,
-                           episode=125, steps=steps, random_steps=500, evaluations=3) for arm in ARMS}
+learned = {
+    arm: live.train(
+        "cartpole",
+        arm,
+        (seed,),
+        2,
+        profile="profiles/smoke/params.yaml",
+        layers=(32, 32),
+        envs=4,
+        episode=125,
+        steps=steps,
+        random_steps=500,
+        evaluations=3,
+    )
+    for arm in ARMS
+}
 for arm, one in learned.items():
     print(f"{arm:12}", *(f"{task} {live.end_of(one, task).mean():.2f}" for task in one.trainer.tasks))
 
@@ -52,9 +66,16 @@ for arm, one in learned.items():
 # $|\theta^{\text{after}} - \theta^{\text{before}}|$, one square a weight, all methods on one scale.
 
 # %%
-moved = {arm: (one.trainer.agent.actor.params["w1"] - one.before["w1"]).abs()[0, 0].numpy() for arm, one in learned.items()}
-figure = draw.heat(moved, "How far each weight moved while the second task was learned", "distance", columns=5,
-                   largest=float(sorted(moved["fine-tuning"].ravel())[-20]))
+moved = {
+    arm: (one.trainer.agent.actor.params["w1"] - one.before["w1"]).abs()[0, 0].numpy() for arm, one in learned.items()
+}
+figure = draw.heat(
+    moved,
+    "How far each weight moved while the second task was learned",
+    "distance",
+    columns=5,
+    largest=float(sorted(moved["fine-tuning"].ravel())[-20]),
+)
 draw.show(figure)
 
 # %% [markdown]
@@ -86,8 +107,13 @@ check(answer, still["packnet"], "Of four positions, the first keeps a quarter of
 # %%
 distance = lambda one: sum((one.trainer.agent.actor.params[k] - p).abs().sum().item() for k, p in one.before.items())
 share = {arm: distance(one) / distance(learned["fine-tuning"]) for arm, one in learned.items()}
-figure = draw.bars(share, "Movement of the actor's weights in the second task, relative to fine-tuning", "times fine-tuning",
-                   highlight=("nbsp",), reference=(1.0, "fine-tuning"))
+figure = draw.bars(
+    share,
+    "Movement of the actor's weights in the second task, relative to fine-tuning",
+    "times fine-tuning",
+    highlight=("nbsp",),
+    reference=(1.0, "fine-tuning"),
+)
 draw.show(figure)
 
 # %% [markdown]

@@ -23,7 +23,9 @@ from nbsp_lib.results.study import open_study, read_study
 
 study = open_study("params.yaml", sequence)
 counted = accounting(study)
-print(f"performance is: {study.unit}; {len(study.missing)} of {len(study.arms)} arms have no run yet: {', '.join(study.missing) or '-'}")
+print(
+    f"performance is: {study.unit}; {len(study.missing)} of {len(study.arms)} arms have no run yet: {', '.join(study.missing) or '-'}"
+)
 counted[counted.k > 0].drop(columns="unscored")
 
 # %% [markdown]
@@ -78,8 +80,13 @@ from nbsp_lib.results import figures
 from nbsp_lib.teaching import draw
 
 arms = [arm for arm in study.arms if arm in study.results]
-figure = figures.metric_points(values, table[table.arm.isin(arms) & table.metric.isin(tables.PICTURE)].reset_index(drop=True), arms,
-                               study.title("What every arm knows, loses and learns"), study.unit)
+figure = figures.metric_points(
+    values,
+    table[table.arm.isin(arms) & table.metric.isin(tables.PICTURE)].reset_index(drop=True),
+    arms,
+    study.title("What every arm knows, loses and learns"),
+    study.unit,
+)
 draw.show(figure)
 
 # %% [markdown]
@@ -131,6 +138,7 @@ class Calmer(Method):
 
     def shape_step(self, net, steps, noise):
         return {k: self.state["rate"] * step for k, step in steps.items()}
+
 
 # %% [markdown]
 # The library holds it to what it holds every method to: seeds are independent to the last bit, a run resumes exactly, one graph

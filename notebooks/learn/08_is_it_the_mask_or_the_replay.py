@@ -97,7 +97,9 @@ from nbsp_lib.results.evidence import dose
 
 doses = questions.arm_table(rows, asked["E5"]).set_index("arm")
 for name in sorted((name for name in doses.index if name in read), key=lambda name: dose(read[name].run)):
-    print(f"dose {dose(read[name].run):4.2f}  {name:16} old {questions.cell(doses.loc[name], 'old'):20} new {questions.cell(doses.loc[name], 'new')}")
+    print(
+        f"dose {dose(read[name].run):4.2f}  {name:16} old {questions.cell(doses.loc[name], 'old'):20} new {questions.cell(doses.loc[name], 'new')}"
+    )
 print("planned, not run:", ", ".join(name for name in doses.index if name not in read) or "-")
 
 # %% [markdown]
@@ -115,7 +117,11 @@ from nbsp_lib.results import grafts
 
 few = {arm: replace(read[arm], run=read[arm].run | {"seeds": seeds})}
 grafted = grafts.graft_rows(few, states=15, episodes=10)
-draw.show(grafts.graft_figure(grafted, f"Weights of position 1 put back after position 2: {arm}, {len(seeds)} seeds", "success"))
+draw.show(
+    grafts.graft_figure(
+        grafted, f"Weights of position 1 put back after position 2: {arm}, {len(seeds)} seeds", "success"
+    )
+)
 
 # %% [markdown]
 # *Alt text: a row for each set of weights that is put back, from nothing to everything, with one hollow point a seed for the success on the old task, a

@@ -57,6 +57,8 @@ compared.round(3)
 done = compared.dropna(subset="rerolled")
 apart = (done.return_recorded - done.return_rerolled).abs()
 same = sum(numbers_of(run.run["code_hash"]) == numbers_of(code_hash(run.run["config"]["method"])) for run in runs)
-Markdown(f"{len(done)} of {len(compared)} evaluations were rolled out again; {(done.difference.abs() < 1e-5).sum()} agree in "
-         f"success, {(apart < 1e-4).sum()} agree in return to four decimal places. Largest difference in success: "
-         f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**. {same} of {len(runs)} runs were trained with the code at hand.")
+Markdown(
+    f"{len(done)} of {len(compared)} evaluations were rolled out again; {(done.difference.abs() < 1e-5).sum()} agree in "
+    f"success, {(apart < 1e-4).sum()} agree in return to four decimal places. Largest difference in success: "
+    f"**{done.difference.abs().max() if len(done) else float('nan'):.3f}**. {same} of {len(runs)} runs were trained with the code at hand."
+)

@@ -47,12 +47,16 @@ accounting(study)
 # The two halves of the episodes are scored apart too, and the second half once with the thresholds of the first (held out).
 
 # %%
-frames = [reevaluate.score_neurons(run, study.profile.analysis.rollout_episodes, share) for run in study.results.values()]
+frames = [
+    reevaluate.score_neurons(run, study.profile.analysis.rollout_episodes, share) for run in study.results.values()
+]
 frames = [frame for frame in frames if len(frame)] or [pd.DataFrame(columns=reevaluate.NEURON_COLUMNS)]
 neurons = pd.concat(frames, ignore_index=True).sort_values(["arm", "seed", "position"], kind="stable")
 write_csv(neurons, out)
 networks = neurons.groupby(["arm", "position", "task", "network"], sort=False)
-networks.agg(seeds=("seed", "nunique"), scored=("score", "count"), chosen=("chosen", "sum"), base_rate=("base_rate", "mean")).round(3)
+networks.agg(
+    seeds=("seed", "nunique"), scored=("score", "count"), chosen=("chosen", "sum"), base_rate=("base_rate", "mean")
+).round(3)
 
 # %% [markdown]
 # ## Does this agree with what training recorded?
@@ -81,6 +85,8 @@ both.assign(difference=difference)[[*keys, "base_rate_recorded", "base_rate_meas
 chosen = neurons[neurons.chosen.astype(bool)]
 above = (chosen.score.astype(float) > chosen.base_rate.astype(float) + 1e-6).sum()
 agents = neurons.groupby(["arm", "seed", "position"]).score.count()
-Markdown(f"{len(agents)} agents were rolled out, {(agents > 0).sum()} could be scored. Of {len(chosen)} chosen neurons "
-         f"{above} lie above the base rate. Recorded and measured base rates differ by at most {difference.max():.6f} "
-         f"in {difference.notna().sum()} networks that were scored both times.")
+Markdown(
+    f"{len(agents)} agents were rolled out, {(agents > 0).sum()} could be scored. Of {len(chosen)} chosen neurons "
+    f"{above} lie above the base rate. Recorded and measured base rates differ by at most {difference.max():.6f} "
+    f"in {difference.notna().sum()} networks that were scored both times."
+)

@@ -29,7 +29,11 @@ from nbsp_lib.runs.files import read_csv
 study = open_study(params_file, sequence)
 rows = read_csv(neurons).dropna(subset="score")
 ranked = rows.sort_values(["score", "layer", "neuron"], ascending=[False, True, True], kind="stable")
-best = ranked.groupby(["arm", "seed", "position", "network"]).head(count).sort_values(["arm", "seed", "position", "network"], kind="stable")
+best = (
+    ranked.groupby(["arm", "seed", "position", "network"])
+    .head(count)
+    .sort_values(["arm", "seed", "position", "network"], kind="stable")
+)
 write_csv(best, f"{out}/activation_split.csv")
 best.groupby(["arm", "position", "network"]).agg(seeds=("seed", "nunique"), best_score=("score", "max")).round(3)
 
@@ -41,7 +45,9 @@ best.groupby(["arm", "position", "network"]).agg(seeds=("seed", "nunique"), best
 
 # %%
 silent = (best.activation_success == 0) & (best.activation_failure == 0)
-kind = (best.activation_success > best.activation_failure).map({True: "more active on success", False: "less active on success"})
+kind = (best.activation_success > best.activation_failure).map(
+    {True: "more active on success", False: "less active on success"}
+)
 best = best.assign(kind=kind.astype(object).where(~silent, "silent"))
 kinds = best.groupby(["arm", "network"], sort=False).kind.value_counts().unstack(fill_value=0)
 kinds
@@ -56,7 +62,11 @@ kinds
 for arm in list(dict.fromkeys(best.arm)) or ["none"]:
     here = best[best.arm == arm]
     last = here[here.seed == here.seed.min()].query("position == position.max()")
-    where = f"seed {last.seed.iloc[0]}, position {last.position.iloc[0]} ({last.task.iloc[0]})" if len(last) else "nothing scored"
+    where = (
+        f"seed {last.seed.iloc[0]}, position {last.position.iloc[0]} ({last.task.iloc[0]})"
+        if len(last)
+        else "nothing scored"
+    )
     figure = neuron_figures.activation_split(last, study.title(f"The best-scored neurons of arm {arm}, {where}"))
     display(Image(save_figure(figure, out, f"activation_split_{arm}")))
 
@@ -67,5 +77,8 @@ for arm in list(dict.fromkeys(best.arm)) or ["none"]:
 
 # %%
 shares = best.kind.value_counts(normalize=True)
-Markdown("Among the best-scored neurons: " + ", ".join(f"{share:.0%} {name}" for name, share in shares.items()) + "."
-         if len(best) else "No network could be scored.")
+Markdown(
+    "Among the best-scored neurons: " + ", ".join(f"{share:.0%} {name}" for name, share in shares.items()) + "."
+    if len(best)
+    else "No network could be scored."
+)

@@ -55,14 +55,24 @@ table = awakening.awakening_table(change, played)
 write_csv(table, f"{out}/awakening.csv")
 show = lambda row, name: f"{row[name]:.2f} [{row[f'{name} low']:.2f}, {row[f'{name} high']:.2f}]"
 measures = [name for name in table.columns[4:] if f"{name} low" in table]
-shown = table[list(table.columns[:4])].assign(**{name: [show(row, name) for _, row in table.iterrows()] for name in measures})
+shown = table[list(table.columns[:4])].assign(
+    **{name: [show(row, name) for _, row in table.iterrows()] for name in measures}
+)
 Markdown(markdown(shown.set_index("arm").T.reset_index(names="mean, 95 % t interval over seeds")))
 
 # %%
-counted = ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in change.groupby("arm", sort=False)) or "no finished runs"
+counted = (
+    ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in change.groupby("arm", sort=False))
+    or "no finished runs"
+)
 tasks = list(dict.fromkeys(played.task))
-figure = awakening.awakening_figure(change, played, "What awakened neurons do on the old task after position 2\n"
-                                    f"sequence {sequence}, trained under profile {profile}; {counted}", unit(tasks[0]) if tasks else "success")
+figure = awakening.awakening_figure(
+    change,
+    played,
+    "What awakened neurons do on the old task after position 2\n"
+    f"sequence {sequence}, trained under profile {profile}; {counted}",
+    unit(tasks[0]) if tasks else "success",
+)
 Image(save_figure(figure, out, "awakening"))
 
 # %% [markdown]
@@ -71,8 +81,11 @@ Image(save_figure(figure, out, "awakening"))
 # Computed from the table.
 
 # %%
-lines = [f"- **{row.arm}** ({row.n} seeds): of {row.silent:.0f} formerly silent neurons {row.awake:.0f} fire on old states after position 2; "
-         f"share of the change {show(row, 'share')}. Success on {tasks[0]}: {show(row, f'position 1, {tasks[0]}')} before, "
-         f"{show(row, f'position 2, {tasks[0]}')} after, {show(row, f'without, {tasks[0]}')} with the formerly silent off, "
-         f"{show(row, f'active held, {tasks[0]}')} with the once active as before." for _, row in table.iterrows()]
+lines = [
+    f"- **{row.arm}** ({row.n} seeds): of {row.silent:.0f} formerly silent neurons {row.awake:.0f} fire on old states after position 2; "
+    f"share of the change {show(row, 'share')}. Success on {tasks[0]}: {show(row, f'position 1, {tasks[0]}')} before, "
+    f"{show(row, f'position 2, {tasks[0]}')} after, {show(row, f'without, {tasks[0]}')} with the formerly silent off, "
+    f"{show(row, f'active held, {tasks[0]}')} with the once active as before."
+    for _, row in table.iterrows()
+]
 Markdown("\n".join(lines) or "No arm has finished two positions, so there is nothing to compare.")

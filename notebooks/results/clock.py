@@ -50,8 +50,11 @@ Markdown(markdown(table))
 # A point is one network, the dark tick the mean, the red tick the expectation for random sets.
 
 # %%
-figure = neuron_figures.overlap(overlaps, f"How far the paper's choice agrees with that of controls\n{source}, "
-                                          f"{overlaps.seed.nunique()} seeds, all positions")
+figure = neuron_figures.overlap(
+    overlaps,
+    f"How far the paper's choice agrees with that of controls\n{source}, "
+    f"{overlaps.seed.nunique()} seeds, all positions",
+)
 Image(save_figure(figure, out, "clock"))
 
 # %% [markdown]
@@ -70,8 +73,10 @@ Markdown("\n\n".join(f"**{name}**\n\n{markdown(frame)}" for name, frame in score
 # The same rollouts cut short. Where nearly all moments have one label, a neuron that never fires agrees with it, and is chosen: the base-rate trap.
 
 # %%
-figure = clock.horizon_figure(cuts, f"Silent neurons among the chosen, and the length of the scored episodes\n{source}, "
-                                    f"{cuts.seed.nunique()} seeds")
+figure = clock.horizon_figure(
+    cuts,
+    f"Silent neurons among the chosen, and the length of the scored episodes\n{source}, {cuts.seed.nunique()} seeds",
+)
 Image(save_figure(figure, out, "horizon"))
 
 # %% [markdown]
@@ -83,14 +88,26 @@ Image(save_figure(figure, out, "horizon"))
 show = lambda row: f"{row['mean']:.2f} [{row.low:.2f}, {row.high:.2f}]"
 means = clock.over_seeds(overlaps, ["comparison"], "jaccard")
 lines = [f"- {row.comparison}: overlap with the paper's choice {show(row)}." for _, row in means.iterrows()]
-lines = [line.replace("two halves of a rollout: overlap with the paper's choice", "two halves of a rollout: overlap") for line in lines]
+lines = [
+    line.replace("two halves of a rollout: overlap with the paper's choice", "two halves of a rollout: overlap")
+    for line in lines
+]
 first = cuts[cuts.position == 1].assign(network=lambda frame: frame.network.str.rstrip("01"))
 trap = clock.over_seeds(first, ["network", "horizon"], "chosen_silent")
-lines += [f"- after position 1, {row.network}, {row.horizon} steps: {show(row)} of the chosen never fire ({row.n} seeds)." for _, row in trap.iterrows()]
+lines += [
+    f"- after position 1, {row.network}, {row.horizon} steps: {show(row)} of the chosen never fire ({row.n} seeds)."
+    for _, row in trap.iterrows()
+]
 trained = max((result.run["config"]["train"]["episode"] for result in read.values()), default=0)
 whole = cuts[cuts.horizon == trained].dropna(subset="chosen_silent")
 caught = whole[whole.chosen_silent > 0.5]
-lines += [f"- at training's {trained} steps, all positions: more than half of the chosen never fire in {len(caught)} of {len(whole)} networks"
-          + "".join(f"; {row.arm} seed {row.seed} position {row.position} {row.network} (base rate {row.base_rate:.2f})" for row in caught.itertuples()) + "."]
+lines += [
+    f"- at training's {trained} steps, all positions: more than half of the chosen never fire in {len(caught)} of {len(whole)} networks"
+    + "".join(
+        f"; {row.arm} seed {row.seed} position {row.position} {row.network} (base rate {row.base_rate:.2f})"
+        for row in caught.itertuples()
+    )
+    + "."
+]
 lines = [f"- random sets would overlap by {overlaps.expected.mean():.2f}.", *lines] if len(overlaps) else []
 Markdown("\n".join(lines) or "No network could be scored.")

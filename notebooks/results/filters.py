@@ -36,7 +36,9 @@ enter_repository()
 run = read_run(folder)
 task, train = run["config"]["tasks"][0], run["config"]["train"]
 recorded = read_result(folder, run["config"]["sequence"], run["config"]["arm"]).curves
-recorded[["seed", "step", "updates", "return", "success"]].rename(columns={"success": "human-normalised return"}).round(3)
+recorded[["seed", "step", "updates", "return", "success"]].rename(columns={"success": "human-normalised return"}).round(
+    3
+)
 
 # %% [markdown]
 # ## Score the filters
@@ -67,7 +69,13 @@ filters.summary(rows).round(3)
 at = [int(step) for step in steps.split()]
 pictures, maps = filters.watched(agent, method, task, seed, train, at)
 best = filters.picked(rows, each)
-figure = filters.overlay(best, pictures, maps, at, f"The best-scored filters of an actor that plays {task}\nseed {seed}, {games} games, profile {run['profile']}")
+figure = filters.overlay(
+    best,
+    pictures,
+    maps,
+    at,
+    f"The best-scored filters of an actor that plays {task}\nseed {seed}, {games} games, profile {run['profile']}",
+)
 Image(save_figure(figure, out, "filters"))
 
 # %% [markdown]
@@ -77,7 +85,13 @@ Image(save_figure(figure, out, "filters"))
 
 # %%
 chosen = rows[rows.chosen.astype(bool)]
-told = f"base rate {rows.base_rate.iloc[0]:.2f}" if rows.score.notna().any() else "all games ended alike, so nothing could be scored"
-Markdown(f"{len(chosen)} of {len(rows)} filters are among the skill neurons ({told}); "
-         f"{(chosen.score > rows.base_rate.iloc[0] + 1e-6).sum()} of them score above a filter that never fires. "
-         f"The mean return over the {games} games is {played.points.mean():.1f} points.")
+told = (
+    f"base rate {rows.base_rate.iloc[0]:.2f}"
+    if rows.score.notna().any()
+    else "all games ended alike, so nothing could be scored"
+)
+Markdown(
+    f"{len(chosen)} of {len(rows)} filters are among the skill neurons ({told}); "
+    f"{(chosen.score > rows.base_rate.iloc[0] + 1e-6).sum()} of them score above a filter that never fires. "
+    f"The mean return over the {games} games is {played.points.mean():.1f} points."
+)

@@ -50,10 +50,17 @@ Markdown(markdown(table))
 # Student's interval needs no more than two seeds, but of three it is as wide as it looks: $\bar x \pm 4.3\, s / \sqrt 3$.
 
 # %%
-counted = ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in rows.groupby("arm", sort=False)) or "no finished runs"
+counted = (
+    ", ".join(f"{arm}: {here.seed.nunique()} seeds" for arm, here in rows.groupby("arm", sort=False))
+    or "no finished runs"
+)
 tasks = [task for result in read.values() for task in result.run["config"]["tasks"][:1]]
-figure = grafts.graft_figure(rows, f"The old task with weights of position 1 put back after position 2\nsequence {sequence}, trained "
-                             f"under profile {profile}; {counted}", unit(tasks[0]) if tasks else "success")
+figure = grafts.graft_figure(
+    rows,
+    f"The old task with weights of position 1 put back after position 2\nsequence {sequence}, trained "
+    f"under profile {profile}; {counted}",
+    unit(tasks[0]) if tasks else "success",
+)
 Image(save_figure(figure, out, "graft"))
 
 # %% [markdown]
@@ -67,7 +74,13 @@ lines = []
 for arm, here in table.groupby("arm", sort=False):
     found = here.set_index("graft")
     told = [f"{graft} {show(found.loc[graft])}" for graft in found.index if graft != "everything"]
-    lines.append(f"- **{arm}** ({found.n.iloc[0]} seeds), of {show(found.loc['everything'])} before position 2: {'; '.join(told)}.")
-for arm, (mean, low, high) in grafts.paired(rows, ("both ends", "activation", 0.8), ("both ends", "score", 0.8)).items():
-    lines.append(f"- **{arm}**: 80 % by activation less 80 % by score, paired by seed: {mean:+.2f} [{low:+.2f}, {high:+.2f}].")
+    lines.append(
+        f"- **{arm}** ({found.n.iloc[0]} seeds), of {show(found.loc['everything'])} before position 2: {'; '.join(told)}."
+    )
+for arm, (mean, low, high) in grafts.paired(
+    rows, ("both ends", "activation", 0.8), ("both ends", "score", 0.8)
+).items():
+    lines.append(
+        f"- **{arm}**: 80 % by activation less 80 % by score, paired by seed: {mean:+.2f} [{low:+.2f}, {high:+.2f}]."
+    )
 Markdown("\n".join(lines) or "No arm has finished two positions, so nothing was put back.")

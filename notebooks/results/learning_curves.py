@@ -71,6 +71,10 @@ Image(save_figure(figure, out, "learning_curves"))
 matrix, order = performances(study)
 kept = {arm: R[:, 1, order[0]] for arm, R in matrix.items() if len(order) > 1}
 known = {arm: R[:, 0, order[0]] for arm, R in matrix.items()}
-lines = [f"- **{arm}**: {known[arm][left == left].mean():.2f} on {study.names[0]} after position 1, {left[left == left].mean():.2f} "
-         f"after position 2 ({(left == left).sum()} of {len(left)} seeds)." for arm, left in kept.items() if (left == left).any()]
+lines = [
+    f"- **{arm}**: {known[arm][left == left].mean():.2f} on {study.names[0]} after position 1, {left[left == left].mean():.2f} "
+    f"after position 2 ({(left == left).sum()} of {len(left)} seeds)."
+    for arm, left in kept.items()
+    if (left == left).any()
+]
 Markdown("\n".join(lines) or "No arm has finished two positions.")

@@ -55,6 +55,7 @@ accounting(study)
 # are not. Seeds that did not finish enter no mean; "seeds" says how many did. *k of n pairs*: relative retention is over k of
 # the n pairs (i, τ) of FM.
 
+
 # %%
 def table_of(column, name, positions=None):
     values = tables.per_seed(study, column, positions)
@@ -85,7 +86,9 @@ if positions.stops(study):
     mastery_text = markdown(positions.mastery_wide(mastery), [f"trained under profile {study.trained}"])
     Path(f"{out}/mastery.md").write_text(mastery_text, encoding="utf-8")
 else:
-    mastery_text = "Every position of these runs has a fixed number of steps, mastered or not, so there is nothing to show here."
+    mastery_text = (
+        "Every position of these runs has a fixed number of steps, mastered or not, so there is nothing to show here."
+    )
 Markdown(mastery_text)
 
 # %% [markdown]
@@ -140,7 +143,9 @@ Markdown(collapse_text)
 
 # %%
 text = f"What every arm knows, loses and learns in {max(common, 1)} of {len(study.tasks)} positions"
-figure = figures.metric_points(common_values, common_table[common_table.metric.isin(tables.PICTURE)], study.arms, study.title(text), study.unit)
+figure = figures.metric_points(
+    common_values, common_table[common_table.metric.isin(tables.PICTURE)], study.arms, study.title(text), study.unit
+)
 Image(save_figure(figure, out, "main_table"))
 
 # %% [markdown]
@@ -151,15 +156,22 @@ Image(save_figure(figure, out, "main_table"))
 
 # %%
 means = common_table.pivot(index="arm", columns="metric", values="mean").dropna(subset=["ASR", "plasticity"])
-sentences = [f"{len(means)} of {len(study.arms)} arms have at least one seed that finished {max(common, 1)} of {len(study.tasks)} positions."]
+sentences = [
+    f"{len(means)} of {len(study.arms)} arms have at least one seed that finished {max(common, 1)} of {len(study.tasks)} positions."
+]
 if len(means):
     for name, values in (("Highest ASR", means.ASR), ("Lowest FM", -means.FM.dropna())):
         first = values[values >= values.max() - 0.005]
-        listed = ", ".join(f"**{arm}** ({abs(v):.2f}, plasticity {means.plasticity[arm]:.2f})" for arm, v in first.items())
+        listed = ", ".join(
+            f"**{arm}** ({abs(v):.2f}, plasticity {means.plasticity[arm]:.2f})" for arm, v in first.items()
+        )
         sentences.append(f"{name}: {listed or 'not defined here'}.")
     if positions.stops(study):
         late = mastery[(mastery.finished > 0) & (mastery.mastered < mastery.finished)]
-        listed = ", ".join(f"{row.arm} {row.task} in position {row.position} ({row.mastered} of {row.finished})" for row in late.itertuples())
+        listed = ", ".join(
+            f"{row.arm} {row.task} in position {row.position} ({row.mastered} of {row.finished})"
+            for row in late.itertuples()
+        )
         sentences.append(f"Not mastered by every seed: {listed or 'nothing'}.")
     sentences.append(f"Intervals are {'indicative' if common_table.indicative.any() else 'from at least five seeds'}.")
 Markdown(" ".join(sentences))

@@ -73,6 +73,12 @@ Image(save_figure(figure, out, "held_out"))
 # %%
 means = pairs.groupby("comparison", sort=False)[["jaccard", "expected"]].mean()
 lines = [f"- {name}: overlap {row.jaccard:.2f}, random sets {row.expected:.2f}." for name, row in means.iterrows()]
-lines += [f"- thresholds from other episodes: rank correlation {table.rank_correlation.mean():.2f}, overlap of the choice "
-          f"{table.jaccard.mean():.2f} ({len(table)} networks)."] if len(table) else []
+lines += (
+    [
+        f"- thresholds from other episodes: rank correlation {table.rank_correlation.mean():.2f}, overlap of the choice "
+        f"{table.jaccard.mean():.2f} ({len(table)} networks)."
+    ]
+    if len(table)
+    else []
+)
 Markdown("\n".join(lines) or "No network could be scored.")

@@ -35,7 +35,9 @@ study = open_study(params_file, sequence)
 rows = study.table("plasticity")
 write_csv(rows, f"{out}/plasticity.csv")
 without = [arm for arm, result in study.results.items() if result.plasticity.empty]
-print(f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; not run: {', '.join(study.missing) or 'no arm'}")
+print(
+    f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; not run: {', '.join(study.missing) or 'no arm'}"
+)
 
 # %% [markdown]
 # ## At the end of the last finished position
@@ -56,7 +58,9 @@ last.groupby(["arm", "network"], sort=False)[["position", *neuron_figures.HEALTH
 # units, more active ones and higher ranks are held to be signs of plasticity; a weight norm far above the others' is held to be one of its loss.
 
 # %%
-figure = neuron_figures.health_points(last, study.arms, study.title("Signs of plasticity, at the end of the last finished position"))
+figure = neuron_figures.health_points(
+    last, study.arms, study.title("Signs of plasticity, at the end of the last finished position")
+)
 Image(save_figure(figure, out, "plasticity"))
 
 # %% [markdown]
@@ -68,6 +72,8 @@ Image(save_figure(figure, out, "plasticity"))
 lines = []
 for network, here in last.groupby("network", sort=False):
     mean = here.groupby("arm", sort=False).dormant.mean().sort_values()
-    lines.append(f"- {network}: dormant units from {mean.iloc[0]:.0%} (**{mean.index[0]}**) to {mean.iloc[-1]:.0%} (**{mean.index[-1]}**), "
-                 f"{len(mean)} of {len(study.arms)} arms recorded.")
+    lines.append(
+        f"- {network}: dormant units from {mean.iloc[0]:.0%} (**{mean.index[0]}**) to {mean.iloc[-1]:.0%} (**{mean.index[-1]}**), "
+        f"{len(mean)} of {len(study.arms)} arms recorded."
+    )
 Markdown("\n".join(lines) or "No run here has recorded these measures.")

@@ -36,11 +36,13 @@ write_csv(rows, f"{out}/retention.csv")
 hardware, torch = retention.where_trained(read)
 started = [seed for seed in plan.seeds if all(seed in retention.done(result) for result in read.values())]
 alike = [seed for seed in started if retention.same_start(read, seed, list(read))]
-Markdown(f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(torch)}. "
-         f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(read)}. Seeds that all of them finished: {', '.join(map(str, started))}. "
-         f"In {len(alike)} of these {len(started)} seeds all arms enter position 2 with the same network, byte for byte, and the same curves before it: "
-         "up to the switch they are one training, so a difference of two arms of a seed is made after it.\n\n"
-         f"Not trained, or not finished: {', '.join(arm for arm in plan.grid.train if arm not in read)}.")
+Markdown(
+    f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(torch)}. "
+    f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(read)}. Seeds that all of them finished: {', '.join(map(str, started))}. "
+    f"In {len(alike)} of these {len(started)} seeds all arms enter position 2 with the same network, byte for byte, and the same curves before it: "
+    "up to the switch they are one training, so a difference of two arms of a seed is made after it.\n\n"
+    f"Not trained, or not finished: {', '.join(arm for arm in plan.grid.train if arm not in read)}."
+)
 
 # %% [markdown]
 # ## What is left at the end
@@ -53,19 +55,34 @@ Markdown(f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(
 
 # %%
 table = retention.arm_table(rows)
-span = lambda name: [f"{row[name]:.2f} ({row[f'{name}_least']:.2f} to {row[f'{name}_most']:.2f})" for _, row in table.iterrows()]
-shown = table[["arm", "n"]].assign(**{
-    "steps to mastery": [f"{row.steps:,.0f} ({row.mastered} of {row.n})" for row in table.itertuples()],
-    f"R[2, {old}]": span("old"), f"{old} through position 2": span("old_through"), f"R[2, {new}]": span("new"),
-    "ASR": span("asr")})
+span = lambda name: [
+    f"{row[name]:.2f} ({row[f'{name}_least']:.2f} to {row[f'{name}_most']:.2f})" for _, row in table.iterrows()
+]
+shown = table[["arm", "n"]].assign(
+    **{
+        "steps to mastery": [f"{row.steps:,.0f} ({row.mastered} of {row.n})" for row in table.itertuples()],
+        f"R[2, {old}]": span("old"),
+        f"{old} through position 2": span("old_through"),
+        f"R[2, {new}]": span("new"),
+        "ASR": span("asr"),
+    }
+)
 Markdown(markdown(shown))
 
 # %% [markdown]
 # ## Seed by seed
 
 # %%
-each = rows.drop(columns="network").rename(columns={"first": f"R[1, {old}]", "old": f"R[2, {old}]", "old_through": "through position 2",
-                                                   "new": f"R[2, {new}]", "asr": "ASR", "steps_to_mastery": "steps to mastery"})
+each = rows.drop(columns="network").rename(
+    columns={
+        "first": f"R[1, {old}]",
+        "old": f"R[2, {old}]",
+        "old_through": "through position 2",
+        "new": f"R[2, {new}]",
+        "asr": "ASR",
+        "steps_to_mastery": "steps to mastery",
+    }
+)
 Markdown(markdown(each.astype({"steps to mastery": str})))
 
 # %% [markdown]
@@ -81,9 +98,12 @@ Markdown(markdown(each.astype({"steps to mastery": str})))
 pairs = retention.pair_table(rows, read)
 write_csv(pairs, f"{out}/retention_pairs.csv")
 names = {"old": f"R[2, {old}]", "old_through": f"{old} through position 2", "new": f"R[2, {new}]", "asr": "ASR"}
-wide = pairs.assign(measure=pairs.measure.map(names), mean=[f"{row.mean:+.3f}" for row in pairs.itertuples()],
-                    interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
-                    p=[f"{row.p:.4f}" for row in pairs.itertuples()])
+wide = pairs.assign(
+    measure=pairs.measure.map(names),
+    mean=[f"{row.mean:+.3f}" for row in pairs.itertuples()],
+    interval=[f"[{row.low:+.3f}, {row.high:+.3f}]" for row in pairs.itertuples()],
+    p=[f"{row.p:.4f}" for row in pairs.itertuples()],
+)
 Markdown(markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean", "interval", "p"]]))
 
 # %% [markdown]
@@ -98,7 +118,10 @@ Markdown(markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean
 # %%
 answers = questions.question_table(rows, read)
 write_csv(answers, f"{out}/retention_questions.csv")
-told = answers.assign(measure=answers.measure.map(names), d=[f"{row['mean']:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for _, row in answers.iterrows()])
+told = answers.assign(
+    measure=answers.measure.map(names),
+    d=[f"{row['mean']:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for _, row in answers.iterrows()],
+)
 Markdown(markdown(told.drop(columns=["mean", "low", "high"])))
 
 # %% [markdown]
@@ -110,7 +133,9 @@ Markdown(markdown(told.drop(columns=["mean", "low", "high"])))
 # %%
 first = switch_questions.groups()[0].arms
 apart = {arm: result for arm, result in read.items() if arm in first}
-figure = retention.curves_figure(apart, f"After one switch: {old}, then {new}\nprofile {profile}, {len(apart)} of {len(first)} planned arms")
+figure = retention.curves_figure(
+    apart, f"After one switch: {old}, then {new}\nprofile {profile}, {len(apart)} of {len(first)} planned arms"
+)
 Image(save_figure(figure, out, "retention"))
 
 # %% [markdown]
@@ -119,6 +144,10 @@ Image(save_figure(figure, out, "retention"))
 # Computed from the table.
 
 # %%
-words = {"old": f"success on {old} at the end", "old_through": f"success on {old} through position 2", "new": f"success on {new} at the end",
-         "asr": "success on both at the end (ASR)"}
+words = {
+    "old": f"success on {old} at the end",
+    "old_through": f"success on {old} through position 2",
+    "new": f"success on {new} at the end",
+    "asr": "success on both at the end (ASR)",
+}
 Markdown("\n".join(f"- {retention.sentence(row, words[row.measure])}" for _, row in pairs.iterrows()))

@@ -37,7 +37,9 @@ rows.groupby("arm").agg(networks=("seed", "size"), scored=("score", "count"))
 # which part of the chosen sits in that layer. If one layer has nearly all of them, the ranking per network decides, in effect, for a layer.
 
 # %%
-groups = rows[rows.score.notna()].assign(chosen=rows.chosen.astype(bool)).groupby(["arm", "network", "layer"], sort=False)
+groups = (
+    rows[rows.score.notna()].assign(chosen=rows.chosen.astype(bool)).groupby(["arm", "network", "layer"], sort=False)
+)
 table = groups.agg(neurons=("score", "size"), chosen=("chosen", "sum"), all_above=("above", "mean"))
 table["chosen_above"] = rows[rows.chosen.astype(bool)].groupby(["arm", "network", "layer"]).above.mean()
 table["share_of_chosen"] = table.chosen / table.groupby(["arm", "network"]).chosen.transform("sum")
@@ -63,7 +65,11 @@ for arm in arms or ["none"]:
 # Computed from the table: how far the chosen lie above the base rate, on average over networks and layers, arm by arm.
 
 # %%
-gain = rows[rows.chosen.astype(bool)].groupby("arm", sort=False).above.agg(["mean", "size", lambda a: (a <= 1e-6).mean()])
-lines = [f"- **{arm}**: {n:.0f} chosen neurons, on average {mean:+.3f} from the base rate; {silent:.0%} do not exceed it."
-         for arm, (mean, n, silent) in gain.iterrows()]
+gain = (
+    rows[rows.chosen.astype(bool)].groupby("arm", sort=False).above.agg(["mean", "size", lambda a: (a <= 1e-6).mean()])
+)
+lines = [
+    f"- **{arm}**: {n:.0f} chosen neurons, on average {mean:+.3f} from the base rate; {silent:.0%} do not exceed it."
+    for arm, (mean, n, silent) in gain.iterrows()
+]
 Markdown("\n".join(lines) or "No network could be scored.")

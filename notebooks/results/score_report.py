@@ -28,7 +28,17 @@ from nbsp_lib.results.study import open_study
 
 study = open_study(params_file, sequence)
 scores = study.table("scores")
-numbers = ["goal_mean", "base_rate", "silent", "chosen", "chosen_not_above_base", "chosen_score", "null_score", "all_score", "masked"]
+numbers = [
+    "goal_mean",
+    "base_rate",
+    "silent",
+    "chosen",
+    "chosen_not_above_base",
+    "chosen_score",
+    "null_score",
+    "all_score",
+    "masked",
+]
 scores[numbers] = scores[numbers].apply(pd.to_numeric)
 write_csv(scores, f"{out}/score_report.csv")
 scores.drop(columns="sequence").round(3)
@@ -41,7 +51,9 @@ scores.drop(columns="sequence").round(3)
 
 # %%
 groups = scores.groupby(["arm", "network"], sort=False)
-summary = groups[["base_rate", "silent", "chosen_score", "null_score", "all_score", "chosen_not_above_base", "masked"]].mean()
+summary = groups[
+    ["base_rate", "silent", "chosen_score", "null_score", "all_score", "chosen_not_above_base", "masked"]
+].mean()
 summary["unscored"] = groups.status.agg(lambda status: (status == "unscored").sum())
 summary.round(3)
 
@@ -63,7 +75,12 @@ Image(save_figure(figure, out, "score_report"))
 
 # %%
 trapped = (chosen.chosen_not_above_base >= 0.5).groupby(chosen.arm, sort=False).agg(["sum", "size"])
-lines = [f"- **{arm}**: in {row['sum']} of {row['size']} scored networks at least half of the chosen neurons are not above "
-         f"the base rate." for arm, row in trapped.iterrows()]
-lines += [f"- {arm}: {n} networks unscored." for arm, n in summary.unscored.groupby("arm", sort=False).sum().items() if n]
+lines = [
+    f"- **{arm}**: in {row['sum']} of {row['size']} scored networks at least half of the chosen neurons are not above "
+    f"the base rate."
+    for arm, row in trapped.iterrows()
+]
+lines += [
+    f"- {arm}: {n} networks unscored." for arm, n in summary.unscored.groupby("arm", sort=False).sum().items() if n
+]
 Markdown("\n".join(lines) or "No arm has chosen any neurons.")

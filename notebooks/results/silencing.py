@@ -61,7 +61,9 @@ means.round(3)
 # thick bar is the mean over agents. Agents of one seed are not independent of each other: count seeds, not lines.
 
 # %%
-figure = neuron_figures.silencing(silenced, study.title(f"{study.unit.capitalize()} with actor neurons silenced"), study.unit)
+figure = neuron_figures.silencing(
+    silenced, study.title(f"{study.unit.capitalize()} with actor neurons silenced"), study.unit
+)
 Image(save_figure(figure, out, "silencing"))
 
 # %% [markdown]
@@ -76,8 +78,16 @@ seeds = seeds.reindex(columns=["nothing", "chosen", "matched", "most active", "r
 lines = []
 for arm, here in seeds.groupby(level="arm"):
     activity = silenced[silenced.arm == arm].groupby("choice").activity.mean()
-    found = {other: interval([(1.0, here[other] - here.chosen)]) for other in ("matched", "most active", "random firing")}
-    lines.append(f"- **{arm}**, {len(here)} seeds: {here.nothing.mean():.2f} with all neurons, {here.chosen.mean():.2f} without the chosen, which cost "
-                 + ", ".join(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] more than the {other}"
-                             f" (mean activation {activity['chosen']:.2f} against {activity[other]:.2f})" for other, (mean, low, high) in found.items()) + ".")
+    found = {
+        other: interval([(1.0, here[other] - here.chosen)]) for other in ("matched", "most active", "random firing")
+    }
+    lines.append(
+        f"- **{arm}**, {len(here)} seeds: {here.nothing.mean():.2f} with all neurons, {here.chosen.mean():.2f} without the chosen, which cost "
+        + ", ".join(
+            f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] more than the {other}"
+            f" (mean activation {activity['chosen']:.2f} against {activity[other]:.2f})"
+            for other, (mean, low, high) in found.items()
+        )
+        + "."
+    )
 Markdown("\n".join(lines) or "No network could be scored, so nothing was silenced.")

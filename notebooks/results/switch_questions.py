@@ -36,8 +36,12 @@ groups = switch_questions.groups()
 tables = {group.name: switch_questions.arm_table(rows, group) for group in groups}
 whole = pd.concat(tables.values(), ignore_index=True)
 write_csv(whole, f"{out}/switch_questions.csv")
-shown = whole[["question", "arm", "n"]].assign(**{
-    f"R[2, {task}]": [switch_questions.cell(line, measure) for _, line in whole.iterrows()] for measure, task in (("old", old), ("new", new))})
+shown = whole[["question", "arm", "n"]].assign(
+    **{
+        f"R[2, {task}]": [switch_questions.cell(line, measure) for _, line in whole.iterrows()]
+        for measure, task in (("old", old), ("new", new))
+    }
+)
 Markdown(markdown(shown))
 
 # %% [markdown]
@@ -48,7 +52,13 @@ for group in groups:
     seeds = sorted({*whole[(whole.question == group.name) & (whole.n > 0)].n})
     counted = f"n = {'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds" if seeds else "no runs"
     title = f"{group.name}: {group.about}\nprofile {profile}, {counted}"
-    display(Image(save_figure(switch_questions.arms_figure(rows, tables[group.name], (old, new), title), out, f"switch_{group.name}")))
+    display(
+        Image(
+            save_figure(
+                switch_questions.arms_figure(rows, tables[group.name], (old, new), title), out, f"switch_{group.name}"
+            )
+        )
+    )
 
 # %% [markdown]
 # ## Conclusion

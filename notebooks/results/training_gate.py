@@ -79,9 +79,20 @@ played.round(3)
 # Computed from the values. A task that fails the gate is not excluded from any table; its numbers say less about forgetting.
 
 # %%
-passed = final.assign(passed=final.value >= gate).groupby("task", sort=False).agg(passed=("passed", "sum"), seeds=("seed", "count"))
-lines = [f"- {task}: {row.passed} of {row.seeds} seeds pass the gate." if row.seeds else f"- {task}: not run." for task, row in passed.iterrows()]
+passed = (
+    final.assign(passed=final.value >= gate)
+    .groupby("task", sort=False)
+    .agg(passed=("passed", "sum"), seeds=("seed", "count"))
+)
+lines = [
+    f"- {task}: {row.passed} of {row.seeds} seeds pass the gate." if row.seeds else f"- {task}: not run."
+    for task, row in passed.iterrows()
+]
 for task, rows in played.dropna(subset="value").groupby("task", sort=False):
-    said = f"{(rows.value > 0).sum()} of {len(rows)} seeds play better than chance" if unit(task) == NORMALISED else "no gate"
+    said = (
+        f"{(rows.value > 0).sum()} of {len(rows)} seeds play better than chance"
+        if unit(task) == NORMALISED
+        else "no gate"
+    )
     lines.append(f"- {task}: {said}; {unit(task)} {', '.join(f'{value:.2f}' for value in rows.value)}.")
 Markdown("\n".join(lines) or "The profile names no single tasks.")

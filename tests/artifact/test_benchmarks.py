@@ -1,4 +1,5 @@
 """The benchmarks: they run and write what they promise; what they compare with is counted; no result is typed."""
+
 import importlib
 import json
 import math
@@ -14,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))                    # benchmarks are not part of the installed package
+sys.path.insert(0, str(ROOT))  # benchmarks are not part of the installed package
 
 from benchmarks import common, loop, methods, plain_sac, report, updates  # noqa: E402
 from nbsp_lib.core import sac  # noqa: E402
@@ -51,19 +52,36 @@ def test_every_benchmark_writes_the_rows_it_promises(ran):
     assert tuple(records) == NAMES
     rows = {name: [table["rows"] for table in record["tables"]] for name, record in records.items()}
     assert {(r["width"], r["batch"], r["what"]) for r in rows["updates"][0]} == {
-        (*size, who) for size in updates.SIZES for who in ("plain, 1 seed", "ours, 1 seed", "ours, 3 seeds", "ours, 8 seeds",
-                                             "its products alone, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
-    assert {(r["episode"], r["what"]) for r in rows["environments"][0]} == {(e, who) for e in (200, 500) for who in (
-        "plain loop", "ours, 1 environment", "ours, 4 environments", "ours, 12 environments")}
+        (*size, who)
+        for size in updates.SIZES
+        for who in (
+            "plain, 1 seed",
+            "ours, 1 seed",
+            "ours, 3 seeds",
+            "ours, 8 seeds",
+            "its products alone, 3 seeds",
+            "ours, 3 seeds, matmul_precision medium",
+        )
+    }
+    assert {(r["episode"], r["what"]) for r in rows["environments"][0]} == {
+        (e, who)
+        for e in (200, 500)
+        for who in ("plain loop", "ours, 1 environment", "ours, 4 environments", "ours, 12 environments")
+    }
     assert {(r["profile"], r["what"]) for r in rows["loop"][0]} == {
-        (p, who) for p in ("paper", "laptop") for who in (
-            "plain script", "ours, 1 seed", "ours, 3 seeds", "ours, 3 seeds, matmul_precision medium")}
+        (p, who)
+        for p in ("paper", "laptop")
+        for who in ("plain script", "ours, 1 seed", "ours, 3 seeds", "ours, 3 seeds, matmul_precision medium")
+    }
     assert {r["arm"] for r in rows["methods"][0]} == set(methods.contenders(common.profile("laptop")))
     assert [r["arm"] for r in rows["scoring"][0]] == ["nbsp", "nbsp-balanced"]
     assert [{(r["observation"], r["what"]) for r in table} for table in rows["atari"]] == [
-        {(seen, who) for seen in ("ram", "pixels") for who in whos} for whos in (
+        {(seen, who) for seen in ("ram", "pixels") for who in whos}
+        for whos in (
             ("plain modules, 1 seed", "ours, 1 seed", "ours, 4 seeds"),
-            ("gymnasium, 1 environment", "ours, 1 environment", "ours, 4 environments"))]
+            ("gymnasium, 1 environment", "ours, 1 environment", "ours, 4 environments"),
+        )
+    ]
     for name, record in records.items():
         assert record["quick"] and record["command"].startswith(f"python -m benchmarks.{name} --quick")
         assert record["machine"]["cores"] >= 1 and record["machine"]["processor"] and 0 < record["core"] < 1.5
@@ -129,8 +147,8 @@ def test_plain_sac_learns_what_an_action_is_worth():
     agent = plain_sac.PlainSAC(3, 1, 32, 64, 500)
     for column in agent.buffer.columns[:3]:
         column[:] = torch.rand(column.shape).mul(2).sub(1).numpy()
-    agent.buffer.columns[3][:] = agent.buffer.columns[2]                     # reward = action
-    agent.buffer.columns[4][:] = 1.0                                         # and the episode ends
+    agent.buffer.columns[3][:] = agent.buffer.columns[2]  # reward = action
+    agent.buffer.columns[4][:] = 1.0  # and the episode ends
     agent.buffer.added = 500
     for _ in range(300):
         agent.update()
@@ -141,7 +159,7 @@ def test_plain_sac_learns_what_an_action_is_worth():
 
 def test_clock_counts_a_function_without_what_it_calls(monkeypatch):
     now = iter(range(100))
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(now))        # every look at the clock takes a second
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(now))  # every look at the clock takes a second
     clock = loop.Clock()
     inner = clock.wrap("inner", lambda: None)
     clock.wrap("outer", lambda: (inner(), inner()))()
@@ -154,14 +172,28 @@ def test_against_takes_the_median_of_the_slices_ratios():
 
 
 def record(rate, command="python -m benchmarks.x", quick=False, core=1.0):
-    return {"benchmark": "x", "command": command, "quick": quick, "date": "2000-01-01", "machine": {"processor": "abacus"},
-            "processes": 1, "device": "cpu", "core": core,
-            "tables": [common.table("Beads", {"what": "who", "rate": "beads/s"}, [{"what": "ours", "rate": rate}])]}
+    return {
+        "benchmark": "x",
+        "command": command,
+        "quick": quick,
+        "date": "2000-01-01",
+        "machine": {"processor": "abacus"},
+        "processes": 1,
+        "device": "cpu",
+        "core": core,
+        "tables": [common.table("Beads", {"what": "who", "rate": "beads/s"}, [{"what": "ours", "rate": rate}])],
+    }
 
 
 def test_report_shows_the_newest_full_record_of_each_command():
-    text = report.section([record(1.0), record(1234.5, "python -m benchmarks.x --processes 2", core=0.5), record(2.0),
-                           record(3.0, quick=True)])
+    text = report.section(
+        [
+            record(1.0),
+            record(1234.5, "python -m benchmarks.x --processes 2", core=0.5),
+            record(2.0),
+            record(3.0, quick=True),
+        ]
+    )
     assert re.findall(r"\| ours *\| *([\d.,]+) \|", text) == ["2.00", "1,234"]
     assert text.count("processor abacus") == 2 and text.count("busy") == 1
     assert report.section([record(3.0, quick=True)]) == "Nothing recorded yet."
@@ -196,6 +228,7 @@ class Begun(Exception):
 def test_commands_of_the_readme_are_understood(line, monkeypatch):
     def begin(*args, **kwargs):
         raise Begun
+
     for function in ("contest", "warm_environments", "as_in_training"):
         monkeypatch.setattr(common, function, begin)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

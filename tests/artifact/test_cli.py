@@ -1,4 +1,5 @@
 """The command `nbsp`: one line for what is wrong, examples that parse, and a plan that counts what training then does."""
+
 import json
 import re
 import shutil
@@ -23,18 +24,41 @@ from nbsp_lib.runs.train_run import train_run
 from nbsp_lib.training import rollout
 
 ROOT = Path(__file__).parents[2]
-TINY = {"steps": 80, "random_steps": 20, "envs": 2, "episode": 10, "layers": [8, 8], "batch": 16, "evaluations": 3, "episodes": 4,
-        "mastery": None, "scoring_episodes": 3}
-GRID = {"sequences": ["window"], "train": ["fine-tuning", "nbsp"], "arms": ["nbsp"], "references": ["window-close"],
-        "alone": ["fine-tuning"], "neurons": [], "causes": [], "learn": []}
+TINY = {
+    "steps": 80,
+    "random_steps": 20,
+    "envs": 2,
+    "episode": 10,
+    "layers": [8, 8],
+    "batch": 16,
+    "evaluations": 3,
+    "episodes": 4,
+    "mastery": None,
+    "scoring_episodes": 3,
+}
+GRID = {
+    "sequences": ["window"],
+    "train": ["fine-tuning", "nbsp"],
+    "arms": ["nbsp"],
+    "references": ["window-close"],
+    "alone": ["fine-tuning"],
+    "neurons": [],
+    "causes": [],
+    "learn": [],
+}
 FIXED = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10)
 
 
 def workplace(folder):
     """A repository with the shipped profile and a tiny one, called laptop as the options' default is."""
     document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
-    document |= {"profile": "laptop", "here": "profiles/laptop/params.yaml", "out": "runs/laptop", "grid": GRID,
-                 "checkpoints": "runs/laptop/checkpoints"}
+    document |= {
+        "profile": "laptop",
+        "here": "profiles/laptop/params.yaml",
+        "out": "runs/laptop",
+        "grid": GRID,
+        "checkpoints": "runs/laptop/checkpoints",
+    }
     shared["sizes"]["smoke"]["train"] |= TINY
     (folder / "profiles/laptop").mkdir(parents=True)
     for made, path in ((document, "profiles/laptop/params.yaml"), (shared, "params.yaml")):
@@ -58,7 +82,9 @@ def trained(tmp_path_factory):
         patch.setenv("TQDM_DISABLE", "1")
         patch.setattr(MetaWorld, "step", lambda self, action: (steps.append(len(self.episodes)), step(self, action))[1])
         rollout.environments.cache_clear()
-        train_run(Run(load_profile("profiles/laptop/params.yaml"), "window", "fine-tuning"), (0,), Placement(positions=2))
+        train_run(
+            Run(load_profile("profiles/laptop/params.yaml"), "window", "fine-tuning"), (0,), Placement(positions=2)
+        )
     return folder, sum(steps)
 
 
@@ -81,7 +107,10 @@ BAD = [
     ("--profile labtop", '--profile: unknown profile "labtop", nearest valid name: "laptop"'),
     ("--arm nbps", '--arm: unknown arm "nbps", nearest valid name: "nbsp"'),
     ("--sequence widow", '--sequence: unknown sequence or task "widow", nearest valid name: "window"'),
-    ("--sequence window-closed", '--sequence: unknown sequence or task "window-closed", nearest valid name: "window-close"'),
+    (
+        "--sequence window-closed",
+        '--sequence: unknown sequence or task "window-closed", nearest valid name: "window-close"',
+    ),
     ("--seeds 0 1 0", "--seeds: [0, 1, 0] must be distinct integers in 0..4294967295, at least one"),
     ("--seeds -1", "--seeds: [-1] must be distinct integers in 0..4294967295, at least one"),
     ("--seeds 5000000000", "--seeds: [5000000000] must be distinct integers in 0..4294967295, at least one"),
@@ -101,11 +130,15 @@ ONLY = [
 ]
 
 
-@pytest.mark.parametrize(("line", "words"), ONLY + [
-    (f"{command} {options}", words) for command in ("run", "plan", "status", "promote") for options, words in BAD])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    ONLY
+    + [(f"{command} {options}", words) for command in ("run", "plan", "status", "promote") for options, words in BAD],
+)
 def test_what_is_wrong_costs_one_line_and_no_training(inside, monkeypatch, capsys, line, words):
     def never(*args, **settings):
         raise AssertionError("this must not begin")
+
     monkeypatch.setattr(launch, "train_run", never)
     monkeypatch.setattr(plan, "measure", never)
     assert cli.main(line.split()) == 2
@@ -127,7 +160,7 @@ def test_help_shows_an_example_that_parses(command, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
     assert stopped.value.code == 0
-    example, = re.findall(r"^example: (nbsp .*)$", capsys.readouterr().out, re.M)
+    (example,) = re.findall(r"^example: (nbsp .*)$", capsys.readouterr().out, re.M)
     args = cli.parser().parse_args(example.split()[1:])
     assert args.command == command
     monkeypatch.chdir(ROOT)
@@ -144,7 +177,8 @@ def test_status_says_what_is_done(tiny, capsys):
         "window fine-tuning seed 1: 0 of 4 positions, missing",
         "window nbsp seed 0: 0 of 4 positions, missing, position 1 is shared and has 4 rounds",
         "window nbsp seed 1: 0 of 4 positions, missing",
-        "1 stopped, 3 missing"]
+        "1 stopped, 3 missing",
+    ]
 
 
 def test_status_does_not_count_a_run_with_other_settings(tiny, capsys):
@@ -169,7 +203,9 @@ def test_promote_copies_what_is_finished(tiny, capsys):
     assert {f"position{k}.seed0.safetensors" for k in (1, 2)} < set(run["files"])
     assert pd.read_csv(out / "fine-tuning/R.csv").position.tolist() == [1, 1, 2, 2]
     assert cli.main("promote --sequence window --arm fine-tuning --seeds 0 --last-only --copy-only".split()) == 0
-    assert [name for name in read_run(out / "fine-tuning")["files"] if name.startswith("pos")] == ["position2.seed0.safetensors"]
+    assert [name for name in read_run(out / "fine-tuning")["files"] if name.startswith("pos")] == [
+        "position2.seed0.safetensors"
+    ]
 
 
 def test_promote_takes_what_stands_further_in_another_clone(tiny, capsys):
@@ -219,12 +255,11 @@ def test_plan_counts_what_training_does(trained, tiny, tmp_path):
 def test_plan_counts_a_shared_position_once(inside, measured, capsys):
     profile, arms = load_profile("profiles/laptop/params.yaml"), ("fine-tuning", "nbsp", "replay-only")
     groups = work.planned([Run(profile, "window", arm) for arm in arms], (0, 1), 2)
-    assert counted(groups) == [
-        (plan.SHARED, (0, 1), 1), *((arm, (0, 1), 3) for arm in arms)]
+    assert counted(groups) == [(plan.SHARED, (0, 1), 1), *((arm, (0, 1), 3) for arm in arms)]
     assert cli.main("plan --arm fine-tuning nbsp replay-only --sequence window --population 2".split()) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^total +8 +20\.0 +600 ", said, re.M)                 # 2 seeds x (1 + 3 x 3) positions, 30 updates each
-    assert sorted(measured) == [2, 2]                                       # plain SAC and NBSP
+    assert re.search(r"^total +8 +20\.0 +600 ", said, re.M)  # 2 seeds x (1 + 3 x 3) positions, 30 updates each
+    assert sorted(measured) == [2, 2]  # plain SAC and NBSP
     hours = sum(group.hours(FIXED) for group in groups)
     assert hours == pytest.approx((300 * 2e-3 + (total(groups, "played") + total(groups, "measured")) * 1e-4) / 3600)
 
@@ -233,8 +268,12 @@ def test_plan_groups_seeds_at_the_same_place(tiny):
     """Seed 0 goes on alone; three new seeds share position 1 two at a time, and so do the runs forked from it."""
     groups = work.planned([Run(tiny, "window", "fine-tuning")], (0, 1, 2, 3), 2)
     assert counted(groups) == [
-        (plan.SHARED, (1, 2), 1), (plan.SHARED, (3,), 1),
-        ("fine-tuning", (1, 2), 3), ("fine-tuning", (3,), 3), ("fine-tuning", (0,), 2)]
+        (plan.SHARED, (1, 2), 1),
+        (plan.SHARED, (3,), 1),
+        ("fine-tuning", (1, 2), 3),
+        ("fine-tuning", (3,), 3),
+        ("fine-tuning", (0,), 2),
+    ]
 
 
 def test_plan_leaves_out_what_is_shipped_and_says_so(tiny, measured, capsys):
@@ -280,10 +319,16 @@ def test_check_method_says_what_is_wrong_in_plain_words(inside, tmp_path, capsys
     assert cli.main(["check-method", f"{template}:Anchor", "--set", "strength=10"]) == 0
     said = capsys.readouterr().out
     assert "with strength=10.0" in said and said.count("ok  ") == len(CHECKS) and "FAIL" not in said
-    (tmp_path / "mine.py").write_text("from nbsp_lib.core.method import Method\nclass Mine(Method):\n"
-                                      "    def __init__(self, k):\n        super().__init__()\n")
-    for path, words in ((f"{template}:Ancor", "no method class"), (f"{tmp_path}/gone.py:Mine", "cannot be imported"),
-                        (f"{tmp_path}/mine.py:Mine", "settings without a default: k"), ("ewcc", 'nearest valid name: "ewc"')):
+    (tmp_path / "mine.py").write_text(
+        "from nbsp_lib.core.method import Method\nclass Mine(Method):\n"
+        "    def __init__(self, k):\n        super().__init__()\n"
+    )
+    for path, words in (
+        (f"{template}:Ancor", "no method class"),
+        (f"{tmp_path}/gone.py:Mine", "cannot be imported"),
+        (f"{tmp_path}/mine.py:Mine", "settings without a default: k"),
+        ("ewcc", 'nearest valid name: "ewc"'),
+    ):
         assert cli.main(["check-method", path]) == 2
         said = capsys.readouterr()
         assert words in said.err and len(said.err.splitlines()) == 1

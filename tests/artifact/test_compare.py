@@ -1,4 +1,5 @@
 """Regenerated against expected tables: same bytes at home, a tolerance elsewhere, rerolled tables only reported there."""
+
 import json
 import platform
 
@@ -10,14 +11,17 @@ from nbsp_lib.artifact import compare
 TABLE = pd.DataFrame({"arm": ["nbsp", "ewc"], "value": [0.5, None]})
 
 
-@pytest.mark.parametrize(("change", "gap"), [
-    (lambda t: t, 0.0),
-    (lambda t: t.assign(value=[0.5625, None]), 0.0625),
-    (lambda t: t.assign(value=[0.5, 0.5]), float("inf")),
-    (lambda t: t.assign(arm=["nbsp", "er"]), float("inf")),
-    (lambda t: t.iloc[:1], float("inf")),
-    (lambda t: t.rename(columns={"value": "score"}), float("inf")),
-])
+@pytest.mark.parametrize(
+    ("change", "gap"),
+    [
+        (lambda t: t, 0.0),
+        (lambda t: t.assign(value=[0.5625, None]), 0.0625),
+        (lambda t: t.assign(value=[0.5, 0.5]), float("inf")),
+        (lambda t: t.assign(arm=["nbsp", "er"]), float("inf")),
+        (lambda t: t.iloc[:1], float("inf")),
+        (lambda t: t.rename(columns={"value": "score"}), float("inf")),
+    ],
+)
 def test_difference_of_two_tables(change, gap):
     assert compare.difference(change(TABLE), TABLE)[0] == gap
 
@@ -48,9 +52,14 @@ def test_what_was_accepted_is_the_same(folders):
     assert met and [line.split()[0] for line in lines] == ["same", "same", "on"]
 
 
-@pytest.mark.parametrize(("name", "by", "home", "elsewhere"), [
-    ("main_table/window/main_table.csv", 1e-6, False, True), ("main_table/window/main_table.csv", 1e-2, False, False),
-    ("evaluate/window.csv", 0.3, False, True)])
+@pytest.mark.parametrize(
+    ("name", "by", "home", "elsewhere"),
+    [
+        ("main_table/window/main_table.csv", 1e-6, False, True),
+        ("main_table/window/main_table.csv", 1e-2, False, False),
+        ("evaluate/window.csv", 0.3, False, True),
+    ],
+)
 def test_home_is_strict_and_elsewhere_has_a_tolerance(folders, name, by, home, elsewhere):
     change(folders[0], name, by)
     assert compare.compare(*folders, 1e-4)[1] is home

@@ -1,4 +1,5 @@
 """What the documents say can be typed and found: every command parses, every name and file in them exists."""
+
 import ast
 import importlib
 import inspect
@@ -27,12 +28,17 @@ from nbsp_lib.runs.strict import read_yaml
 from nbsp_lib.teaching import diagram
 
 ROOT = Path(__file__).parents[2]
-DOCS = [*(ROOT / name for name in ("README.md", "REPRODUCE.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md")),
-        ROOT / "data/README.md"]
+DOCS = [
+    *(ROOT / name for name in ("README.md", "REPRODUCE.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "data/README.md",
+]
 MAKEFILE = (ROOT / "Makefile").read_text()
-SOURCES = "\n".join(path.read_text() for folder in ("nbsp_lib", "notebooks") for path in sorted((ROOT / folder).rglob("*.py")))
-PLACEHOLDER = re.compile(r"^[A-Z]{3,}$|<\w+>|…|\{\w")          # STAGE, <profile>, …, {k}
-FREE = {"git", "cd", "conda", "source", "xargs", "grep", "export", "open", "jupyter", "cp"}        # not ours
+SOURCES = "\n".join(
+    path.read_text() for folder in ("nbsp_lib", "notebooks") for path in sorted((ROOT / folder).rglob("*.py"))
+)
+PLACEHOLDER = re.compile(r"^[A-Z]{3,}$|<\w+>|…|\{\w")  # STAGE, <profile>, …, {k}
+FREE = {"git", "cd", "conda", "source", "xargs", "grep", "export", "open", "jupyter", "cp"}  # not ours
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 every_document = pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -46,7 +52,7 @@ def commands(path):
             found += [line.removeprefix("$ ") for line in lines]
     found += re.findall(r"`((?:nbsp|make|dvc|papermill|python -m|pip) [^`]+)`", FENCE.sub("", text))
     for line in found:
-        lexer, words = shlex.shlex(line, posix=True, punctuation_chars="|&;"), []       # knows # and quotes
+        lexer, words = shlex.shlex(line, posix=True, punctuation_chars="|&;"), []  # knows # and quotes
         lexer.whitespace_split = True
         for word in [*lexer, ";"]:
             if re.fullmatch("[|&;]+", word):
@@ -61,14 +67,18 @@ def python_block(body):
     return body.lstrip().startswith(("from ", "import ", "class ", "def ", "@"))
 
 
-COMMANDS = [pytest.param(path, words, id=f"{path.name}: {' '.join(words)}"[:90])
-            for path in DOCS for words in {tuple(words): words for words in commands(path)}.values()]
+COMMANDS = [
+    pytest.param(path, words, id=f"{path.name}: {' '.join(words)}"[:90])
+    for path in DOCS
+    for words in {tuple(words): words for words in commands(path)}.values()
+]
 
 
 @pytest.fixture(scope="module")
 def pipeline():
     """(names of the root's stages, files that some stage of some profile writes), as DVC resolves dvc.yaml."""
     from dvc.repo import Repo
+
     assert (ROOT / "dvc.yaml").exists(), "dvc.yaml is missing"
     with Repo(str(ROOT)) as repo:
         stages = list(repo.index.stages)
@@ -79,7 +89,7 @@ def pipeline():
 @pytest.mark.parametrize(("path", "words"), COMMANDS)
 def test_command(path, words, pipeline, monkeypatch):
     monkeypatch.chdir(ROOT)
-    while re.fullmatch(r"\w+=\S*", words[0]):                            # of the environment
+    while re.fullmatch(r"\w+=\S*", words[0]):  # of the environment
         words = words[1:]
     program = words[0]
     if program == "nbsp":
@@ -129,6 +139,7 @@ def check_dvc(words, stages):
     """DVC's own parser, and targets that exist."""
     from dvc.cli import DvcParserError
     from dvc.cli.parser import get_main_parser
+
     try:
         args = get_main_parser().parse_args(words)
     except (DvcParserError, SystemExit):
@@ -178,8 +189,11 @@ def test_code_blocks_are_python_or_yaml_where_they_say_so(path):
                 if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "nbsp_lib":
                     module = importlib.import_module(node.module)
                     names = [alias.name for alias in node.names]
-                    assert not [name for name in names if not hasattr(module, name) and not importlib.util.find_spec(
-                        f"{node.module}.{name}")], f"{node.module} has not all of {names}"
+                    assert not [
+                        name
+                        for name in names
+                        if not hasattr(module, name) and not importlib.util.find_spec(f"{node.module}.{name}")
+                    ], f"{node.module} has not all of {names}"
         elif language in ("yaml", "yml"):
             assert YAML(typ="safe", pure=True).load(body) is not None
 
@@ -188,14 +202,17 @@ def named(text):
     """What looks like a file in the prose: `spans` with a / or a suffix; and the targets of links."""
     suffix = r"\.(py|md|yaml|yml|toml|lock|csv|gz|json|html|ipynb|safetensors|cff|png|svg|pdf)$"
     spans = [span for span in re.findall(r"`([^`\s]+)`", FENCE.sub("", text)) if re.search(rf"\w/|/$|{suffix}", span)]
-    return [span.rstrip("/") for span in spans if not PLACEHOLDER.search(span)], \
-        [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
+    return [span.rstrip("/") for span in spans if not PLACEHOLDER.search(span)], [
+        target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target
+    ]
 
 
 def is_made(span, outs):
     """Whether the pipeline writes this file or folder, or a source mentions its name, or git ignores it on purpose."""
     written = any(out == span or out.startswith(f"{span}/") or span.startswith(f"{out}/") for out in outs)
-    return written or ("/" not in span and span in SOURCES) or f"{span}/" in (ROOT / ".gitignore").read_text().splitlines()
+    return (
+        written or ("/" not in span and span in SOURCES) or f"{span}/" in (ROOT / ".gitignore").read_text().splitlines()
+    )
 
 
 @every_document
@@ -203,7 +220,9 @@ def test_named_files_exist(path, pipeline):
     spans, links = named(path.read_text(encoding="utf-8"))
     missing = [target for target in links if not (path.parent / target).exists()]
     places = (ROOT, path.parent, ROOT / "nbsp_lib", ROOT / "nbsp_lib/methods", ROOT / "notebooks", ROOT / "data")
-    missing += [span for span in spans if not is_made(span, pipeline[1]) and not any(list(place.glob(span)) for place in places)]
+    missing += [
+        span for span in spans if not is_made(span, pipeline[1]) and not any(list(place.glob(span)) for place in places)
+    ]
     assert not missing, f"{path.name} names what is not there: {missing}"
 
 
@@ -222,7 +241,7 @@ def test_named_functions_and_settings_exist(path):
     settings |= settings["sizes"]["laptop"] | {"analysis": settings["analysis"]}
     library = {file.stem: file for file in (ROOT / "nbsp_lib").rglob("*.py")}
     for module, name in re.findall(r"`(\w+)\.(\w+)[^`/]*`", path.read_text(encoding="utf-8")):
-        if name in ("py", "csv", "md", "json", "yaml", "x"):                  # a file, or any name
+        if name in ("py", "csv", "md", "json", "yaml", "x"):  # a file, or any name
             continue
         if module in library:
             path_of = library[module].relative_to(ROOT).with_suffix("").parts
@@ -241,7 +260,9 @@ def test_the_map_names_every_file_of_the_library_once():
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.+?) \|", text.split("<!-- files:")[1].split("<!-- end of files -->")[0], re.M)
     found = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    assert sorted(found) == sorted(str(path.relative_to(ROOT / "nbsp_lib")) for path in (ROOT / "nbsp_lib").rglob("*.py"))
+    assert sorted(found) == sorted(
+        str(path.relative_to(ROOT / "nbsp_lib")) for path in (ROOT / "nbsp_lib").rglob("*.py")
+    )
 
 
 def test_the_figure_of_an_update_has_every_hook_and_is_drawn_by_its_script():
@@ -252,4 +273,4 @@ def test_the_figure_of_an_update_has_every_hook_and_is_drawn_by_its_script():
     diagram.update().savefig(drawn, format="png")
     drawn.seek(0)
     there, here = matplotlib.image.imread(ROOT / diagram.PICTURE), matplotlib.image.imread(drawn)
-    assert there.shape == here.shape and np.abs(there - here).mean() < 0.01           # fonts may differ by a pixel
+    assert there.shape == here.shape and np.abs(there - here).mean() < 0.01  # fonts may differ by a pixel

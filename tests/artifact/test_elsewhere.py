@@ -1,4 +1,5 @@
 """The library away from its clone: from a wheel, and the text of the Dockerfile."""
+
 import os
 import re
 import subprocess
@@ -21,8 +22,8 @@ STEPS = [tuple(line.split(None, 1)) for line in LINES]
 
 
 def test_the_image_has_the_python_that_the_project_asks_for():
-    base, = [rest for word, rest in STEPS if word == "FROM"]
-    version = re.fullmatch(r"python:(3\.\d+)-slim", base)[1]            # a name of Docker Hub, no registry before it
+    (base,) = [rest for word, rest in STEPS if word == "FROM"]
+    version = re.fullmatch(r"python:(3\.\d+)-slim", base)[1]  # a name of Docker Hub, no registry before it
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert Requirement(f"python{wanted}").specifier.contains(version)
     assert f"python={version}" in read_yaml(ROOT / "environment.yml")["dependencies"]
@@ -33,7 +34,7 @@ def test_the_image_installs_torch_of_the_lock_then_the_project_and_runs_reproduc
     words = [word for word, _ in STEPS]
     copied = [rest.split() for word, rest in STEPS if word == "COPY"]
     assert copied == [["requirements.lock", "./"], [".", "."]]
-    torch_first, = [k for k, (word, rest) in enumerate(STEPS) if word == "RUN" and "torch==" in rest]
+    (torch_first,) = [k for k, (word, rest) in enumerate(STEPS) if word == "RUN" and "torch==" in rest]
     assert words.index("COPY") < torch_first < len(words) - 1 - words[::-1].index("COPY")
     asked = re.search(r'"\$\((.*?)\)"', STEPS[torch_first][1])[1]
     pin = subprocess.run(asked, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -53,11 +54,11 @@ def installed(tmp_path_factory):
     """call(*words) in an empty folder, with the library from a wheel and everything else from this environment."""
     place = tmp_path_factory.mktemp("away")
     (place / "source").mkdir()
-    for name in ("nbsp_lib", "pyproject.toml", "README.md", "LICENSE"):     # a copy: a build writes beside its sources
+    for name in ("nbsp_lib", "pyproject.toml", "README.md", "LICENSE"):  # a copy: a build writes beside its sources
         subprocess.run(["cp", "-r", ROOT / name, place / "source"], check=True)
     pip, quiet = [sys.executable, "-m", "pip"], ["--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, "wheel", *quiet, "--no-build-isolation", "-w", place, place / "source"], check=True)
-    wheel, = place.glob("*.whl")
+    (wheel,) = place.glob("*.whl")
     venv.create(place / "env", with_pip=False)
     python = place / "env/bin/python"
     subprocess.run([*pip, "--python", python, "install", *quiet, wheel], check=True)
@@ -69,28 +70,41 @@ def installed(tmp_path_factory):
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
 
     def call(program, *words):
-        return subprocess.run([place / "env/bin" / program, *map(str, words)], cwd=place / "empty", env=env,
-                              capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [place / "env/bin" / program, *map(str, words)],
+            cwd=place / "empty",
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     return call
 
 
 @pytest.mark.slow
 def test_a_wheel_serves_networks_methods_and_environments(installed):
-    code = ("import nbsp_lib, nbsp_lib.core.sac, nbsp_lib.methods\n"
-            "import nbsp_lib.envs.metaworld, nbsp_lib.envs.dmc, nbsp_lib.envs.atari\n"
-            "from nbsp_lib.extras.gym_cycle import TaskCycle\n"
-            "print(nbsp_lib.__file__, TaskCycle('window').reset(seed=0)[0].shape)")
+    code = (
+        "import nbsp_lib, nbsp_lib.core.sac, nbsp_lib.methods\n"
+        "import nbsp_lib.envs.metaworld, nbsp_lib.envs.dmc, nbsp_lib.envs.atari\n"
+        "from nbsp_lib.extras.gym_cycle import TaskCycle\n"
+        "print(nbsp_lib.__file__, TaskCycle('window').reset(seed=0)[0].shape)"
+    )
     done = installed("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert "env/lib" in done.stdout and str(ROOT) not in done.stdout and "(39,)" in done.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "call"), [
-    ("sac_population", "train(seeds=(0, 1), E=2, steps=12, random_steps=8, batch=4).shape"),
-    ("your_own_network", "learn_both(steps=3)"),
-    ("task_cycle", "play(Expert('window-open'), TaskCycle('window', steps=2, episode=2))[-1][0]")],
-    ids=["sac_population", "your_own_network", "task_cycle"])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("sac_population", "train(seeds=(0, 1), E=2, steps=12, random_steps=8, batch=4).shape"),
+        ("your_own_network", "learn_both(steps=3)"),
+        ("task_cycle", "play(Expert('window-open'), TaskCycle('window', steps=2, episode=2))[-1][0]"),
+    ],
+    ids=["sac_population", "your_own_network", "task_cycle"],
+)
 def test_examples_run_from_a_wheel(installed, name, call):
     found = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r})"
     done = installed("python", "-c", f"{found}\nfrom {name} import *\nprint({call})")

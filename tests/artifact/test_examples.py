@@ -1,4 +1,5 @@
 """The files of examples/ at small settings: what they show is so, and they are short."""
+
 import importlib.util
 from pathlib import Path
 
@@ -9,7 +10,7 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"
 
 
 def example(name):
-    path, = [path for path in EXAMPLES if path.stem == name]
+    (path,) = [path for path in EXAMPLES if path.stem == name]
     spec = importlib.util.spec_from_file_location(f"example_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -41,7 +42,7 @@ def test_replay_keeps_what_masks_alone_do_not():
     assert learn_both(replay_every=0)[1] > 10 * kept
 
 
-@pytest.mark.filterwarnings("ignore:Constant")               # of Meta-World's expert
+@pytest.mark.filterwarnings("ignore:Constant")  # of Meta-World's expert
 def test_an_expert_of_one_task_plays_the_cycle():
     shown = example("task_cycle")
     played = shown.play(shown.Expert("window-open"), shown.TaskCycle("window", steps=120, episode=120))

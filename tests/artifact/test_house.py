@@ -1,4 +1,5 @@
 """The files around the library: environments, lock, notebooks, profiles, what may be tracked."""
+
 import ast
 import re
 import subprocess
@@ -27,14 +28,19 @@ def files():
     """What git tracks or would track."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs the git repository")
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
-                            capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def test_environment_yml_is_an_interpreter_and_the_lock():
     dependencies = read_yaml(ROOT / "environment.yml")["dependencies"]
-    python, = [entry for entry in dependencies if str(entry).startswith("python=")]
+    (python,) = [entry for entry in dependencies if str(entry).startswith("python=")]
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
     assert dependencies[-1] == {"pip": ["-c requirements.lock", "-e .[test]"]}
     assert len(set(map(str, dependencies))) == len(dependencies)
@@ -69,25 +75,40 @@ def test_every_profile_shares_the_one_pipeline():
 
 
 def test_notebooks_are_paired():
-    assert sorted(path.with_suffix(".py") for path in (ROOT / "notebooks").rglob("*.ipynb")
-                  if ".ipynb_checkpoints" not in path.parts) == NOTEBOOKS
+    assert (
+        sorted(
+            path.with_suffix(".py")
+            for path in (ROOT / "notebooks").rglob("*.ipynb")
+            if ".ipynb_checkpoints" not in path.parts
+        )
+        == NOTEBOOKS
+    )
 
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_equals_its_pair_and_holds_no_outputs(source):
     def cells(nb):
         return [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in nb.cells]
+
     text, nb = jupytext.read(source), nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert cells(text) == cells(nb)
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in nb.cells)
     tagged = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) <= 1
-    defaults(text, source)                                          # raises where a parameter is no constant
+    defaults(text, source)  # raises where a parameter is no constant
 
 
 def test_no_registry_hosts_and_no_paths_of_a_machine(files):
-    hosts = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("anaconda", "org"),
-                                           ("download", "pytorch"), ("npmjs", "org"))]
+    hosts = [
+        ".".join(parts)
+        for parts in (
+            ("pypi", "org"),
+            ("pythonhosted", "org"),
+            ("anaconda", "org"),
+            ("download", "pytorch"),
+            ("npmjs", "org"),
+        )
+    ]
     place = re.compile(r"(?<![\w.~])/(home|root|Users|work)/\w")
     for path in files:
         if path.suffix in TEXT:
@@ -110,13 +131,28 @@ def test_every_library_file_can_be_read_in_a_sitting():
 def test_a_method_is_short():
     """30 to 90 lines, the two of most machinery more; NBSP, which the project is about, 115, with selection.py beside it."""
     longer = {"cotasp": 150, "ne": 150, "nbsp": 115}
-    files = {path.stem: path for path in (ROOT / "nbsp_lib/methods").glob("*.py") if path.stem not in ("check", "selection")}
+    files = {
+        path.stem: path for path in (ROOT / "nbsp_lib/methods").glob("*.py") if path.stem not in ("check", "selection")
+    }
     lengths = {name: len(path.read_text().splitlines()) for name, path in files.items()}
     assert not {name: n for name, n in lengths.items() if n > longer.get(name, 90)}
 
 
-FLOORS = {"errors": 0, "core": 1, "methods": 2, "envs": 2, "training": 3, "runs": 4, "results": 5, "extras": 5, "teaching": 6,
-          "artifact": 7, "campaign": 8, "usage": 8, "cli": 9}
+FLOORS = {
+    "errors": 0,
+    "core": 1,
+    "methods": 2,
+    "envs": 2,
+    "training": 3,
+    "runs": 4,
+    "results": 5,
+    "extras": 5,
+    "teaching": 6,
+    "artifact": 7,
+    "campaign": 8,
+    "usage": 8,
+    "cli": 9,
+}
 LIBRARY = sorted((ROOT / "nbsp_lib").rglob("*.py"))
 
 
@@ -129,7 +165,7 @@ def rooms(path):
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     assert not any(node.level for node in froms), f"{path}: imports are absolute"
     found = {name.split(".")[1] for name in names if name.startswith("nbsp_lib.")}
-    return inside.parts[0].removesuffix(".py"), found - {"RENDERER"}           # a name of the package itself
+    return inside.parts[0].removesuffix(".py"), found - {"RENDERER"}  # a name of the package itself
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))

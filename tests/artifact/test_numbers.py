@@ -1,4 +1,5 @@
 """Measured numbers in prose are those of the tables: each sentence is made from data/expected and looked for in its document."""
+
 import json
 import math
 from pathlib import Path
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 README, REPRODUCE, FINDINGS = "README.md", "REPRODUCE.md", "docs/findings.md"
 READ = ("core/method.py", "core/sac.py", "core/neurons.py", "methods/nbsp.py")
 ARMS = ("nbsp", "replay-only", "mask-only", "fine-tuning")
-GRAFTS = {                                                          # as findings.md says it: as the table does
+GRAFTS = {  # as findings.md says it: as the table does
     "nothing": "nothing",
     "incoming weights of the best-scored 20 %, which the mask holds": "incoming, 20 % by score",
     "output layer": "output layer",
@@ -50,20 +51,35 @@ def of_one_switch():
     mask = pair("nbsp", "replay-only")
     assert len(n) == 1 and mask.n == n[0] and mask.low < 0 < mask.high
     old = [said(kept.old[arm]) for arm in ARMS]
-    yield README, (f"success on the old task is {old[0]} with NBSP, {old[1]} with its replay alone, {old[2]} with its mask "
-                   f"alone and {old[3]} with neither (means of n = {n[0]} seeds")
+    yield (
+        README,
+        (
+            f"success on the old task is {old[0]} with NBSP, {old[1]} with its replay alone, {old[2]} with its mask "
+            f"alone and {old[3]} with neither (means of n = {n[0]} seeds"
+        ),
+    )
     yield README, f"+{said(mask['mean'])}, 95 % interval {said(mask.low)} to {said(mask.high)}"
     yield FINDINGS, f"mean of n = {n[0]} seeds (`results/retention/retention.csv`)"
     for arm, parts in zip(ARMS, ("yes | yes", "no | yes", "yes | no", "no | no")):
         yield FINDINGS, f"| `{arm}` | {parts} | " + " | ".join(said(number) for number in kept.loc[arm]) + " |"
     yield FINDINGS, f"`replay-only` minus `fine-tuning` is {between(pair('replay-only', 'fine-tuning'))}"
     yield FINDINGS, f"`nbsp` minus `mask-only` is {between(pair('nbsp', 'mask-only'))}"
-    yield FINDINGS, (f"`nbsp` minus `replay-only` is {between(mask)} on the old task and "
-                     f"{between(pair('nbsp', 'replay-only', 'asr'))} in the mean of both")
+    yield (
+        FINDINGS,
+        (
+            f"`nbsp` minus `replay-only` is {between(mask)} on the old task and "
+            f"{between(pair('nbsp', 'replay-only', 'asr'))} in the mean of both"
+        ),
+    )
     spread = (mask.high - mask.low) / 2 / stats.t.ppf(0.975, mask.n - 1) * math.sqrt(mask.n)
-    yield FINDINGS, (f"have a standard deviation of {said(spread)}. An interval of ± 0.05 then needs about "
-                     f"{(1.96 * spread / 0.05) ** 2:.0f} seeds")
-    yield FINDINGS, f"the smallest p of an exact sign-flip test is {mask.p_least:g}, with n = 3 it is {2 / 2 ** 3:g}"
+    yield (
+        FINDINGS,
+        (
+            f"have a standard deviation of {said(spread)}. An interval of ± 0.05 then needs about "
+            f"{(1.96 * spread / 0.05) ** 2:.0f} seeds"
+        ),
+    )
+    yield FINDINGS, f"the smallest p of an exact sign-flip test is {mask.p_least:g}, with n = 3 it is {2 / 2**3:g}"
     widths = {n: said(stats.t.ppf(0.975, n - 1) / math.sqrt(n)) for n in (3, 5)}
     yield FINDINGS, f"n = 5 is the mean ± {widths[5]} standard deviations, of n = 3 the mean ± {widths[3]}"
     yield FINDINGS, f"exclude an advantage of the mask above {said(mask.high)}"
@@ -74,38 +90,62 @@ def of_the_cycle():
     means = table("main_table/window/main_table.csv", n=3).set_index(["metric", "arm"])["mean"]
     fm, asr = ([said(means[metric, arm]) for arm in order] for metric in ("FM", "ASR"))
     assert min(fm) == fm[3] and max(asr) == asr[2]
-    yield FINDINGS, (f"{fm[0]} for `fine-tuning`, {fm[1]} for `mask-only`, {fm[2]} for `replay-only` and "
-                     f"{fm[3]} for `nbsp`")
+    yield (
+        FINDINGS,
+        (f"{fm[0]} for `fine-tuning`, {fm[1]} for `mask-only`, {fm[2]} for `replay-only` and {fm[3]} for `nbsp`"),
+    )
     yield FINDINGS, f"ASR is {asr[0]}, {asr[1]}, {asr[2]} and {asr[3]} in the same order"
     second = table("main_table/window/mastery.csv", position=2).set_index("arm")
     ours, replay = second.loc["nbsp"], second.loc["replay-only"]
-    yield FINDINGS, (f"by {ours.mastered} of {ours.finished} seeds of `nbsp` and by {replay.mastered} of "
-                     f"{replay.finished} of `replay-only`")
+    yield (
+        FINDINGS,
+        (
+            f"by {ours.mastered} of {ours.finished} seeds of `nbsp` and by {replay.mastered} of "
+            f"{replay.finished} of `replay-only`"
+        ),
+    )
 
 
-SEEDS = 10          # of the two arms of profile retention that the pages of causes look at
+SEEDS = 10  # of the two arms of profile retention that the pages of causes look at
 
 
 def of_causes():
     grafts = table("graft/window-once/graft_table.csv", arm="mask-only", n=SEEDS).set_index("graft")
     held, whole = (said(grafts["mean"][name]) for name in ("incoming, 20 % by score", "everything"))
-    yield README, (f"with the weights that the mask holds put back exactly, success is {held}, with the whole actor {whole} "
-                   f"(mask alone, n = {SEEDS}")
+    yield (
+        README,
+        (
+            f"with the weights that the mask holds put back exactly, success is {held}, with the whole actor {whole} "
+            f"(mask alone, n = {SEEDS}"
+        ),
+    )
     for text, graft in GRAFTS.items():
         yield FINDINGS, f"| {text} | {between(grafts.loc[graft])} |"
     row = table("awakening/window-once/awakening.csv", arm="mask-only", n=SEEDS).iloc[0]
     yield FINDINGS, f"They carry {between(row, 'share')} of the change"
-    yield FINDINGS, (f"With these neurons switched off success is {said(row['without, window-open'])}; with the once active "
-                     f"ones put back it is {said(row['active held, window-open'])}")
+    yield (
+        FINDINGS,
+        (
+            f"With these neurons switched off success is {said(row['without, window-open'])}; with the once active "
+            f"ones put back it is {said(row['active held, window-open'])}"
+        ),
+    )
 
 
 def of_the_score():
     rows = table("clock/window/clock_table.csv", task="window-open", network="actor", n=3).set_index("comparison")
     overlap = {name: between(row) for name, row in rows.iterrows()}
-    yield FINDINGS, (f"overlaps with the paper's choice by {overlap['labels of other episodes']} (Jaccard). "
-                     f"Two halves of one rollout overlap by {overlap['two halves of a rollout']}")
-    yield FINDINGS, (f"reach {overlap['late in the episode']}, a score of success at equal times "
-                     f"{overlap['goal given the time']}")
+    yield (
+        FINDINGS,
+        (
+            f"overlaps with the paper's choice by {overlap['labels of other episodes']} (Jaccard). "
+            f"Two halves of one rollout overlap by {overlap['two halves of a rollout']}"
+        ),
+    )
+    yield (
+        FINDINGS,
+        (f"reach {overlap['late in the episode']}, a score of success at equal times {overlap['goal given the time']}"),
+    )
     scored = table("score_report/window/score_report.csv", arm="nbsp", network="actor", status="scored")
     trapped = scored[scored.chosen_not_above_base > 0]
     assert len(scored) == 10 and list(zip(trapped.seed, trapped.position)) == [(1, 4)]
@@ -113,8 +153,13 @@ def of_the_score():
     yield FINDINGS, f"{percent} of the chosen actor neurons are not above this rate. In the other nine none is"
     cut = table("clock/window/horizon.csv", task="window-open", network="actor").groupby("horizon").chosen_silent.mean()
     assert not cut[cut.index >= 100].any()
-    yield FINDINGS, (f"after 50 steps of window-open {100 * cut[50]:.0f} % of the chosen actor neurons are silent, "
-                     "from 100 steps on none")
+    yield (
+        FINDINGS,
+        (
+            f"after 50 steps of window-open {100 * cut[50]:.0f} % of the chosen actor neurons are silent, "
+            "from 100 steps on none"
+        ),
+    )
 
 
 def of_tasks_alone():

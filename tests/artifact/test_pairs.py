@@ -1,4 +1,5 @@
 """The two files of a notebook say the same, or neither is run; papermill's own way gives the same page."""
+
 import os
 import subprocess
 import sys
@@ -94,8 +95,13 @@ def odd(tmp_path):
     """The environment of a user with a matplotlibrc and another backend, time zone and locale."""
     (tmp_path / "mpl").mkdir()
     (tmp_path / "mpl/matplotlibrc").write_text(MATPLOTLIBRC)
-    return os.environ | {"MPLCONFIGDIR": str(tmp_path / "mpl"), "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONOPTIMIZE": "2",
-                         "MUJOCO_GL": "osmesa"}
+    return os.environ | {
+        "MPLCONFIGDIR": str(tmp_path / "mpl"),
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONOPTIMIZE": "2",
+        "MUJOCO_GL": "osmesa",
+    }
 
 
 def test_a_page_is_the_same_whoever_runs_it_and_however(tmp_path, odd):
@@ -107,9 +113,20 @@ def test_a_page_is_the_same_whoever_runs_it_and_however(tmp_path, odd):
         out = tmp_path / f"out{len(made)}"
         source = "notebooks/results/r_matrix" + (".py" if way == runner else ".ipynb")
         given = {"params_file": str(params), "sequence": "window", "out": str(out)}
-        done = subprocess.run([sys.executable, "-m", way, source, str(tmp_path / f"{len(made)}.ipynb"),
-                               *(word for pair in given.items() for word in ("-p", *pair))], env=env, check=False,
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                way,
+                source,
+                str(tmp_path / f"{len(made)}.ipynb"),
+                *(word for pair in given.items() for word in ("-p", *pair)),
+            ],
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         made[out] = {path.name: path.read_bytes() for path in out.iterdir()}
     first, second, third = made.values()

@@ -1,4 +1,5 @@
 """The site of the results: of a few notebooks, and in a real browser."""
+
 import base64
 import re
 import shutil
@@ -31,8 +32,12 @@ VOID = re.compile(r"^([a-z]+:|//|mailto:)")
 def notebook(path, *cells):
     """A notebook of Markdown cells (str) and of code cells (tuples of source and outputs)."""
     ids = [f"cell-{i:03d}" for i in range(len(cells))]
-    made = [v4.new_markdown_cell(cell, id=i) if isinstance(cell, str) else v4.new_code_cell(cell[0], id=i, outputs=list(cell[1]))
-            for i, cell in zip(ids, cells)]
+    made = [
+        v4.new_markdown_cell(cell, id=i)
+        if isinstance(cell, str)
+        else v4.new_code_cell(cell[0], id=i, outputs=list(cell[1]))
+        for i, cell in zip(ids, cells)
+    ]
     metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(v4.writes(v4.new_notebook(cells=made, metadata=metadata)))
@@ -44,31 +49,49 @@ def picture():
 
 def small(results):
     """Results of a profile with two sequences, one of them without a name in the contents, one teaching page, and one claim."""
-    wide = "<table class='dataframe'><tr>" + "".join(f"<td>a cell of column {i}</td>" for i in range(30)) + "</tr></table>"
-    notebook(results / "notebooks/01_why.ipynb", "# Why $x^2$?\n\nSee [the protocol](../../docs/protocol.md), "
-             "[the table](../results/main_table.ipynb).",
-             ("y = 1", [picture()]), "*Alt text: a line that [falls](x.md).*\n\n$$y = \\frac{1}{2}$$")
+    wide = (
+        "<table class='dataframe'><tr>" + "".join(f"<td>a cell of column {i}</td>" for i in range(30)) + "</tr></table>"
+    )
+    notebook(
+        results / "notebooks/01_why.ipynb",
+        "# Why $x^2$?\n\nSee [the protocol](../../docs/protocol.md), [the table](../results/main_table.ipynb).",
+        ("y = 1", [picture()]),
+        "*Alt text: a line that [falls](x.md).*\n\n$$y = \\frac{1}{2}$$",
+    )
     for sequence in ("drawer", "unknown"):
-        notebook(results / f"notebooks/main_table-{sequence}.ipynb", "# Which arm keeps *it*?\n\nA `first` sentence, say. More.",
-                 ("x = 1", [v4.new_output("stream", name="stdout", text="7 < 8\n")]),
-                 "## Picture\n\nPoints are seeds.", ("draw()", [picture()]),
-                 ("table", [v4.new_output("display_data", {"text/html": wide})]))
+        notebook(
+            results / f"notebooks/main_table-{sequence}.ipynb",
+            "# Which arm keeps *it*?\n\nA `first` sentence, say. More.",
+            ("x = 1", [v4.new_output("stream", name="stdout", text="7 < 8\n")]),
+            "## Picture\n\nPoints are seeds.",
+            ("draw()", [picture()]),
+            ("table", [v4.new_output("display_data", {"text/html": wide})]),
+        )
     notebook(results / "notebooks/train-drawer-nbsp.ipynb", "# A run\n\nIt trains.")
     notebook(results / "notebooks/silencing-drawer.failed.ipynb", "# Broken")
     notebook(results / "notebooks/claims.ipynb", "# Which claims?\n\nSee `data`.")
     for path in (ROOT / "notebooks").glob("*/*.ipynb"):
         shutil.copy(path, results / "notebooks")
     (results / "claims").mkdir()
-    row = {"claim": "C1", "text": "masks help", "verdict": "partly (indicative)", "seeds": 3, "holding": 2, "compared": 4,
-           "missing": 1}
-    pd.DataFrame([{**row, "measure": measure} for measure in ("asr", "fm")]).to_csv(results / "claims/claims.csv", index=False)
+    row = {
+        "claim": "C1",
+        "text": "masks help",
+        "verdict": "partly (indicative)",
+        "seeds": 3,
+        "holding": 2,
+        "compared": 4,
+        "missing": 1,
+    }
+    pd.DataFrame([{**row, "measure": measure} for measure in ("asr", "fm")]).to_csv(
+        results / "claims/claims.csv", index=False
+    )
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     small(folder / "results")
-    assert build(folder / "site", folder / "results", ROOT) == ""             # no warning
+    assert build(folder / "site", folder / "results", ROOT) == ""  # no warning
     return folder / "site"
 
 
@@ -114,9 +137,22 @@ def check_pages(site):
 
 def test_links_pictures_and_nothing_from_a_network(site):
     found = check_pages(site)
-    assert {f"{name}.html" for name in ("index", "learn/01_why", "results/index", "results/main_table-drawer", "results/drawer",
-            "results/unknown", "results/training", "docs/protocol", "REPRODUCE", "api/index", "api/nbsp_lib.methods.nbsp")} \
-        <= {path.relative_to(site).as_posix() for path in found}
+    assert {
+        f"{name}.html"
+        for name in (
+            "index",
+            "learn/01_why",
+            "results/index",
+            "results/main_table-drawer",
+            "results/drawer",
+            "results/unknown",
+            "results/training",
+            "docs/protocol",
+            "REPRODUCE",
+            "api/index",
+            "api/nbsp_lib.methods.nbsp",
+        )
+    } <= {path.relative_to(site).as_posix() for path in found}
     assert not list(site.rglob("*failed*")) and not (site / ".buildinfo").exists()
 
 
@@ -128,9 +164,11 @@ def test_a_page_of_results_is_named_folded_and_can_be_downloaded(site):
     assert "hide above-input" not in learn and 'alt="a line that falls."' in learn
     assert "<msup><mi>x</mi><mn>2</mn></msup>" in learn and "<mfrac>" in learn
     assert not re.search(r"mathjax[@.]|/mathjax", learn, re.I)
-    assert re.search(r'href="(\.\./)?results/main_table(-\w+)?\.html"', learn) and 'href="../docs/protocol.html"' in learn
+    assert (
+        re.search(r'href="(\.\./)?results/main_table(-\w+)?\.html"', learn) and 'href="../docs/protocol.html"' in learn
+    )
     for page in (text, learn):
-        link, = set(re.findall(r'href="([^"]*_sources/[^"]*\.ipynb)"', page))
+        (link,) = set(re.findall(r'href="([^"]*_sources/[^"]*\.ipynb)"', page))
         assert (site / "results" / link).is_file()
 
 
@@ -143,8 +181,10 @@ def test_the_first_page_shows_the_verdicts_once(site):
 def test_the_same_results_make_the_same_bytes(site, tmp_path):
     small(tmp_path / "results")
     build(tmp_path / "again", tmp_path / "results", ROOT)
-    first, second = ({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-                     for folder in (site, tmp_path / "again"))
+    first, second = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (site, tmp_path / "again")
+    )
     assert first == second and len(first) > 100
 
 
@@ -155,8 +195,12 @@ def test_what_is_copied_into_the_site_is_a_dependency_of_its_stage(tmp_path):
     notebooks = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*/*.py")]
     for path in [*documents, *notebooks]:
         sources.relinked((ROOT / path).read_text(), path, path)
-    copied = [path.relative_to(tmp_path).as_posix().removeprefix("files/") for path in tmp_path.rglob("*") if path.is_file()]
-    outside = {path for path in [*documents, *copied] if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)}
+    copied = [
+        path.relative_to(tmp_path).as_posix().removeprefix("files/") for path in tmp_path.rglob("*") if path.is_file()
+    ]
+    outside = {
+        path for path in [*documents, *copied] if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)
+    }
     assert copied and {path for path in outside if not path.startswith("notebooks/")} == set()
 
 
@@ -178,7 +222,9 @@ def test_a_docstring_is_shown_as_it_is_written():
 
 def test_every_module_has_a_page_with_its_public_functions():
     found = {module: path for members in modules(ROOT / "nbsp_lib").values() for module, path in members}
-    text, sentence = module_page(found["nbsp_lib.artifact.report_api"], "nbsp_lib.artifact.report_api", "/x.py", ("a", "/b"))
+    text, sentence = module_page(
+        found["nbsp_lib.artifact.report_api"], "nbsp_lib.artifact.report_api", "/x.py", ("a", "/b")
+    )
     assert "{py:function} escaped(docstring)" in text and sentence.startswith("Pages of the site about the library")
     written = {path for path in (ROOT / "nbsp_lib").rglob("*.py") if path.read_text().strip()}
     assert set(found.values()) == written
@@ -192,8 +238,10 @@ def test_the_explorer_holds_what_the_notebook_draws(monkeypatch, site):
     drawn = levels * np.array(layer["top"])[:, None] / 255
     measured = seen.activations["critic1"][1][:, order].T
     assert layer["neurons"] == order and np.allclose(drawn, measured, atol=np.max(layer["top"]) / 500)
-    assert np.allclose(layer["scores"], seen.scores["critic1"][1][order], atol=1e-4) and film["success"] == list(seen.success > 0)
-    assert all(score is None for score in films()[1]["networks"]["actor"][0]["scores"])        # forgotten: nothing to score
+    assert np.allclose(layer["scores"], seen.scores["critic1"][1][order], atol=1e-4) and film["success"] == list(
+        seen.success > 0
+    )
+    assert all(score is None for score in films()[1]["networks"]["actor"][0]["scores"])  # forgotten: nothing to score
     assert (site / "learn/explorer.html").stat().st_size < 2e6
 
 
@@ -226,6 +274,17 @@ def check_in_a_browser(site, names):
 
 @needs_browser
 def test_in_a_real_browser(site):
-    check_in_a_browser(site, ["index.html", "learn/01_why.html", "results/main_table-drawer.html", "results/index.html",
-                              "docs/protocol.html", "docs/methods.html", "learn/explorer.html",
-                              "REPRODUCE.html", "api/nbsp_lib.core.neurons.html"])
+    check_in_a_browser(
+        site,
+        [
+            "index.html",
+            "learn/01_why.html",
+            "results/main_table-drawer.html",
+            "results/index.html",
+            "docs/protocol.html",
+            "docs/methods.html",
+            "learn/explorer.html",
+            "REPRODUCE.html",
+            "api/nbsp_lib.core.neurons.html",
+        ],
+    )

@@ -1,4 +1,5 @@
 """The notebook runner: strict before a kernel starts, byte-stable after, and nothing false left behind."""
+
 import ast
 import os
 import signal
@@ -21,7 +22,9 @@ name = "window"
 extra = None
 flag = False
 """
-GOOD = PARAMETERS + """
+GOOD = (
+    PARAMETERS
+    + """
 # %%
 import sys, time
 for step in range(steps):
@@ -30,6 +33,7 @@ for step in range(steps):
 print("not kept", file=sys.stderr)
 rate, name, extra
 """
+)
 BAD = "# %%\nprint('so far')\n\n# %%\nraise ValueError('no good')\n"
 
 
@@ -39,15 +43,18 @@ def write(folder, text):
     return str(source), folder / "target.ipynb"
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["-p", "stps", "2"], 'unknown parameter "stps", nearest valid name: "steps"'),
-    (["-p", "steps", "2.0"], "steps: 2.0 is a float, expected int"),
-    (["-p", "steps", "true"], "steps: True is a bool, expected int"),
-    (["-p", "flag", "1"], "flag: 1 is a int, expected bool"),
-    (["-p", "rate", "fast"], "rate: 'fast' is a str, expected float"),
-    (["-p", "steps", "[1"], "steps: '[1' is not YAML"),
-    (["-p", "steps", "1", "-p", "steps", "2"], "parameter steps is given twice"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "stps", "2"], 'unknown parameter "stps", nearest valid name: "steps"'),
+        (["-p", "steps", "2.0"], "steps: 2.0 is a float, expected int"),
+        (["-p", "steps", "true"], "steps: True is a bool, expected int"),
+        (["-p", "flag", "1"], "flag: 1 is a int, expected bool"),
+        (["-p", "rate", "fast"], "rate: 'fast' is a str, expected float"),
+        (["-p", "steps", "[1"], "steps: '[1' is not YAML"),
+        (["-p", "steps", "1", "-p", "steps", "2"], "parameter steps is given twice"),
+    ],
+)
 def test_wrong_parameters_are_refused_in_one_line(tmp_path, capsys, arguments, words):
     source, target = write(tmp_path, GOOD)
     assert main([source, str(target), *arguments]) == 2
@@ -62,7 +69,7 @@ def test_what_cannot_be_run_is_refused(tmp_path, capsys):
     assert "holds more than constants: folder = str(1)" in capsys.readouterr().err
     assert main([str(tmp_path / "missing.py"), str(target)]) == 2
     assert "no such notebook source" in capsys.readouterr().err
-    assert main([source, str(tmp_path / "source.ipynb")]) == 2      # the pair of the source is not a place for outputs
+    assert main([source, str(tmp_path / "source.ipynb")]) == 2  # the pair of the source is not a place for outputs
 
 
 def test_two_runs_write_equal_bytes(tmp_path):
@@ -80,21 +87,46 @@ def test_two_runs_write_equal_bytes(tmp_path):
     assert len(outputs) == 2
 
 
-TEXTS = ["/tmp/run #2", "null", "1e3", "", "'quoted'", "a: b", "[x", "two\nlines", "{x: 1}", "\\n", "ü€", "0.5", "~", "yes"]
+TEXTS = [
+    "/tmp/run #2",
+    "null",
+    "1e3",
+    "",
+    "'quoted'",
+    "a: b",
+    "[x",
+    "two\nlines",
+    "{x: 1}",
+    "\\n",
+    "ü€",
+    "0.5",
+    "~",
+    "yes",
+]
 
 
-@pytest.mark.parametrize("declaration", ["name = 'a'", "name: str = 'a'", "name: str | None = None", "name: 'str' = None"])
+@pytest.mark.parametrize(
+    "declaration", ["name = 'a'", "name: str = 'a'", "name: str | None = None", "name: 'str' = None"]
+)
 def test_a_parameter_that_is_declared_as_text_is_text(declaration):
     nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
     for text in TEXTS:
         assert notebook.checked([("name", text)], notebook.declared(nb, "source.py"), "source.py") == {"name": text}
 
 
-@pytest.mark.parametrize(("declaration", "text", "value"), [
-    ("x: float = 1", "2", 2.0), ("x: int | None = None", "null", None), ("x: int | None = None", "3", 3),
-    ("x = []", "[1, 2]", [1, 2]),
-    ("x = None", "[1e-3]", [0.001]), ("x = None", "/tmp/run #2", "/tmp/run #2"), ("x = None", "'7'", "7"), ("x = None", "7", 7),
-])
+@pytest.mark.parametrize(
+    ("declaration", "text", "value"),
+    [
+        ("x: float = 1", "2", 2.0),
+        ("x: int | None = None", "null", None),
+        ("x: int | None = None", "3", 3),
+        ("x = []", "[1, 2]", [1, 2]),
+        ("x = None", "[1e-3]", [0.001]),
+        ("x = None", "/tmp/run #2", "/tmp/run #2"),
+        ("x = None", "'7'", "7"),
+        ("x = None", "7", 7),
+    ],
+)
 def test_a_parameter_has_its_declared_type(declaration, text, value):
     nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
     found = notebook.checked([("x", text)], notebook.declared(nb, "source.py"), "source.py")["x"]
@@ -119,7 +151,7 @@ def test_sockets_lie_where_their_path_fits(tmp_path, monkeypatch):
     assert not os.path.exists(folder) and not list(deep.iterdir())
     monkeypatch.setattr(sockets, "bindable", lambda folder: False)
     with folder_for_sockets(str(deep)) as folder:
-        assert folder is None                               # the kernel is then spoken to by tcp
+        assert folder is None  # the kernel is then spoken to by tcp
     source, target = write(tmp_path, GOOD)
     command = [sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)]
     done = subprocess.run(command, env=os.environ | {"TMPDIR": str(deep)}, capture_output=True, text=True, check=False)
@@ -140,7 +172,9 @@ def test_a_failing_notebook_leaves_a_failed_copy_and_no_target(tmp_path, capsys)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_no_process(tmp_path, number):
     """The cell's `finally` is run, and neither the kernel nor what it started is alive afterwards."""
-    source, target = write(tmp_path, f"""# %%
+    source, target = write(
+        tmp_path,
+        f"""# %%
 import os, pathlib, subprocess, time
 folder = pathlib.Path({str(tmp_path)!r})
 child = subprocess.Popen(["sleep", "60"])
@@ -149,8 +183,11 @@ try:
     time.sleep(60)
 finally:
     (folder / "ended").touch()
-""")
-    process = subprocess.Popen([sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)], start_new_session=True)
+""",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)], start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() or not (tmp_path / "started").read_text():
         assert process.poll() is None and time.monotonic() < deadline
@@ -165,6 +202,7 @@ finally:
 def _alive(pid) -> bool:
     """A killed process may stay in the table for a moment, as a zombie that nobody has waited for."""
     import psutil
+
     try:
         psutil.Process(pid).wait(timeout=5)
     except psutil.TimeoutExpired:
@@ -185,7 +223,9 @@ def test_what_is_in_other_hands_is_no_failure(tmp_path, capsys):
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_stopped_kernel_is_given_time_to_save(tmp_path, deaf):
     """Longer than the few seconds after which Jupyter would end it; one that did not hear of it is told again."""
-    source, target = write(tmp_path, f"""# %%
+    source, target = write(
+        tmp_path,
+        f"""# %%
 import pathlib, signal, sys, time
 folder, came = pathlib.Path({str(tmp_path)!r}), []
 signal.signal(signal.SIGINT, signal.SIG_IGN if {deaf} else lambda *given: came.append(1))
@@ -195,10 +235,13 @@ while not came:
     time.sleep(0.01)
 time.sleep(0 if {deaf} else 4)
 (folder / "saved").touch()
-""")
+""",
+    )
     patience = 6 if deaf else notebook.PATIENCE
-    program = (f"import sys\nfrom nbsp_lib.artifact import notebook\n"
-               f"notebook.PATIENCE = {patience}\nsys.exit(notebook.main(sys.argv[1:]))")
+    program = (
+        f"import sys\nfrom nbsp_lib.artifact import notebook\n"
+        f"notebook.PATIENCE = {patience}\nsys.exit(notebook.main(sys.argv[1:]))"
+    )
     process = subprocess.Popen([sys.executable, "-c", program, source, str(target)], start_new_session=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists():
@@ -211,6 +254,10 @@ time.sleep(0 if {deaf} else 4)
 
 def test_a_kernel_that_is_done_and_does_not_end_is_not_waited_for(tmp_path):
     """One with a thread of its own, say: seconds, not PATIENCE."""
-    source, target = write(tmp_path, "# %%\nimport threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n")
-    process = subprocess.run([sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)], check=False, timeout=40)
+    source, target = write(
+        tmp_path, "# %%\nimport threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-m", "nbsp_lib.artifact.notebook", source, str(target)], check=False, timeout=40
+    )
     assert process.returncode == 0 and target.exists()

@@ -1,4 +1,5 @@
 """The smoke profile is small, but nothing in it is idle: a mask holds neurons back and stored experience is learned from."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -32,9 +33,9 @@ def test_the_smoke_profile_masks_and_replays(tmp_path, monkeypatch):
     run = Run(profile, "window", "nbsp", tmp_path / "state")
     train_run(run, (0,), Placement(positions=2))
     ship(run, (0,), tmp_path / "out")
-    updates = 2 * 400                                  # 1,000 steps less 200 random ones, one update for every second
-    assert len(replayed) == updates // 2               # position 1 is shared and plain
+    updates = 2 * 400  # 1,000 steps less 200 random ones, one update for every second
+    assert len(replayed) == updates // 2  # position 1 is shared and plain
     assert sum(replayed) == len(replayed) // profile.arms["nbsp"].settings["replay_every"]
-    assert all(held)                                   # actor and critics, in every update of position 2
+    assert all(held)  # actor and critics, in every update of position 2
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert (scores.status == "scored").all() and (scores.masked > 0.15).all() and (scores.chosen == 12).all()

@@ -1,4 +1,5 @@
 """What surrounds the project and must not matter: a renderer that is missing, PYTHONOPTIMIZE, an environment that is broken."""
+
 import os
 import shutil
 import subprocess
@@ -19,8 +20,11 @@ def python(*words, **env):
     return subprocess.run([sys.executable, *words], cwd=ROOT, env=given, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("env", [{"MUJOCO_GL": "osmesa"}, {"MUJOCO_GL": "nonsense", "PYOPENGL_PLATFORM": "osmesa"},
-                                 {"PYTHONOPTIMIZE": "2"}], ids=str)
+@pytest.mark.parametrize(
+    "env",
+    [{"MUJOCO_GL": "osmesa"}, {"MUJOCO_GL": "nonsense", "PYOPENGL_PLATFORM": "osmesa"}, {"PYTHONOPTIMIZE": "2"}],
+    ids=str,
+)
 def test_status_needs_no_simulator_and_no_docstring(env):
     code = f"import sys\nfrom nbsp_lib.cli import main\nmain(sys.argv[1:])\nprint([n for n in {SIMULATORS} if n in sys.modules])"
     done = python("-c", code, "status", "--profile", "smoke", **env)
@@ -33,7 +37,9 @@ def test_what_the_ledger_of_claims_imports_needs_no_simulator():
 
 
 def test_simulators_are_imported_whatever_renderer_is_named():
-    done = python("-c", "import nbsp_lib.envs.metaworld, nbsp_lib.envs.dmc as d; d.build('cartpole-balance')", MUJOCO_GL="osmesa")
+    done = python(
+        "-c", "import nbsp_lib.envs.metaworld, nbsp_lib.envs.dmc as d; d.build('cartpole-balance')", MUJOCO_GL="osmesa"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -65,12 +71,14 @@ def setup(folder, *words, path="", **env):
     given = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "CONDA", "MAKE"))}
     python_here = os.path.realpath(Path(sys.executable).parent / "python3.11")
     (folder.parent / "bin").mkdir(exist_ok=True)
-    real = folder.parent / "bin/python3.12"                     # found after python3.11: a working one under another name
+    real = folder.parent / "bin/python3.12"  # found after python3.11: a working one under another name
     if not real.exists():
         real.write_text(f'#!/bin/sh\nexec "{python_here}" "$@"\n')
         real.chmod(0o755)
     given["PATH"] = f"{path}:{real.parent}:{given['PATH']}"
-    return subprocess.run(["make", "setup", *words], cwd=folder, env=given | env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", "setup", *words], cwd=folder, env=given | env, capture_output=True, text=True, check=False
+    )
 
 
 def works(folder):
@@ -84,7 +92,7 @@ def test_setup_repairs(clone, case):
     if case == "stale":
         (clone / ".venv/bin").mkdir(parents=True)
         (clone / ".venv/bin/python").symlink_to("/nonexistent/python3.11")
-    if case == "lost":                                          # set up once, then its Python went away
+    if case == "lost":  # set up once, then its Python went away
         assert setup(clone).returncode == 0
         for python in (clone / ".venv/bin").glob("python*"):
             python.unlink()
@@ -100,11 +108,15 @@ def test_setup_repairs(clone, case):
     assert {each.name for each in clone.parent.iterdir()} <= {"sp ace", "bin", "shims"}
 
 
-@pytest.mark.parametrize(("words", "env", "said"), [
-    ([], {"VIRTUAL_ENV": "/tmp/an other/.venv"}, "holds a blank"),
-    ([], {"VIRTUAL_ENV": "/nonexistent/venv"}, "has no Python that runs"),
-    (["PYTHON=/nonexistent/python"], {}, "does not run"), (["PYTHON="], {}, "no Python 3.11 or 3.12"),
-])
+@pytest.mark.parametrize(
+    ("words", "env", "said"),
+    [
+        ([], {"VIRTUAL_ENV": "/tmp/an other/.venv"}, "holds a blank"),
+        ([], {"VIRTUAL_ENV": "/nonexistent/venv"}, "has no Python that runs"),
+        (["PYTHON=/nonexistent/python"], {}, "does not run"),
+        (["PYTHON="], {}, "no Python 3.11 or 3.12"),
+    ],
+)
 def test_setup_says_what_to_do(clone, words, env, said):
     done = setup(clone, *words, **env)
     assert done.returncode and said in done.stdout + done.stderr and not (clone / ".venv").exists()

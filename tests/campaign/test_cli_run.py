@@ -1,4 +1,5 @@
 """`nbsp run` trains what is missing and nothing else."""
+
 import pytest
 
 from nbsp_lib import cli

@@ -1,4 +1,5 @@
 """Runs of another clone, trained by another version of the code: merged seed by seed, with what was recorded where they were."""
+
 import json
 import re
 import shutil
@@ -55,7 +56,9 @@ def test_the_further_seed_counts_and_keeps_what_was_recorded_where_it_was_traine
     assert taken(clone) == 0
     assert capsys.readouterr().out == f"{OUT}: seed 1: 3 of 4, before 2, seed 2: 1 of 4\n"
     run, there = read_run(OUT), read_run(clone / THERE)
-    assert run["finished"] == {"0": 2, "1": 3, "2": 1} and run["config_hash"] == own["config_hash"] == there["config_hash"]
+    assert (
+        run["finished"] == {"0": 2, "1": 3, "2": 1} and run["config_hash"] == own["config_hash"] == there["config_hash"]
+    )
     assert run["code"] == {"0": own["code"]["0"], "1": "f" * 16, "2": "f" * 16} != own["code"]
     assert run["versions"] == own["versions"] and run["versions_of"] == {"1": CARD, "2": CARD}
     timing, theirs = (json.loads((folder / "timing.json").read_text()) for folder in (Path(OUT), clone / THERE))
@@ -93,14 +96,16 @@ def test_other_settings_are_refused_in_one_line_before_anything_is_copied(house)
     """There, and here; here they make way if it is said."""
     other, before = tiny_run.profile(batch=17), tiny_run.contents(OUT)
     clone = clone_at(house / "campaign", {5: 1}, other)
-    for made, words in ((None, f"{clone / THERE}: holds a run with other settings"),
-                        (other, f"{OUT}: holds a run with other settings; --replace")):
+    for made, words in (
+        (None, f"{clone / THERE}: holds a run with other settings"),
+        (other, f"{OUT}: holds a run with other settings; --replace"),
+    ):
         with pytest.raises(ConfigError, match=re.escape(words)) as refusal:
             taken(clone, made=made)
         assert "\n" not in str(refusal.value) and tiny_run.contents(OUT) == before
     with pytest.raises(ConfigError, match="other settings"):
-        taken(clone, replace=True)                                  # the profile here is another one than the clone's
-    assert taken(clone, (4,), other, replace=True) == 0 and tiny_run.contents(OUT) == before        # nothing to take
+        taken(clone, replace=True)  # the profile here is another one than the clone's
+    assert taken(clone, (4,), other, replace=True) == 0 and tiny_run.contents(OUT) == before  # nothing to take
     assert taken(clone, made=other, replace=True) == 0
     run = read_run(OUT)
     assert run["seeds"] == [5] and run["versions"] == CARD and run["config"]["train"]["batch"] == 17
@@ -119,6 +124,8 @@ def test_a_damaged_file_there_is_refused_by_name_and_nothing_here_changes(house,
 def test_a_run_that_was_trained_before_versions_were_kept_per_seed_is_taken_and_its_timing_may_be_missing(house):
     clone = clone_at(house / "campaign", {1: 3})
     (clone / THERE / "timing.json").unlink()
-    shutil.rmtree(clone / ".state")                                 # only what DVC keeps was copied here
+    shutil.rmtree(clone / ".state")  # only what DVC keeps was copied here
     assert taken(clone) == 0
-    assert read_run(OUT)["versions_of"] == {"1": CARD} and set(json.loads(Path(OUT, "timing.json").read_text())) == {"0"}
+    assert read_run(OUT)["versions_of"] == {"1": CARD} and set(json.loads(Path(OUT, "timing.json").read_text())) == {
+        "0"
+    }

@@ -2,6 +2,7 @@
 
 Slow: real training by the engine, in a small repository. Every finished grid equals an undisturbed one bit for bit.
 """
+
 import errno
 import functools
 import os
@@ -56,8 +57,14 @@ def start(folder, line=LINE, **env):
     """An engine as a process of its own, its words in folder/said."""
     path = os.pathsep.join([str(ROOT), str(folder)])
     with open(folder / "said", "ab") as said:
-        return subprocess.Popen([sys.executable, "-m", "nbsp_lib.cli", *line.split()], cwd=folder, stdout=said, stderr=said,
-                                env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | env, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "nbsp_lib.cli", *line.split()],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | env,
+            start_new_session=True,
+        )
 
 
 def finish(folder, line=LINE, **env):
@@ -85,11 +92,13 @@ def undisturbed(tmp_path_factory):
 
 def workers(folder, part):
     """Pids of the processes in folder with `part` in their command line."""
+
     def command(pid):
         try:
             return " ".join(psutil.Process(pid).cmdline())
         except psutil.Error:
             return ""
+
     return [pid for pid in family(folder) if part in command(pid)]
 
 
@@ -97,7 +106,7 @@ def workers(folder, part):
 @pytest.mark.parametrize("victim", ["worker", "kernel", "engine", "everything"])
 def test_a_grid_killed_at_random_moments_ends_as_if_undisturbed(undisturbed, tmp_path, victim):
     place(tmp_path)
-    seed = random.SystemRandom().randrange(10 ** 6)
+    seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     print("moments drawn with seed", seed)
     engine = start(tmp_path)
@@ -106,8 +115,12 @@ def test_a_grid_killed_at_random_moments_ends_as_if_undisturbed(undisturbed, tmp
         time.sleep(chance.uniform(0, 15))
         if engine.poll() is not None:
             break
-        parts = {"worker": ["nbsp_lib.artifact.notebook "], "kernel": ["ipykernel"], "engine": ["nbsp_lib.cli"],
-                 "everything": [""]}[victim]
+        parts = {
+            "worker": ["nbsp_lib.artifact.notebook "],
+            "kernel": ["ipykernel"],
+            "engine": ["nbsp_lib.cli"],
+            "everything": [""],
+        }[victim]
         pids = workers(tmp_path, parts[0])
         for pid in pids if victim == "everything" else pids[:1]:
             try:
@@ -117,11 +130,11 @@ def test_a_grid_killed_at_random_moments_ends_as_if_undisturbed(undisturbed, tmp
         print("killed", victim, pids)
         if victim in ("engine", "everything"):
             engine.wait()
-            if chance.random() < 0.5:               # otherwise the next engine meets the workers that are still saving
+            if chance.random() < 0.5:  # otherwise the next engine meets the workers that are still saving
                 until(lambda: not family(tmp_path), 60)
             engine = start(tmp_path)
     engine.wait(timeout=600)
-    code, said = finish(tmp_path)                   # a job that was killed twice has failed; the same command goes on
+    code, said = finish(tmp_path)  # a job that was killed twice has failed; the same command goes on
     assert code == 0, said
     assert grid(tmp_path) == undisturbed
     assert not family(tmp_path)
@@ -139,14 +152,16 @@ def test_a_nan_and_a_damaged_state_stay_with_their_seeds(undisturbed, tmp_path):
     code, said = finish(tmp_path, line.format("0 1 2", 2), FAULT="nan")
     assert code == 1 and said.splitlines()[-1] == "2 done, 1 failed"
     assert re.search(r"window fine-tuning seed 1: done, 1 of 4 positions, seed 1 diverged", said)
-    assert re.search(rf"window fine-tuning seed 2 failed.*\n(.*\n)*.*Corrupted: .*{path.name}: the checksum differs", said)
+    assert re.search(
+        rf"window fine-tuning seed 2 failed.*\n(.*\n)*.*Corrupted: .*{path.name}: the checksum differs", said
+    )
     out = tmp_path / "runs/laptop/checkpoints/window/fine-tuning"
     rows = lambda files: [row for row in files["R.csv"].splitlines() if row.startswith(b"0,")]
     assert rows(tiny_run.contents(out)) == rows(undisturbed["fine-tuning"])
     code, said = finish(tmp_path, "status --sequence window --arm fine-tuning --seeds 0 1 2")
     assert re.search(r"seed 1: 1 of 4 positions, diverged", said)
     assert re.search(r"seed 2: 1 of 4 positions, failed, exit code 1: Corrupted: .*the checksum differs", said)
-    shutil.rmtree(state.folder)                     # what the message of a damaged state asks for
+    shutil.rmtree(state.folder)  # what the message of a damaged state asks for
     assert finish(tmp_path, line.format("0 1 2", 2))[0] == 0
 
 
@@ -157,8 +172,13 @@ def test_a_clock_that_jumps_changes_nothing(undisturbed, tmp_path):
     said = []
     while engine.poll() is None:
         time.sleep(0.2)
-        shown = subprocess.run([sys.executable, "-m", "nbsp_lib.cli", *LINE.replace("run", "status").split()[:8]], cwd=tmp_path,
-                               env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        shown = subprocess.run(
+            [sys.executable, "-m", "nbsp_lib.cli", *LINE.replace("run", "status").split()[:8]],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
         said.append(shown.stdout + shown.stderr)
     assert engine.returncode == 0 and grid(tmp_path) == undisturbed
     assert "running" in "".join(said) and "stalled" not in "".join(said) and not re.search(r"-\d+ min", "".join(said))

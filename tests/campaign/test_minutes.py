@@ -1,4 +1,5 @@
 """`nbsp run --minutes N`: it ends then, everything is saved, its exit code says so, and the same command goes on from there."""
+
 import os
 import shutil
 import signal
@@ -74,7 +75,9 @@ def test_it_ends_while_it_waits_for_position_1_of_another_arm(place, monkeypatch
     campaign.obedient(monkeypatch)
     with held(trunk), minutes_last(0.5, monkeypatch):
         before = time.monotonic()
-        assert cli.main(f"run --sequence window --arm nbsp --seeds 0 --no-compile --minutes 1{how}".split()) == TIME_OVER
+        assert (
+            cli.main(f"run --sequence window --arm nbsp --seeds 0 --no-compile --minutes 1{how}".split()) == TIME_OVER
+        )
     said = capsys.readouterr()
     assert time.monotonic() - before < 20 and OVER in said.out + said.err and not begun()
     assert Run(place, "window", "nbsp").states((0,))[0].manifest is None
@@ -128,5 +131,5 @@ def test_nothing_begins_in_the_last_tenth_of_the_time(place, monkeypatch):
     campaign.obedient(monkeypatch)
     made = engine.Engine(jobs_of(Run(place, "window", "nbsp"), (0,)), Local(1), deadline=time.monotonic() + 100)
     assert made.reserve == pytest.approx(10, abs=0.1)
-    made.deadline -= 91                                     # nine seconds are left
+    made.deadline -= 91  # nine seconds are left
     assert [outcome for outcome, _, _ in made.run().values()] == ["not begun"] and not begun()

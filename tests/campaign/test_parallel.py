@@ -1,4 +1,5 @@
 """Backends: the same promises on this machine, through submitit, on Ray and on Slurm. What runs is small shell and Python."""
+
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ signal.signal(signal.SIGTERM, save)
 pathlib.Path("ready").touch()
 time.sleep(100)
 """
-TOLD = CAREFUL.replace('lambda *again: sys.exit("asked twice")', "signal.SIG_IGN")    # the kernel may tell it again
+TOLD = CAREFUL.replace('lambda *again: sys.exit("asked twice")', "signal.SIG_IGN")  # the kernel may tell it again
 DEAF = "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsubprocess.run(['sleep', '100'])"
 
 
@@ -38,9 +39,16 @@ def slurm_runs():
     return shutil.which("sbatch") and subprocess.run(["scontrol", "ping"], capture_output=True).returncode == 0
 
 
-MADE = {"local": lambda: Local(2), "submitit": lambda: Slurm(2, executor="local"), "ray": lambda: Ray(2),
-        "slurm": lambda: Slurm(2, minutes=10)}
-SLOW = {"ray": [pytest.mark.slow], "slurm": [pytest.mark.slow, pytest.mark.skipif(not slurm_runs(), reason="needs Slurm")]}
+MADE = {
+    "local": lambda: Local(2),
+    "submitit": lambda: Slurm(2, executor="local"),
+    "ray": lambda: Ray(2),
+    "slurm": lambda: Slurm(2, minutes=10),
+}
+SLOW = {
+    "ray": [pytest.mark.slow],
+    "slurm": [pytest.mark.slow, pytest.mark.skipif(not slurm_runs(), reason="needs Slurm")],
+}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=SLOW.get(name, [])) for name in MADE])
@@ -87,7 +95,11 @@ def ended(handle):
 def family(word):
     """Pids of the processes with `word` among what they were called with, zombies left out."""
     found = psutil.process_iter(["pid", "cmdline", "status"])
-    return [each.pid for each in found if each.info["status"] != psutil.STATUS_ZOMBIE and word in (each.info["cmdline"] or [])]
+    return [
+        each.pid
+        for each in found
+        if each.info["status"] != psutil.STATUS_ZOMBIE and word in (each.info["cmdline"] or [])
+    ]
 
 
 def test_a_task_runs_here_with_its_environment_and_appends_to_its_log(backend, folder):
@@ -122,9 +134,11 @@ def test_kill_leaves_nothing_of_a_worker_that_does_not_listen(backend, folder):
 @contextmanager
 def engine(made, code):
     """A process of its own that starts `code` on a backend; killed at the end."""
-    text = "import sys, time\nfrom nbsp_lib.campaign.backends import Local, Ray\n" \
-           "from nbsp_lib.campaign.worker import Task\n" \
-           f"handle = {made}.start(Task('a', (sys.executable, '-c', {code!r}), 'a.log'))\ntime.sleep(100)"
+    text = (
+        "import sys, time\nfrom nbsp_lib.campaign.backends import Local, Ray\n"
+        "from nbsp_lib.campaign.worker import Task\n"
+        f"handle = {made}.start(Task('a', (sys.executable, '-c', {code!r}), 'a.log'))\ntime.sleep(100)"
+    )
     process = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
     try:
         yield process
@@ -150,7 +164,7 @@ def test_ctrl_c_reaches_the_engine_alone(tmp_path, monkeypatch):
     handle = Local(1).start(python(CAREFUL))
     until(Path("ready").exists)
     assert os.getsid(handle.process.pid) == handle.process.pid != os.getsid(0)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):                 # Slurm sends them to every process of a job
+    for number in (signal.SIGUSR1, signal.SIGUSR2):  # Slurm sends them to every process of a job
         os.kill(handle.process.pid, number)
     handle.stop()
     assert ended(handle) == 3
@@ -174,8 +188,9 @@ def test_gpu_shares_on_one_gpu_add_up_to_at_most_one(tmp_path, monkeypatch):
     backend.close()
 
 
-@pytest.mark.parametrize(("share", "visible", "said"),
-                         [(1.5, "0", "must be in"), (0.5, "", "no CUDA GPU"), (0.5, "-1", "no CUDA GPU")])
+@pytest.mark.parametrize(
+    ("share", "visible", "said"), [(1.5, "0", "must be in"), (0.5, "", "no CUDA GPU"), (0.5, "-1", "no CUDA GPU")]
+)
 def test_a_share_that_cannot_be_had_is_refused(share, visible, said, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     with pytest.raises(ConfigError, match=said):
@@ -207,7 +222,7 @@ def test_a_job_of_submitit_without_a_result_is_a_failure_with_a_reason(outcome, 
             child.kill()
         assert ended(handle) == -signal.SIGKILL
         assert "ended without a result" in Path("logs/a.log").read_text()
-        until(Path("saved").exists)                                 # its starter died: it was told
+        until(Path("saved").exists)  # its starter died: it was told
     else:
         handle.log = "a.log"
         assert ended(handle) == 1 and "/proc/no" in Path("a.log").read_text()

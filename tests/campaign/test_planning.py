@@ -1,4 +1,5 @@
 """What a run will need, said before it starts: memory by the tensors it makes, and hours and memory as they then come out."""
+
 import os
 import re
 import shutil
@@ -24,8 +25,16 @@ ROOT = Path(__file__).parents[2]
 RATES = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10, start=2.0)
 
 
-@pytest.mark.parametrize("sequence, observation", [("window", None), ("four", None), ("window-close", None),
-                                                   ("boxing-road-runner", "ram"), ("boxing-road-runner", "pixels")])
+@pytest.mark.parametrize(
+    "sequence, observation",
+    [
+        ("window", None),
+        ("four", None),
+        ("window-close", None),
+        ("boxing-road-runner", "ram"),
+        ("boxing-road-runner", "pixels"),
+    ],
+)
 def test_replay_and_state_are_counted_as_training_makes_them(sequence, observation):
     profile = tiny_run.games(observation=observation, store=0.16) if observation else tiny_run.profile(store=0.13)
     train, tasks = profile.training(sequence), distinct(tasks_of(sequence))
@@ -34,7 +43,9 @@ def test_replay_and_state_are_counted_as_training_makes_them(sequence, observati
     assert 3 * speed.replay_bytes(train, tasks, trainer.method, trainer.agent) == held
     needed = memory.memory(Run(profile, sequence, "nbsp"), 3)
     assert needed.replay == held
-    assert needed.state == 2 * sum(t.nbytes for name, t in tensors(trainer).items() if name not in trainer.replay.tensors())
+    assert needed.state == 2 * sum(
+        t.nbytes for name, t in tensors(trainer).items() if name not in trainer.replay.tensors()
+    )
 
 
 def test_the_plan_of_games_is_made_from_games(monkeypatch):
@@ -42,18 +53,20 @@ def test_the_plan_of_games_is_made_from_games(monkeypatch):
     made = tiny_run.games()
     rates = speed.measure(made.atari, "boxing-road-runner", METHODS["nbsp"](), 2, 0.3)
     assert min(rates.update, rates.play, rates.evaluate) > 0
-    group, = work.planned([Run(made, "boxing-road-runner", "crelu")], (0, 1), 2)
-    positions, games = 4, 1 + 3                                         # the first evaluation, then three of a position
+    (group,) = work.planned([Run(made, "boxing-road-runner", "crelu")], (0, 1), 2)
+    positions, games = 4, 1 + 3  # the first evaluation, then three of a position
     assert group.work.played == positions * 200
     assert group.work.measured == 60 * 2 * 2 * (games + 3 * 3)
 
 
 def test_memory_grows_with_the_population_and_with_what_is_scored():
-    profile = tiny_run.profile(layers=(256, 256), scoring_episodes=50, episode=200, envs=4, steps=8000, random_steps=800)
+    profile = tiny_run.profile(
+        layers=(256, 256), scoring_episodes=50, episode=200, envs=4, steps=8000, random_steps=800
+    )
     nbsp = Run(profile, "window", "nbsp")
     one, three = (memory.memory(nbsp, size) for size in (1, 3))
-    assert three.work == 3 * one.work > 3 * 12 * 512 * 50 * 200         # float32 activations of an actor and two critics
-    assert memory.memory(nbsp.trunk(), 3).work < one.work          # scores nothing
+    assert three.work == 3 * one.work > 3 * 12 * 512 * 50 * 200  # float32 activations of an actor and two critics
+    assert memory.memory(nbsp.trunk(), 3).work < one.work  # scores nothing
     assert three.peak > one.peak > one.base > memory.FIRST_TASK
 
 
@@ -63,7 +76,9 @@ def test_the_footprint_is_one_line_with_replay_and_peak():
     tasks, method = ("window-open", "window-close"), METHODS["nbsp"]()
     agent = make_agent(method, [torch.Generator()], 39, Gaussian(4), tasks, made.train)
     replay = round(3 * speed.replay_bytes(made.train, tasks, method, agent) / 1e6)
-    assert line.startswith(f"window nbsp: seeds together 3, replay {replay} MB on the device, peak memory of a process about ")
+    assert line.startswith(
+        f"window nbsp: seeds together 3, replay {replay} MB on the device, peak memory of a process about "
+    )
     assert "\n" not in line
 
 
@@ -76,8 +91,10 @@ def test_the_plan_adds_up_time_and_memory(tmp_path, monkeypatch):
     said = plan.estimate(runs, (0, 1), 1, processes=3)
     total = 7 + 4 * 2 + 3600 * sum(group.hours(RATES) for group in work.planned(runs, (0, 1), 1))
     assert f"in all {total:.0f} s of CPU time, 15 s of them to start" in said
-    peak, together = (int(re.search(pattern, said)[1].replace(",", "")) for pattern in (
-        r"peak memory of a process about ([\d,]+) MB", r"3 at a time: ([\d,]+) MB of"))
+    peak, together = (
+        int(re.search(pattern, said)[1].replace(",", ""))
+        for pattern in (r"peak memory of a process about ([\d,]+) MB", r"3 at a time: ([\d,]+) MB of")
+    )
     assert together == pytest.approx(3 * (peak + plan.NOTEBOOK / 1e6), abs=3)
 
 
@@ -85,8 +102,12 @@ def nbsp(folder, *words):
     """Run `nbsp` in a folder -> (what it said, its CPU seconds, its peak memory in MB)."""
     path = folder / "said"
     with open(path, "w") as file:
-        process = subprocess.Popen([sys.executable, "-m", "nbsp_lib.cli", *words], cwd=folder, stdout=file, env=os.environ | {
-            "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nbsp_lib.cli", *words],
+            cwd=folder,
+            stdout=file,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+        )
         _, code, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(code)
     assert not process.returncode
@@ -101,7 +122,9 @@ def test_the_plan_of_a_smoke_run_comes_true(tmp_path):
         shutil.copyfile(ROOT / name, tmp_path / name)
     options = "--profile smoke --sequence window --arm nbsp --seeds 0 1 --population 2".split()
     said, _, _ = nbsp(tmp_path, "plan", *options)
-    seconds, megabytes = (float(re.search(pattern, said)[1].replace(",", "")) for pattern in (
-        r"in all ([\d,]+) s of CPU", r"peak memory of a process about ([\d,]+) MB"))
+    seconds, megabytes = (
+        float(re.search(pattern, said)[1].replace(",", ""))
+        for pattern in (r"in all ([\d,]+) s of CPU", r"peak memory of a process about ([\d,]+) MB")
+    )
     _, spent, peak = nbsp(tmp_path, "run", *options)
     assert seconds == pytest.approx(spent, rel=0.2) and megabytes == pytest.approx(peak, rel=0.2), said

@@ -1,4 +1,5 @@
 """Promotion: what is refused before a byte is copied, the order of its steps, and what it says about the expected tables."""
+
 import json
 import re
 import sys
@@ -60,20 +61,27 @@ def expected(root):
 def test_runs_are_copied_then_tables_made_then_expected(place, capsys):
     assert promote.promote(place.profile, runs(place.profile), (1, 2), last_only=True) == 0
     assert place.calls == [("ship", f"data/checkpoints/window/{arm}", (1, 2), True) for _, arm in GRID] + [
-        ("dvc", "-m", "dvc", "repro", "dvc.yaml")]
+        ("dvc", "-m", "dvc", "repro", "dvc.yaml")
+    ]
     assert expected(place.root) == NEW
     assert capsys.readouterr().out.splitlines() == [
-        "data/checkpoints/window/fine-tuning: nothing finished", "data/checkpoints/window/nbsp: seed 1: 3 of 4",
-        "data/expected/evaluate/window.csv: changed", "data/expected/gone.csv: gone", "data/expected/overlap/window.csv: new",
-        "to commit: git add data/checkpoints data/expected docs/images dvc.lock"]
+        "data/checkpoints/window/fine-tuning: nothing finished",
+        "data/checkpoints/window/nbsp: seed 1: 3 of 4",
+        "data/expected/evaluate/window.csv: changed",
+        "data/expected/gone.csv: gone",
+        "data/expected/overlap/window.csv: new",
+        "to commit: git add data/checkpoints data/expected docs/images dvc.lock",
+    ]
     promote.promote(place.profile, runs(place.profile), (1, 2))
     assert "data/expected: nothing changed" in capsys.readouterr().out
 
 
 def test_another_machine_and_older_pictures_are_named(place, capsys):
     (place.root / "data/expected/machine.json").write_text("{}")
-    fill(place.root, {"docs/images/curves.png": b"old", "docs/images/other.png": b"x",
-                      "results/curves/window/curves.png": b"new"})
+    fill(
+        place.root,
+        {"docs/images/curves.png": b"old", "docs/images/other.png": b"x", "results/curves/window/curves.png": b"new"},
+    )
     promote.promote(place.profile, runs(place.profile), (1,))
     said = capsys.readouterr().out
     assert "data/expected/machine.json: this machine is the reference now" in said
@@ -107,10 +115,17 @@ def no_pipeline(place):
     (place.root / "dvc.yaml").unlink()
 
 
-@pytest.mark.parametrize(("spoil", "words"), [
-    (other_run, "data/checkpoints/window/nbsp: holds a run with other settings; --replace puts the new run in its place"),
-    (other_training, r'--profile: "smoke" trains with other settings than params.yaml (batch)'),
-    (no_pipeline, "dvc.yaml: not in this folder")])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            other_run,
+            "data/checkpoints/window/nbsp: holds a run with other settings; --replace puts the new run in its place",
+        ),
+        (other_training, r'--profile: "smoke" trains with other settings than params.yaml (batch)'),
+        (no_pipeline, "dvc.yaml: not in this folder"),
+    ],
+)
 def test_what_cannot_stand_beside_the_shipped_runs_is_refused_before_anything_is_copied(place, spoil, words):
     trained = place.profile
     spoil(place)

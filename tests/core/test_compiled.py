@@ -1,4 +1,5 @@
 """The compiled learner on a CPU: learns what eager code learns, resumes to the same bytes, is recorded, gives way."""
+
 import json
 import os
 import subprocess
@@ -19,7 +20,12 @@ from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.settings import cell
 
 TESTS = Path(__file__).resolve().parents[1]
-QUICK = {"nbsp": {"replay_every": 3}, "ewc": {"critic": True}, "clonex": {"critic": True}, "cbp": {"maturity": 2, "rho": 0.06}}
+QUICK = {
+    "nbsp": {"replay_every": 3},
+    "ewc": {"critic": True},
+    "clonex": {"critic": True},
+    "cbp": {"maturity": 2, "rho": 0.06},
+}
 needs_compiler = pytest.mark.skipif(not compilation.cpp_compiler(), reason="no C++ compiler")
 
 
@@ -31,6 +37,7 @@ def quiet(monkeypatch):
 
 def through_graphs(made):
     """sac.update_from_rows as Cycle calls it in compiled mode, what was compiled being put into the list `made`."""
+
     def update(agent, replay, recent, stored, noise, method, settings):
         def learn(recent, stored, *normal):
             sac.update_from_rows(agent, replay, recent, stored, dict(zip(noise, normal)), method, settings)
@@ -39,11 +46,20 @@ def through_graphs(made):
         if not made:
             made.append(compilation.compiled(learn, agent.tensors() | method.state, drawn))
         made[0](*drawn)
+
     return update
 
 
-CASES = [pytest.param(name, head, id=f"{name}-{type(head).__name__}", marks=() if (name, head) == ("nbsp", HEADS[0])
-                      else pytest.mark.slow) for name in METHODS for head in HEADS]       # a new code compiles for half a minute
+CASES = [
+    pytest.param(
+        name,
+        head,
+        id=f"{name}-{type(head).__name__}",
+        marks=() if (name, head) == ("nbsp", HEADS[0]) else pytest.mark.slow,
+    )
+    for name in METHODS
+    for head in HEADS
+]  # a new code compiles for half a minute
 
 
 @needs_compiler
@@ -77,7 +93,7 @@ def test_compiled_actions_are_those_of_eager_code_and_two_agents_do_not_share_th
             call = compilation.compiled(act, trial.tensors(), (obs, noise))
             for _ in range(2):
                 torch.testing.assert_close(call(obs, noise), act(obs, noise), rtol=1e-5, atol=1e-6)
-                trial.learn(1)                                           # parameters move under it
+                trial.learn(1)  # parameters move under it
 
 
 def manifests(folder):
@@ -85,13 +101,17 @@ def manifests(folder):
 
 
 @needs_compiler
-@pytest.mark.parametrize("words, killed", [(["compiled"], 1), pytest.param(["compiled", "all"], 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "words, killed", [(["compiled"], 1), pytest.param(["compiled", "all"], 4, marks=pytest.mark.slow)]
+)
 def test_killed_and_resumed_a_compiled_run_has_the_same_bytes(tmp_path, words, killed):
     env = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(TESTS / "killed_run.py"), str(tmp_path), *words]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
-    ends = [line.rsplit(" ", 1)[1] for line in done.stdout.splitlines() if line.startswith(("('", "ev", "sc", "re", "None"))]
+    ends = [
+        line.rsplit(" ", 1)[1] for line in done.stdout.splitlines() if line.startswith(("('", "ev", "sc", "re", "None"))
+    ]
     assert ends == ["-9"] * killed + ["0"], done.stdout
     torch.set_flush_denormal(True)
     positions = 2 if "all" in words else 1
@@ -127,13 +147,21 @@ def test_what_cannot_be_compiled_changes_nothing_and_says_why(capsys):
         return y if y.sum() > 0 else -y
 
     assert compilation.compiled(branches, state, (torch.ones(2),)) is None and state["x"] == 1
-    said, = capsys.readouterr().out.splitlines()
+    (said,) = capsys.readouterr().out.splitlines()
     assert said.startswith("not compiled: ") and len(said) > 30
 
 
-@pytest.mark.parametrize("profile, words, compiler, expected", [
-    ("laptop", "", "/usr/bin/g++", True), ("laptop", "", None, False), ("laptop", "--no-compile", "/usr/bin/g++", False),
-    ("laptop", "--compile", None, True), ("smoke", "", "/usr/bin/g++", False), ("smoke", "--compile", "/usr/bin/g++", True)])
+@pytest.mark.parametrize(
+    "profile, words, compiler, expected",
+    [
+        ("laptop", "", "/usr/bin/g++", True),
+        ("laptop", "", None, False),
+        ("laptop", "--no-compile", "/usr/bin/g++", False),
+        ("laptop", "--compile", None, True),
+        ("smoke", "", "/usr/bin/g++", False),
+        ("smoke", "--compile", "/usr/bin/g++", True),
+    ],
+)
 def test_nbsp_run_compiles_where_it_can_unless_told(profile, words, compiler, expected, monkeypatch):
     """In this process and as jobs, and for those the notebook is told."""
     asked = []
@@ -145,7 +173,9 @@ def test_nbsp_run_compiles_where_it_can_unless_told(profile, words, compiler, ex
     monkeypatch.setattr(launch, "train_run", lambda run, seeds, placement, **how: asked.append(placement.compile))
     monkeypatch.setattr(launch, "ship", lambda *names: {})
     monkeypatch.setattr(launch, "check_same_run", lambda *names: None)
-    monkeypatch.setattr(engine.Engine, "run", lambda self: asked.extend(job.placement.compile for job in self.waiting) or {})
+    monkeypatch.setattr(
+        engine.Engine, "run", lambda self: asked.extend(job.placement.compile for job in self.waiting) or {}
+    )
     command = ["run", "--profile", profile, "--sequence", "window", "--arm", "nbsp", "--seeds", "7", *words.split()]
     assert cli.main(command) == 0 and cli.main([*command, "--jobs", "2", "--no-dvc"]) == 0
     assert asked == [expected, expected]

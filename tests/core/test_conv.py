@@ -1,4 +1,5 @@
 """The stacked convolutional network against torch.nn, and filters as neurons: activations, scores, masks, probes."""
+
 import math
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from nbsp_lib.core.categorical import Categorical
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.nbsp import NBSP
 
-IMAGE, ACTIONS, DENSE, B = (2, 36, 36), 4, (8,), 6       # the smallest image: maps of 8×8, 3×3, 1×1
+IMAGE, ACTIONS, DENSE, B = (2, 36, 36), 4, (8,), 6  # the smallest image: maps of 8×8, 3×3, 1×1
 SETTINGS = SimpleNamespace(**{**vars(tiny.SETTINGS), "layers": DENSE})
 
 
@@ -22,7 +23,9 @@ def network(seeds=(0, 1), C=2, image=IMAGE):
 
 
 def images(seeds, *shape, purpose=2):
-    return torch.stack([torch.randint(256, shape, generator=g, dtype=torch.uint8) for g in tiny.generators(seeds, purpose)])
+    return torch.stack(
+        [torch.randint(256, shape, generator=g, dtype=torch.uint8) for g in tiny.generators(seeds, purpose)]
+    )
 
 
 def plain(params, p, c, image=IMAGE):
@@ -94,6 +97,7 @@ def test_population_of_three_is_three_populations_of_one():
         params = {k: p.requires_grad_() for k, p in net.params.items()}
         out, hidden = conv.cnn_forward(net, params, images(seeds, 1, B, *IMAGE))
         return [out, *hidden, *torch.autograd.grad(out.pow(2).sum(), list(params.values()))]
+
     together = made((0, 1, 2))
     for p in range(3):
         assert all(torch.equal(a[p], b[0]) for a, b in zip(together, made((p,)), strict=True))
@@ -117,12 +121,12 @@ def test_a_probe_is_differentiated_like_the_activation_itself():
 def test_the_activation_of_a_filter_is_its_spatial_mean_and_scores_are_those_of_neurons():
     """Two filters over four moments; the goal is met in the last two. Means by hand: 1 2 3 4 and 3 3 3 1."""
     maps = torch.zeros(1, 1, 4, 2, 2, 2)
-    maps[0, 0, :, 0] = torch.tensor([[[0., 0], [0, 4]], [[2, 2], [2, 2]], [[0, 12], [0, 0]], [[4, 4], [8, 0]]])
-    maps[0, 0, :, 1] = torch.tensor([[[3., 3], [3, 3]], [[6, 0], [6, 0]], [[3, 3], [3, 3]], [[0, 0], [0, 4]]])
+    maps[0, 0, :, 0] = torch.tensor([[[0.0, 0], [0, 4]], [[2, 2], [2, 2]], [[0, 12], [0, 0]], [[4, 4], [8, 0]]])
+    maps[0, 0, :, 1] = torch.tensor([[[3.0, 3], [3, 3]], [[6, 0], [6, 0]], [[3, 3], [3, 3]], [[0, 0], [0, 4]]])
     activity = neurons.activation(maps)
     assert activity.tolist() == [[[[1, 3], [2, 3], [3, 3], [4, 1]]]]
     # filter 0 is above its mean 2.5 in moments 2 and 3, as the goal is: 1; filter 1, above 2.5 in 0, 1, 2: agrees in 2 only
-    assert neurons.skill_scores(activity[:, 0], torch.tensor([[0., 0, 1, 1]])).tolist() == [[1.0, 0.75]]
+    assert neurons.skill_scores(activity[:, 0], torch.tensor([[0.0, 0, 1, 1]])).tolist() == [[1.0, 0.75]]
     dense = torch.randn(1, 2, 4, 3)
     assert neurons.activation(dense) is dense
 
@@ -132,19 +136,25 @@ def test_a_masked_filter_moves_by_exactly_its_share():
     seeds, method = (0, 1), NBSP(replay_every=0)
     agent = sac.make_agent(method, tiny.generators(seeds, 1), IMAGE, Categorical(ACTIONS), ("a",), SETTINGS)
     share = [0.125, 0.5, 0.25]
-    for i, mask in enumerate(share):                                 # powers of two: the product is exact
+    for i, mask in enumerate(share):  # powers of two: the product is exact
         method.state[f"critic.union{i}"][1, 0, 0, 3 * i] = mask
     method.state["actor.union3"][0, 0, 0, 2] = 0.0
     free, _ = tiny.copied(agent, method)
     u = tiny.generators((5,), 1)[0]
-    batch = {"obs": images(seeds, B, *IMAGE), "next_obs": images(seeds, B, *IMAGE, purpose=3),
-             "action": torch.randint(ACTIONS, (2, B, 1), generator=u).float(), "reward": torch.randn(2, B, 1, generator=u),
-             "done": torch.zeros(2, B, 1)}
+    batch = {
+        "obs": images(seeds, B, *IMAGE),
+        "next_obs": images(seeds, B, *IMAGE, purpose=3),
+        "action": torch.randint(ACTIONS, (2, B, 1), generator=u).float(),
+        "reward": torch.randn(2, B, 1, generator=u),
+        "done": torch.zeros(2, B, 1),
+    }
     steps = {}
+
     class Watch(NBSP):
         def shape_step(self, net, made, noise):
             steps[net.name] = made
             return super().shape_step(net, made, noise)
+
     watched = Watch(replay_every=0)
     watched.state = method.state
     before = {net.name: {k: t.clone() for k, t in net.params.items()} for net in agent.networks}
@@ -169,7 +179,7 @@ def test_a_masked_filter_moves_by_exactly_its_share():
 
 def test_nbsp_chooses_filters_by_their_scores():
     """One dense unit and three filters follow the goal exactly, all others are constant but for one moment."""
-    seeds, T, method = (0,), 20, NBSP(share=0.025, alpha=0.5)        # floor(0.025 · 168) = 4 of the neurons
+    seeds, T, method = (0,), 20, NBSP(share=0.025, alpha=0.5)  # floor(0.025 · 168) = 4 of the neurons
     agent = sac.make_agent(method, tiny.generators(seeds, 1), IMAGE, Categorical(ACTIONS), ("a",), SETTINGS)
     goal = (torch.arange(T) % 2).float()[None]
     hidden = {}

@@ -1,4 +1,5 @@
 """The captured update on a GPU against the CPU; and, without one, that the loop bears what a captured graph does."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,7 +43,10 @@ def test_the_loop_bears_graphs(arm, graphs, tmp_path, monkeypatch):
     plain = tiny_run.contents(tiny_run.train(tmp_path / "plain", seeds=(0, 1), population=2, arm=arm))
     made = []
     monkeypatch.setattr(nbsp_lib.training.trainer, "captured", lambda *args: made.append(args) or imitation(*args))
-    assert tiny_run.contents(tiny_run.train(tmp_path / "graphs", seeds=(0, 1), population=2, device="cpu:0", arm=arm)) == plain
+    assert (
+        tiny_run.contents(tiny_run.train(tmp_path / "graphs", seeds=(0, 1), population=2, device="cpu:0", arm=arm))
+        == plain
+    )
     assert len(made) == graphs
 
 
@@ -51,6 +55,7 @@ def test_the_loop_bears_graphs(arm, graphs, tmp_path, monkeypatch):
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_the_captured_update_is_that_of_the_cpu(seeds):
     """30 updates with a task end in between; the warm-up of the graph leaves no trace. Tolerance: fp32 sums in another order."""
+
     def trained(device):
         method, calls = NBSP(replay_every=3), []
         agent, replay = tiny.make(method, seeds, device=device)
@@ -70,20 +75,24 @@ def test_the_captured_update_is_that_of_the_cpu(seeds):
 @needs_gpu
 def test_noise_of_a_method_is_drawn_on_the_gpu_alike_in_any_population_and_after_a_resume():
     def drawing(seeds):
-        trainer = SimpleNamespace(device="cuda", streams={"method": [generators(seed, "cuda")["method"] for seed in seeds]})
-        return trainer, lambda: nbsp_lib.training.trainer.Trainer.draw(trainer, torch.randn, "method", 2, 300, 7, axis=1)
+        trainer = SimpleNamespace(
+            device="cuda", streams={"method": [generators(seed, "cuda")["method"] for seed in seeds]}
+        )
+        return trainer, lambda: nbsp_lib.training.trainer.Trainer.draw(
+            trainer, torch.randn, "method", 2, 300, 7, axis=1
+        )
 
     trainer, draw = drawing((0, 1))
     first = draw()
     assert first.is_cuda and first.shape == (2, 2, 300, 7) and not torch.equal(first[:, 0], first[:, 1])
-    assert abs(first.mean()) < 0.06 and abs(first.std() - 1) < 0.06                     # 6 standard errors
+    assert abs(first.mean()) < 0.06 and abs(first.std() - 1) < 0.06  # 6 standard errors
     saved = [g.get_state() for g in trainer.streams["method"]]
     assert all(state.device.type == "cpu" for state in saved)
     later, (alone, again) = draw(), drawing((1,))
     assert torch.equal(again()[:, 0], first[:, 1])
     restore(alone.streams["method"][0], saved[1])
     assert torch.equal(again()[:, 0], later[:, 1])
-    for device, other in (("cpu", "cuda"), ("cuda", "cpu")):                            # a state that changes its device
+    for device, other in (("cpu", "cuda"), ("cuda", "cpu")):  # a state that changes its device
         moved = [generators(0, device)["method"] for _ in range(2)]
         for g in moved:
             restore(g, generators(0, other)["method"].get_state())

@@ -1,4 +1,5 @@
 """The ring of frames: stacks by hand across the ends of games and of the ring, and against all stacks kept whole."""
+
 import pytest
 import tiny
 import torch
@@ -45,13 +46,29 @@ def test_stacks_by_hand_across_the_ends_of_games():
     """A game of two steps that is lost, one of three that is cut, and another; seen in the order of the ring."""
     ring = one(capacity=8)
     acted = played(ring, ["b", "d", "b", "", "c", "b", "", ""])
-    assert acted == [[10] * 4, [10, 10, 10, 11], [12] * 4, [12, 12, 12, 13], [12, 12, 13, 14], [15] * 4, [15, 15, 15, 16],
-                     [15, 15, 16, 17]]
+    assert acted == [
+        [10] * 4,
+        [10, 10, 10, 11],
+        [12] * 4,
+        [12, 12, 12, 13],
+        [12, 12, 13, 14],
+        [15] * 4,
+        [15, 15, 15, 16],
+        [15, 15, 16, 17],
+    ]
     batch = batch_of(ring, list(range(8)))
-    want = [*acted[:4], acted[3], *acted[5:]]                        # row 4, the step that was cut, gives way to row 3
+    want = [*acted[:4], acted[3], *acted[5:]]  # row 4, the step that was cut, gives way to row 3
     assert batch["obs"] == want
-    assert batch["next_obs"] == [[10, 10, 10, 11], [10, 10, 11, 11], [12, 12, 12, 13], [12, 12, 13, 14], [12, 12, 13, 14],
-                                 [15, 15, 15, 16], [15, 15, 16, 17], [15, 16, 17, 18]]
+    assert batch["next_obs"] == [
+        [10, 10, 10, 11],
+        [10, 10, 11, 11],
+        [12, 12, 12, 13],
+        [12, 12, 13, 14],
+        [12, 12, 13, 14],
+        [15, 15, 15, 16],
+        [15, 15, 16, 17],
+        [15, 16, 17, 18],
+    ]
     assert batch["action"] == [0, 1, 2, 3, 3, 5, 6, 7] and batch["reward"] == [0, 10, 20, 30, 30, 50, 60, 70]
     assert batch["done"] == [0, 1, 0, 0, 0, 0, 0, 0] and set(batch) == {"obs", "next_obs", "action", "reward", "done"}
 
@@ -75,7 +92,7 @@ def test_a_life_that_is_lost_ends_no_game():
 
 
 def test_the_ring_wraps_around_and_the_oldest_rows_keep_their_stacks():
-    ring = one(capacity=6)                                           # 11 places
+    ring = one(capacity=6)  # 11 places
     for n in range(30):
         played(ring, ["b" if n == 0 else ""], first=10 + n)
         rows = ring.recent(torch.arange(ring.filled)[None] / ring.filled + 0.01)
@@ -106,7 +123,9 @@ def experience(seeds, E, steps, purpose=1):
             over = left == 0
             cut = over & (draw(2, E) > 0)
             last = draw(256, E, *SIDE).byte()
-            rows.append((frame, began, draw(18, E, 1).float(), draw(9, E).float(), last, (over & ~cut).float(), cut.float()))
+            rows.append(
+                (frame, began, draw(18, E, 1).float(), draw(9, E).float(), last, (over & ~cut).float(), cut.float())
+            )
             frame = torch.where(over[:, None, None], draw(256, E, *SIDE).byte(), last)
             began, left = over, torch.where(over, draw(6, E) + 2, left)
         made.append(rows)
@@ -127,8 +146,16 @@ class Whole:
     def add(self, action, reward, last, done, cut):
         for e, stack in enumerate(self.now):
             following = stack[-1] if done[e] else last[e]
-            self.rows.append({"obs": torch.stack(stack), "next_obs": torch.stack([*stack[1:], following]), "action": action[e],
-                              "reward": reward[e, None], "done": done[e, None], "cut": bool(cut[e])})
+            self.rows.append(
+                {
+                    "obs": torch.stack(stack),
+                    "next_obs": torch.stack([*stack[1:], following]),
+                    "action": action[e],
+                    "reward": reward[e, None],
+                    "done": done[e, None],
+                    "cut": bool(cut[e]),
+                }
+            )
 
 
 @pytest.mark.parametrize("E", [1, 3])
@@ -153,16 +180,16 @@ def test_every_row_is_that_of_stacks_kept_whole(E):
 
 def test_a_part_is_stored_whole_and_survives_the_next_position():
     ring = one(more={"q": 2})
-    played(ring, ["b", "c"])                                         # one row that is no cut: it alone is stored and drawn
+    played(ring, ["b", "c"])  # one row that is no cut: it alone is stored and drawn
     ring.store(0, tiny.generators((0,), 1))
     assert ring.counts.tolist() == [[1, 0]] and len(ring.kept(0)["action"][0]) == 1
     assert ring.stored(torch.zeros(1, 1), torch.tensor([[0.0, 0.9]])).tolist() == [[ring.ring] * 2]
     ring.clear()
     ring.tasks, ring.counts[:] = [], 0
     played(ring, ["b", "d", "b", "", "c", "b"])
-    ring.data[:, :ring.ring, ring.columns["q"]] = 5.0
+    ring.data[:, : ring.ring, ring.columns["q"]] = 5.0
     ring.store(1, tiny.generators((0,), 1))
-    place = [ring.ring + 2, ring.ring + 3]                           # of task 1, whoever was stored first
+    place = [ring.ring + 2, ring.ring + 3]  # of task 1, whoever was stored first
     before = batch_of(ring, place)
     assert len(set(before["action"])) == 2 and 4 not in before["action"] and before["q"] == [5, 5] and ring.tasks == [1]
     seen = {0: [10] * 4, 1: [10, 10, 10, 11], 2: [12] * 4, 3: [12, 12, 12, 13], 5: [15] * 4}
@@ -186,7 +213,7 @@ def test_what_is_stored_is_uniform_and_never_a_cut_step():
         played(ring, ["b", "", "c", "b", ""])
         ring.store(0, tiny.generators((seed,), 1))
         counts[torch.tensor(batch_of(ring, [ring.ring, ring.ring + 1])["action"]).long()] += 1
-    assert counts[2] == 0 and (counts[[0, 1, 3, 4]] - 200).abs().max() < 6 * 100 ** 0.5
+    assert counts[2] == 0 and (counts[[0, 1, 3, 4]] - 200).abs().max() < 6 * 100**0.5
 
 
 def test_a_seed_is_the_same_in_any_population():
@@ -199,16 +226,17 @@ def test_a_seed_is_the_same_in_any_population():
         u = torch.stack([torch.rand(9, generator=g) for g in tiny.generators(seeds, 3)])
         rows = torch.cat([ring.recent(u), ring.stored(torch.zeros(len(seeds), 1), u)], 1)
         return [ring.data, ring.frames, rows, *ring.gather(rows).values()]
+
     together = lived((0, 1, 2))
     for p in range(3):
         assert all(torch.equal(a[p], b[0]) for a, b in zip(together, lived((p,))))
 
 
 def test_the_largest_draw_is_the_last_row_and_the_size_is_said_to_be_wrong():
-    ring, largest = Frames(1, 160_000, 1, 16_000, 1, side=(1, 1)), torch.tensor([[1 - 2 ** -24]])
+    ring, largest = Frames(1, 160_000, 1, 16_000, 1, side=(1, 1)), torch.tensor([[1 - 2**-24]])
     ring.seen, ring.tasks, ring.counts[:] = 160_000, [0], 16_000
     assert ring.recent(largest).item() == 159_999 and ring.stored(largest, largest).item() == ring.ring + 15_999
-    ring.seen = 160_006                                              # 160,005 places: row 160,005 stands at 0
+    ring.seen = 160_006  # 160,005 places: row 160,005 stands at 0
     assert ring.recent(torch.zeros(1, 1)).item() == 6 and ring.recent(largest).item() == 0
     with pytest.raises(ValueError, match="no multiple of 4"):
         Frames(1, 10, 1, 1, 4)

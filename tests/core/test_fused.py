@@ -1,4 +1,5 @@
 """The CPU's fast formulas against the plain ones: the same bits from the networks, torch's own Adam for the steps."""
+
 import pytest
 import tiny
 import torch
@@ -16,7 +17,9 @@ def derivatives(seeds, C, shared, probed, used):
     """Output, activations and every derivative of a loss; used: whether the loss also depends on the activations."""
     net = network(seeds, C)
     params = {k: p.requires_grad_() for k, p in net.params.items()}
-    rows = torch.stack([torch.randn(1 if shared else C, 7, 5, generator=g) for g in tiny.generators(seeds, 2)]).requires_grad_()
+    rows = torch.stack(
+        [torch.randn(1 if shared else C, 7, 5, generator=g) for g in tiny.generators(seeds, 2)]
+    ).requires_grad_()
     probe = [torch.zeros(len(seeds), C, 7, W, requires_grad=True) for W in SIZES[1:-1]] if probed else None
     out, hidden = nets.mlp_forward(net, params, rows, probe)
     loss = out.pow(2).sum() + (sum(h.pow(3).sum() for h in hidden) if used else 0)
@@ -44,8 +47,12 @@ def test_only_what_is_asked_for_is_differentiated():
 def test_a_loss_of_the_activations_alone():
     net, rows = network((0,), 1), torch.randn(1, 1, 7, 5, generator=tiny.generators((0,), 2)[0])
     params = {k: p.requires_grad_() for k, p in net.params.items()}
-    made = torch.autograd.grad(nets.mlp_forward(net, params, rows)[1][0].sum(), [params["w0"], params["w1"]], allow_unused=True,
-                               materialize_grads=True)
+    made = torch.autograd.grad(
+        nets.mlp_forward(net, params, rows)[1][0].sum(),
+        [params["w0"], params["w1"]],
+        allow_unused=True,
+        materialize_grads=True,
+    )
     want = torch.autograd.grad(torch.relu(nets.linear(rows, params["w0"], params["b0"])).sum(), params["w0"])[0]
     assert torch.equal(made[0], want) and not made[1].any()
 
@@ -57,7 +64,9 @@ def steps(seeds, fast, monkeypatch, rounds=6):
             patch.setattr(adam, "usable", lambda tensor: False)
         net, made, gens = network(seeds, 2), [], tiny.generators(seeds, 3)
         for _ in range(rounds):
-            grads = {k: torch.stack([torch.randn(p.shape[1:], generator=g) for g in gens]) for k, p in net.params.items()}
+            grads = {
+                k: torch.stack([torch.randn(p.shape[1:], generator=g) for g in gens]) for k, p in net.params.items()
+            }
             made.append(adam.adam_steps(net, grads, 1e-2))
         return made, net
 
@@ -83,12 +92,13 @@ def test_seeds_with_clocks_of_their_own(monkeypatch):
     made = adam.adam_steps(net, grads, 1e-2)
     for seed, count in enumerate((1, 100)):
         m, v = 0.9 * 0.5 + 0.1, 0.999 * 0.5 + 0.001
-        want = -1e-2 * (m / (1 - 0.9 ** count)) / ((v / (1 - 0.999 ** count)) ** 0.5 + 1e-8)
+        want = -1e-2 * (m / (1 - 0.9**count)) / ((v / (1 - 0.999**count)) ** 0.5 + 1e-8)
         assert all(torch.allclose(step[seed], torch.tensor(want), rtol=1e-5) for step in made.values())
 
 
 def test_a_first_moment_of_its_own(monkeypatch):
     """The fast way is the plain formula; given the same gradients twice it changes no bit."""
+
     def made(fast, share):
         with monkeypatch.context() as patch:
             if not fast:
@@ -99,6 +109,7 @@ def test_a_first_moment_of_its_own(monkeypatch):
                 first = None if share is None else {k: share * t for k, t in grads.items()}
                 found.append(adam.adam_steps(net, grads, 1e-2, first=first))
             return found, net
+
     (fast, net), (plain, same) = made(True, 0.1), made(False, 0.1)
     torch.testing.assert_close(fast, plain, rtol=2e-5, atol=1e-9)
     torch.testing.assert_close(net.v, same.v, rtol=1e-5, atol=1e-12)

@@ -1,4 +1,5 @@
 """The update as one graph: what torch.compile makes of it, and that a task end changes neither graph nor addresses."""
+
 import pytest
 import tiny
 

@@ -1,4 +1,5 @@
 """Scores, choice and masks of neurons: by hand on a 4 × 3 array, by the formula as a loop, and what may not matter."""
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +8,8 @@ from nbsp_lib.core import neurons
 from nbsp_lib.results.neuron_tables import held_out_scores
 
 #                        neuron 0 follows the goal, 1 opposes it, 2 is above its mean at moments 0 and 2
-HIDDEN = torch.tensor([[[4.0, 0.0, 5.0],
-                        [3.0, 0.0, 1.0],
-                        [0.0, 2.0, 4.0],
-                        [0.0, 3.0, 0.0]]])                           # [P=1, T=4, W=3]
-GOAL = torch.tensor([[1.0, 1.0, 0.0, 0.0]])                          # [P=1, T=4]
+HIDDEN = torch.tensor([[[4.0, 0.0, 5.0], [3.0, 0.0, 1.0], [0.0, 2.0, 4.0], [0.0, 3.0, 0.0]]])  # [P=1, T=4, W=3]
+GOAL = torch.tensor([[1.0, 1.0, 0.0, 0.0]])  # [P=1, T=4]
 
 
 def by_loop(hidden, goal, score):
@@ -37,8 +35,10 @@ def test_scores_by_hand():
     # with a goal that is met once, the three hits on the others weigh 1 / 3 each in the balanced score
     rare = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     assert neurons.skill_scores(HIDDEN, rare).tolist() == [[0.75, 0.75, 0.75]]
-    torch.testing.assert_close(neurons.skill_scores(HIDDEN, rare, "balanced"),
-                               torch.tensor([[(1 + 2 / 3) / 2, 1 - (0 + 1 / 3) / 2, (1 + 2 / 3) / 2]]))
+    torch.testing.assert_close(
+        neurons.skill_scores(HIDDEN, rare, "balanced"),
+        torch.tensor([[(1 + 2 / 3) / 2, 1 - (0 + 1 / 3) / 2, (1 + 2 / 3) / 2]]),
+    )
 
 
 def random_case(P=3, T=50, W=7, seed=0):
@@ -51,11 +51,11 @@ def random_case(P=3, T=50, W=7, seed=0):
 @pytest.mark.parametrize("score", neurons.SCORES)
 def test_scores_are_the_formula_as_a_loop(score):
     hidden, goal = random_case()
-    goal[2] = torch.rand(50, generator=torch.Generator().manual_seed(1))                   # a reward, not a success
+    goal[2] = torch.rand(50, generator=torch.Generator().manual_seed(1))  # a reward, not a success
     want = [by_loop(h, q, score) for h, q in zip(hidden.tolist(), goal.tolist())]
     torch.testing.assert_close(neurons.skill_scores(hidden, goal, score), torch.tensor(want))
-    for p in range(3):                                                                     # seeds share nothing
-        alone = neurons.skill_scores(hidden[p:p + 1], goal[p:p + 1], score)
+    for p in range(3):  # seeds share nothing
+        alone = neurons.skill_scores(hidden[p : p + 1], goal[p : p + 1], score)
         assert torch.equal(alone[0], neurons.skill_scores(hidden, goal, score)[p])
 
 
@@ -63,7 +63,7 @@ def test_scores_are_the_formula_as_a_loop(score):
 def test_scores_ignore_scale_and_order_of_time(score):
     hidden, goal = random_case()
     scores = neurons.skill_scores(hidden, goal, score)
-    scale = 2.0 ** torch.arange(-3, 4)                               # powers of two: comparisons stay exact
+    scale = 2.0 ** torch.arange(-3, 4)  # powers of two: comparisons stay exact
     assert torch.equal(neurons.skill_scores(hidden * scale, goal, score), scores)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(2))
     assert torch.equal(neurons.skill_scores(hidden[:, order], goal[:, order], score), scores)
@@ -78,8 +78,10 @@ def test_the_neuron_that_never_fires_scores_the_base_rate():
     hidden[..., 0], hidden[..., 1] = 0.0, 2.5
     base = torch.tensor([0.75, 0.75, 0.5])
     assert torch.equal(neurons.base_rate(goal), base)
-    for score in neurons.SCORES:                                     # of the score in use: that of an activation of zero
-        assert torch.equal(neurons.base_rate(goal, score), neurons.skill_scores(torch.zeros(3, 40, 1), goal, score)[:, 0])
+    for score in neurons.SCORES:  # of the score in use: that of an activation of zero
+        assert torch.equal(
+            neurons.base_rate(goal, score), neurons.skill_scores(torch.zeros(3, 40, 1), goal, score)[:, 0]
+        )
     for n in (0, 1):
         assert torch.equal(neurons.skill_scores(hidden, goal)[:, n], base)
         assert neurons.skill_scores(hidden, goal, "balanced")[:, n].tolist() == [0.5] * 3
@@ -91,7 +93,7 @@ def test_a_neuron_that_fires_always_alike_scores_the_base_rate_in_any_rounding()
     """A mean rounded down makes it "active" at every moment, and 1 − Acc is then what Acc was."""
     hidden, goal = (torch.arange(1, 65) / 70).expand(1, 10_000, 64), torch.zeros(1, 10_000)
     goal[0, :2500] = 1
-    assert len((hidden[0, :1] > hidden.mean(1)).unique()) == 2       # both roundings occur
+    assert len((hidden[0, :1] > hidden.mean(1)).unique()) == 2  # both roundings occur
     assert (neurons.skill_scores(hidden, goal) == 0.75).all()
     assert (neurons.skill_scores(hidden, goal, "balanced") == 0.5).all()
 
@@ -133,7 +135,9 @@ def test_a_constant_goal_is_refused_by_row():
 
 def test_importance_by_hand():
     """Means |h · dL/dh| of 3, 0, 4 over a root mean square of sqrt(25 / 3); a layer without any stays 0."""
-    hidden = torch.tensor([[[[1.0, 0.0, 2.0], [2.0, 5.0, 1.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]])       # [P=1, C=2, B=2, W=3]
+    hidden = torch.tensor(
+        [[[[1.0, 0.0, 2.0], [2.0, 5.0, 1.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]]
+    )  # [P=1, C=2, B=2, W=3]
     blame = torch.tensor([[[[-4.0, 9.0, 3.0], [1.0, 0.0, -2.0]], [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]]])
     want = torch.tensor([[[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]]]) / (25 / 3) ** 0.5
     torch.testing.assert_close(neurons.importance(hidden, blame), want)
@@ -144,30 +148,29 @@ def test_importance_by_hand():
     torch.testing.assert_close(neurons.importance(hidden, blame * 1e-9), both)
     torch.testing.assert_close(both.pow(2).mean(2), torch.ones(3, 2))
     for p in range(3):
-        assert torch.equal(neurons.importance(hidden[p:p + 1], blame[p:p + 1])[0], both[p])
+        assert torch.equal(neurons.importance(hidden[p : p + 1], blame[p : p + 1])[0], both[p])
         torch.testing.assert_close(neurons.importance(hidden[:, 1:], blame[:, 1:])[p, 0], both[p, 1])
 
 
 def test_incoming_norm_by_hand():
-    w = torch.tensor([[[[3.0, 0.0, 1.0], [0.0, -2.0, 2.0]]]])        # [P=1, C=1, in=2, W=3]
+    w = torch.tensor([[[[3.0, 0.0, 1.0], [0.0, -2.0, 2.0]]]])  # [P=1, C=1, in=2, W=3]
     b = torch.tensor([[[[-4.0, 0.0, 2.0]]]])
     assert neurons.incoming_norm(w, b).tolist() == [[[5.0, 2.0, 3.0]]]
 
 
 def test_top_neurons_by_hand():
-    scores = torch.tensor([[0.6, 0.9, 0.6, 0.9, 0.6],
-                           [0.5, 0.5, 0.5, 0.5, 0.5]])
+    scores = torch.tensor([[0.6, 0.9, 0.6, 0.9, 0.6], [0.5, 0.5, 0.5, 0.5, 0.5]])
     chosen = lambda share: [row.nonzero().flatten().tolist() for row in neurons.top_neurons(scores, share)]
-    assert chosen(0.2) == [[1], [0]]                                 # ties go to the lower index
+    assert chosen(0.2) == [[1], [0]]  # ties go to the lower index
     assert chosen(0.4) == [[1, 3], [0, 1]]
-    assert chosen(0.79) == [[0, 1, 3], [0, 1, 2]]                    # floor(3.95)
+    assert chosen(0.79) == [[0, 1, 3], [0, 1, 2]]  # floor(3.95)
     assert chosen(0.0) == chosen(0.19) == [[], []]
     assert chosen(1.0) == [list(range(5))] * 2
 
 
 @pytest.mark.parametrize("W", [10, 30, 64, 100, 512])
 def test_the_count_is_the_floor_of_the_share_as_it_is_written(W):
-    assert int(0.29 * 100) == 28                                     # what must not happen
+    assert int(0.29 * 100) == 28  # what must not happen
     for percent in range(101):
         assert (neurons.top_neurons(torch.rand(2, W), percent / 100).sum(1) == percent * W // 100).all()
 

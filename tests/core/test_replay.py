@@ -1,4 +1,5 @@
 """The ring and the stored parts: rows by hand, draws only from what is there, every seed from its own generators."""
+
 import tiny
 import torch
 
@@ -44,7 +45,7 @@ def test_the_ring_by_hand():
     assert (ring.seen, ring.filled) == (4, 4) and all_recent(ring) == [[0, 1, 2, 3]] * P
     add(ring, 4, E=2)
     assert (ring.seen, ring.filled) == (6, 6)
-    add(ring, 6, E=2)                                                # the oldest rows go
+    add(ring, 6, E=2)  # the oldest rows go
     assert (ring.seen, ring.filled) == (8, 6) and all_recent(ring) == [[6, 7, 2, 3, 4, 5]] * P
 
 
@@ -52,7 +53,7 @@ def test_the_ring_wraps_within_one_addition_and_spares_the_stored_parts():
     ring = replay()
     ring.data[:, CAPACITY:] = 77.0
     add(ring, 0, E=4)
-    add(ring, 4, E=4)                                                # rows 4 and 5 fill the ring, 6 and 7 begin again
+    add(ring, 4, E=4)  # rows 4 and 5 fill the ring, 6 and 7 begin again
     assert all_recent(ring) == [[6, 7, 2, 3, 4, 5]] * P
     assert (ring.data[:, CAPACITY:] == 77).all()
 
@@ -82,7 +83,7 @@ def test_a_part_is_stored_without_repetition_and_survives_the_next_position():
     ring, gens = replay(), tiny.generators((0, 1), 1)
     add(ring, 0, E=5)
     ring.store(1, gens)
-    first = CAPACITY + 1 * PART                                      # the place of task 1, whoever was stored first
+    first = CAPACITY + 1 * PART  # the place of task 1, whoever was stored first
     stored = numbers(ring, torch.arange(first, first + PART).expand(P, -1))
     assert all(len(set(row)) == PART and set(row) <= set(range(5)) for row in stored)
     assert ring.tasks == [1] and not ring.data[:, CAPACITY:first].any()
@@ -118,15 +119,15 @@ def test_what_is_stored_is_uniform_over_the_whole_position():
 
 def test_a_stored_draw_takes_one_task_per_update_uniformly_and_only_stored_ones():
     ring = Replay(P, CAPACITY, 3, PART, 2, 1)
-    ring.tasks, ring.counts[:] = [2, 0], PART                        # task 1 was not visited yet
-    rows = ring.stored(uniform((0, 1), 3000, 1), uniform((0, 1), 3000, 8, purpose=2))           # [U, P, B]
+    ring.tasks, ring.counts[:] = [2, 0], PART  # task 1 was not visited yet
+    rows = ring.stored(uniform((0, 1), 3000, 1), uniform((0, 1), 3000, 8, purpose=2))  # [U, P, B]
     assert rows.shape == (3000, P, 8)
     task, row = (rows - CAPACITY) // PART, (rows - CAPACITY) % PART
     assert rows.min() >= CAPACITY and set(task.unique().tolist()) == {0, 2}
-    assert (task == task[..., :1]).all()                             # a whole batch from one task
+    assert (task == task[..., :1]).all()  # a whole batch from one task
     share = (task[..., 0] == 2).float().mean(0)
     assert (share - 0.5).abs().max() < 6 * (0.25 / 3000) ** 0.5
-    assert not torch.equal(task[:, 0, 0], task[:, 1, 0])             # each seed decides for itself
+    assert not torch.equal(task[:, 0, 0], task[:, 1, 0])  # each seed decides for itself
     counts = row.flatten().bincount()
     assert len(counts) == PART and (counts - 16000).abs().max() < 6 * (48000 * 2 / 9) ** 0.5
 
@@ -139,6 +140,7 @@ def test_draws_and_parts_do_not_depend_on_the_population():
         ring.store(0, gens)
         ring.store(1, gens)
         return [*drawn, ring.stored(uniform(seeds, 9, 1), uniform(seeds, 9, 4, purpose=2)).transpose(0, 1), ring.data]
+
     together = played((0, 1, 2))
     for p in range(3):
         assert all(torch.equal(a[p], b[0]) for a, b in zip(together, played((p,))))
@@ -171,7 +173,10 @@ def test_a_part_has_as_many_rows_as_its_own_seed_stored():
 
 def test_the_largest_draw_is_the_last_row():
     """The largest float32 below 1 times a number of rows rounds up to that number; the row after the last is not drawn."""
-    ring, largest = Replay(1, 160_000, 1, 16_000, 2, 1), torch.tensor([[1 - 2 ** -24]])
+    ring, largest = Replay(1, 160_000, 1, 16_000, 2, 1), torch.tensor([[1 - 2**-24]])
     ring.seen, ring.tasks, ring.counts[:] = 160_000, [0], 16_000
     assert ring.recent(largest).item() == 159_999 and ring.stored(largest, largest).item() == 175_999
-    assert ring.recent(torch.zeros(1, 1)).item() == 0 and ring.stored(torch.zeros(1, 1), torch.zeros(1, 1)).item() == 160_000
+    assert (
+        ring.recent(torch.zeros(1, 1)).item() == 0
+        and ring.stored(torch.zeros(1, 1), torch.zeros(1, 1)).item() == 160_000
+    )

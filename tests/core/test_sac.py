@@ -1,4 +1,5 @@
 """The learner against oracles: torch.optim.Adam, SAC written plainly, torch.distributions, autograd."""
+
 import contextlib
 import math
 from types import SimpleNamespace
@@ -77,10 +78,10 @@ def test_adam_with_clocks_of_its_own_per_layer_and_per_unit(dtype, tolerance):
         unit = torch.zeros(2, 2, 1, 4)
         net.clocks = [(unit, ["w0", "b0"]), (torch.zeros(2, 1, 1, 1), ["w1", "b1"])]
         rest, rest_adam = oracle([net.params["w1"], net.params["b1"]], 0.01)
-        column = lambda t: [t["w0"][..., j:j + 1] for j in range(4)] + [t["b0"][..., j:j + 1] for j in range(4)]
+        column = lambda t: [t["w0"][..., j : j + 1] for j in range(4)] + [t["b0"][..., j : j + 1] for j in range(4)]
         columns, columns_adam = oracle(column(net.params), 0.01)
         for u in range(50):
-            if u == 20:                                              # unit 2 of every seed and network
+            if u == 20:  # unit 2 of every seed and network
                 for t in (net.m["w0"], net.v["w0"], net.m["b0"], net.v["b0"], unit):
                     t[..., 2] = 0
                 for value in (columns[2], columns[6]):
@@ -90,8 +91,12 @@ def test_adam_with_clocks_of_its_own_per_layer_and_per_unit(dtype, tolerance):
                 net.params[k].add_(step)
             oracle_step(rest, rest_adam, [grads["w1"], grads["b1"]])
             oracle_step(columns, columns_adam, column(grads))
-        close([*column(net.params), net.params["w1"], net.params["b1"]],
-                                   [v.detach() for v in columns + rest], rtol=tolerance, atol=tolerance)
+        close(
+            [*column(net.params), net.params["w1"], net.params["b1"]],
+            [v.detach() for v in columns + rest],
+            rtol=tolerance,
+            atol=tolerance,
+        )
         assert unit[0, 0, 0].tolist() == [50, 50, 30, 50]
 
 
@@ -102,7 +107,7 @@ def test_update_is_sac_written_plainly(dtype, tolerance):
     with default_dtype(dtype):
         method = Method()
         agent, replay = tiny.make(method, seeds)
-        replay.data[:, :10, replay.columns["done"]] = 1.0            # what a termination does is part of SAC
+        replay.data[:, :10, replay.columns["done"]] = 1.0  # what a termination does is part of SAC
         rates = s.actor_lr, s.critic_lr, s.alpha_lr, s.gamma, s.tau
         plain = [PlainSAC(tiny.OBS, tiny.ACT, tiny.LAYERS, *rates) for _ in seeds]
         pick = lambda params, p: {k: t[p] for k, t in params.items()}
@@ -127,6 +132,7 @@ def test_update_is_sac_written_plainly(dtype, tolerance):
 @pytest.mark.parametrize("layers, batch", [((8, 6), 16), ((64, 64), 128)])
 def test_population_of_three_is_three_populations_of_one(layers, batch):
     """Bit for bit in all tensors after 30 updates of which the last 15 are masked and replay."""
+
     def trained(seeds):
         method = NBSP(replay_every=4)
         agent, replay = tiny.make(method, seeds, layers)
@@ -134,11 +140,12 @@ def test_population_of_three_is_three_populations_of_one(layers, batch):
         method.after_task(agent, 0, tiny.random_world(agent, seeds))
         tiny.learn(agent, replay, method, seeds, 15, batch, purpose=4)
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     assert together["critic.union0"].min() < 1 and together["updates"].tolist() == [[30]] * 3
     for p in range(3):
         alone = trained((p,))
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, alone)
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, alone)
 
 
 def policy_and_noise(P=2, B=50, scale=1.0):
@@ -181,17 +188,20 @@ def test_target_follows_by_polyak():
     still, n = SimpleNamespace(**{**vars(tiny.SETTINGS), "critic_lr": 0.0, "tau": 0.1}), 20
     method = Method()
     agent, replay = tiny.make(method)
-    assert all(torch.equal(agent.target[k], p) and agent.target[k].data_ptr() != p.data_ptr()
-               for k, p in agent.critic.params.items())
+    assert all(
+        torch.equal(agent.target[k], p) and agent.target[k].data_ptr() != p.data_ptr()
+        for k, p in agent.critic.params.items()
+    )
     for t in agent.target.values():
         t.add_(1.0)
     tiny.learn(agent, replay, method, (0,), n, settings=still)
     for k, p in agent.critic.params.items():
-        close(agent.target[k] - p, torch.full_like(p, 0.9 ** n), rtol=1e-4, atol=1e-6)
+        close(agent.target[k] - p, torch.full_like(p, 0.9**n), rtol=1e-4, atol=1e-6)
 
 
 def test_blame_is_the_derivative_with_respect_to_the_activations():
     """Probes against autograd on the activations themselves, in networks written out per seed and critic."""
+
     class Spy(Method):
         needs_blame = True
 
@@ -217,6 +227,7 @@ def test_blame_is_the_derivative_with_respect_to_the_activations():
     batch, hidden, blame = method.seen
     for p in range(2):
         b = {k: t[p] for k, t in batch.items()}
+
         def action_of(obs, e, p=p):
             out, kept = play(before["actor"], p, 0, obs)
             mean, raw = out.chunk(2, -1)
@@ -224,6 +235,7 @@ def test_blame_is_the_derivative_with_respect_to_the_activations():
             u = mean + std * e
             log_p = Normal(mean, std).log_prob(u) - 2 * (math.log(2) - u - F.softplus(-2 * u))
             return torch.tanh(u), log_p.sum(-1, True), kept
+
         q = lambda params, c, obs, action, p=p: play(params, p, c, torch.cat([obs, action], -1))
         next_action, next_log_p, _ = action_of(b["next_obs"], noise[0, p])
         slow = torch.minimum(q(target, 0, b["next_obs"], next_action)[0], q(target, 1, b["next_obs"], next_action)[0])

@@ -1,4 +1,5 @@
 """The discrete learner against SAC written plainly, populations of one, its compiled self, and a chi-square of its actions."""
+
 import copy
 from types import SimpleNamespace
 
@@ -31,7 +32,9 @@ def numbers(seeds, steps=60):
     """A replay of random vectors, actions and rewards, a sixth of them terminations, with a stored part of every task."""
     replay = Replay(len(seeds), steps, 2, tiny.PART, OBS, 1)
     replay.data.copy_(torch.stack([torch.randn(replay.data.shape[1:], generator=g) for g in tiny.generators(seeds, 2)]))
-    replay.data[..., replay.columns["action"]] = (replay.data[..., replay.columns["action"]].abs() * 2).floor().clamp(max=A - 1)
+    replay.data[..., replay.columns["action"]] = (
+        (replay.data[..., replay.columns["action"]].abs() * 2).floor().clamp(max=A - 1)
+    )
     replay.data[..., replay.columns["done"]] = (torch.arange(replay.data.shape[1]) % 6 == 0).float()[:, None]
     replay.seen, replay.tasks, replay.counts[:] = steps, [0, 1], tiny.PART
     return replay
@@ -66,7 +69,10 @@ def learn(agent, replay, method, seeds, updates, purpose=3, update=sac.update_fr
 def modules(agent, p, kind):
     """Actor and critics of seed p as torch.nn modules."""
     if kind == "pictures":
-        return [test_conv.plain(net.params, p, c, IMAGE) for net, c in ((agent.actor, 0), (agent.critic, 0), (agent.critic, 1))]
+        return [
+            test_conv.plain(net.params, p, c, IMAGE)
+            for net, c in ((agent.actor, 0), (agent.critic, 0), (agent.critic, 1))
+        ]
     nets = [mlp((OBS, *LAYERS, A)) for _ in range(3)]
     for net, (params, c) in zip(nets, ((agent.actor.params, 0), (agent.critic.params, 0), (agent.critic.params, 1))):
         put(net, {k: t[p, c] for k, t in params.items()})
@@ -78,8 +84,14 @@ def flat(net):
     return [t.detach().flatten(1).T if t.dim() > 1 else t.detach()[None] for t in net.parameters()]
 
 
-@pytest.mark.parametrize("kind, dtype, tolerance", [      # in fp32 Adam makes whole steps of the last bits of small gradients
-    ("numbers", torch.float64, 1e-10), ("numbers", torch.float32, 2e-4), ("pictures", torch.float64, 1e-10)])
+@pytest.mark.parametrize(
+    "kind, dtype, tolerance",
+    [  # in fp32 Adam makes whole steps of the last bits of small gradients
+        ("numbers", torch.float64, 1e-10),
+        ("numbers", torch.float32, 2e-4),
+        ("pictures", torch.float64, 1e-10),
+    ],
+)
 def test_update_is_discrete_sac_written_plainly(kind, dtype, tolerance):
     """Ten updates of a population of two against two PlainDiscreteSACs, from the same batches."""
     fill, obs, layers = KINDS[kind]
@@ -96,15 +108,25 @@ def test_update_is_discrete_sac_written_plainly(kind, dtype, tolerance):
             scale = 255 if kind == "pictures" else 1
             for p, one in enumerate(plain):
                 b = {k: t[p] for k, t in batch.items()}
-                one.update(b["obs"].to(dtype) / scale, b["next_obs"].to(dtype) / scale, b["action"][:, 0].long(),
-                           b["reward"][:, 0].to(dtype), b["done"][:, 0].to(dtype))
+                one.update(
+                    b["obs"].to(dtype) / scale,
+                    b["next_obs"].to(dtype) / scale,
+                    b["action"][:, 0].long(),
+                    b["reward"][:, 0].to(dtype),
+                    b["done"][:, 0].to(dtype),
+                )
     finally:
         torch.set_default_dtype(before)
     near = lambda a, b: close(a, b, rtol=tolerance, atol=tolerance / 10)
     for p, one in enumerate(plain):
         critic, target = agent.critic.params, agent.target
-        for params, c, want in ((agent.actor.params, 0, one.actor), (critic, 0, one.q1), (critic, 1, one.q2),
-                                (target, 0, one.target1), (target, 1, one.target2)):
+        for params, c, want in (
+            (agent.actor.params, 0, one.actor),
+            (critic, 0, one.q1),
+            (critic, 1, one.q2),
+            (target, 0, one.target1),
+            (target, 1, one.target2),
+        ):
             near([t[p, c] for t in params.values()], flat(want))
         near(agent.temperature.params["log_alpha"][p].flatten(), one.log_alpha.detach())
     assert abs(plain[0].log_alpha.item()) > 1e-3
@@ -115,6 +137,7 @@ def test_update_is_discrete_sac_written_plainly(kind, dtype, tolerance):
 def test_population_of_three_is_three_populations_of_one(kind):
     """Bit for bit in all tensors after updates of which the last half is masked and replays."""
     fill, obs, layers = KINDS[kind]
+
     def trained(seeds):
         method = NBSP(replay_every=4)
         agent, replay = made(method, seeds, obs, layers), fill(seeds)
@@ -122,15 +145,17 @@ def test_population_of_three_is_three_populations_of_one(kind):
         method.after_task(agent, 0, tiny.random_world(agent, seeds))
         learn(agent, replay, method, seeds, 8, purpose=4)
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     assert together["critic.union0"].min() < 1 and together["updates"].tolist() == [[16]] * 3
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))
 
 
 @KIND
 def test_one_full_graph_serves_every_task(kind):
     fill, obs, layers = KINDS[kind]
+
     def make(seeds):
         method = NBSP(replay_every=3)
         return method, made(method, seeds, obs, layers), fill(seeds)
@@ -140,9 +165,11 @@ def test_one_full_graph_serves_every_task(kind):
 
 def policy_of(logits):
     """A method whose actor answers these logits [P, B, A], whatever it is shown."""
+
     class Fixed(Method):
         def forward(self, net, params, x, probe=None):
             return logits[:, None], []
+
     return Fixed()
 
 
@@ -155,7 +182,7 @@ def test_actions_are_drawn_from_the_policy_and_each_from_its_own_noise():
     want = logits.softmax(-1)
     for p in range(2):
         counts = action[p, :, 0].bincount(minlength=A)
-        assert ((counts - n * want[p]) ** 2 / (n * want[p])).sum() < 16.3      # chi-square, 3 degrees: one in a thousand
+        assert ((counts - n * want[p]) ** 2 / (n * want[p])).sum() < 16.3  # chi-square, 3 degrees: one in a thousand
     assert action.dtype == torch.int64 and action.shape == log_p.shape == (2, n, 1)
     close(log_p[..., 0], want.log().gather(1, action[..., 0]), rtol=1e-5, atol=1e-5)
     alone = discrete.Categorical(A).act(policy_of(logits[1:, None]), None, None, torch.zeros(1, 1, 1), noise[1:, :1])
@@ -196,7 +223,9 @@ def test_the_head_says_what_it_needs():
         with pytest.raises(ValueError, match="share of log A"):
             discrete.Categorical(6, wrong)
     names = ("act", "q_values", "critic_loss", "actor_loss", "sizes")
-    assert all(callable(getattr(head, name)) for head in (gaussian.Gaussian(2), discrete.Categorical(6)) for name in names)
+    assert all(
+        callable(getattr(head, name)) for head in (gaussian.Gaussian(2), discrete.Categorical(6)) for name in names
+    )
 
 
 def test_modules_of_the_oracle_are_the_networks():

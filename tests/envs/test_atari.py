@@ -1,4 +1,5 @@
 """The batched Atari games against their oracles: gymnasium's AtariPreprocessing and plain ALE, bit for bit."""
+
 from __future__ import annotations
 
 import hashlib
@@ -128,7 +129,9 @@ def test_a_lost_life_is_an_end_for_the_learner_only():
 def test_a_game_is_cut_at_the_limit_on_frames():
     env = Atari("pong", (0,), 2, replace(EXACT, noops=0, frames=10))
     env.reset(np.array([[0, 0]]))
-    flags = [(s.truncated.tolist(), s.terminated.any(), s.began.tolist()) for s in map(env.step, np.zeros((6, 1, 2), int))]
+    flags = [
+        (s.truncated.tolist(), s.terminated.any(), s.began.tolist()) for s in map(env.step, np.zeros((6, 1, 2), int))
+    ]
     assert flags == [([[t, t]], False, [[t, t]]) for t in (False, False, True) * 2]
 
 
@@ -183,14 +186,14 @@ def test_sticky_actions(sticky):
         assert taken == [before] * held + [a] * (4 - held)
         late[held] += 1
     assert late.sum() == 1200 and (sticky or late[0] == 1200)
-    expected = 1200 * np.array([(1 - sticky) * sticky ** k for k in range(4)] + [sticky ** 4])
+    expected = 1200 * np.array([(1 - sticky) * sticky**k for k in range(4)] + [sticky**4])
     assert (abs(late - expected) <= 4 * np.sqrt(expected) + 1e-9).all()
 
 
 def test_ale_saves_its_generator_but_not_the_action_it_holds():
     """Why chance is drawn here: what is believed of ALE 0.12."""
     playing, other, following = plain("boxing", 0.25), plain("boxing", 0.25), 1 + np.arange(6)
-    resumed = {0: 0, 17: 0}                                     # how often it goes on as before, by the action held elsewhere
+    resumed = {0: 0, 17: 0}  # how often it goes on as before, by the action held elsewhere
     for some in random_actions(60, 20):
         frames(playing, some)
         state = playing.cloneState(include_rng=True)
@@ -209,7 +212,10 @@ def test_a_game_does_not_depend_on_the_games_before(task):
     actions, theirs, ours = random_actions(60), set(), set()
     for _ in range(60):
         history = random.integers(18, size=random.integers(1, 300))
-        for playing, again, seen in ((ale, ale.reset_game, theirs), (console.ale, lambda: console.begin(0, 0, 0), ours)):
+        for playing, again, seen in (
+            (ale, ale.reset_game, theirs),
+            (console.ale, lambda: console.begin(0, 0, 0), ours),
+        ):
             again(), frames(playing, history), again()
             seen.add(hashlib.sha256(repr(frames(playing, actions)).encode()).digest())
     assert len(ours) == 1
@@ -253,7 +259,7 @@ def test_a_state_of_something_else_is_refused():
     with pytest.raises(RuntimeError, match="reset first"):
         env.state()
     first = env.reset(np.array([[0]]))
-    state, = env.state()
+    (state,) = env.state()
     others = [("pong", (1,), 1, RAM), ("pong", (0,), 2, RAM), ("bowling", (0,), 1, RAM), ("pong", (0,), 1, EXACT)]
     for other in (Atari(*arguments) for arguments in others):
         with pytest.raises(ValueError, match="not the state of"):
@@ -261,7 +267,7 @@ def test_a_state_of_something_else_is_refused():
     with pytest.raises(ValueError, match="as many states"):
         env.restore([state, state])
     env.step(np.array([[1]]))
-    longer, = env.state()
+    (longer,) = env.state()
     with pytest.raises(ValueError, match="not the state of"):
         env.restore([longer[:-1]])
     assert np.array_equal(env.restore([state]), first)
@@ -314,7 +320,9 @@ def test_actions_a_game_does_not_have_act_like_the_nearest_it_has(task):
 def fingerprint():
     digest = hashlib.sha256()
     for observation in ("pixels", "ram"):
-        for values in play(Atari("alien", (4,), 2, Protocol(observation=observation)), [[11, 12]], random_actions(40, 1, 2)):
+        for values in play(
+            Atari("alien", (4,), 2, Protocol(observation=observation)), [[11, 12]], random_actions(40, 1, 2)
+        ):
             digest.update(values.tobytes())
     return digest.hexdigest()
 
@@ -345,7 +353,9 @@ def test_step_gives_new_arrays_and_step_wait_is_step():
 
 def test_normalised_by_hand():
     assert normalised("bowling", 23.1) == 0 and normalised("bowling", 160.7) == 1
-    np.testing.assert_allclose(normalised("pong", np.array([-21.0, 0.0, 21.0])), [-0.3 / 35.3, 20.7 / 35.3, 41.7 / 35.3])
+    np.testing.assert_allclose(
+        normalised("pong", np.array([-21.0, 0.0, 21.0])), [-0.3 / 35.3, 20.7 / 35.3, 41.7 / 35.3]
+    )
     np.testing.assert_allclose(normalised("freeway", 14.8), 0.5)
     with pytest.raises(ValueError, match="no reference scores of 'chess'"):
         normalised("chess", 1.0)
@@ -366,6 +376,6 @@ def test_errors_name_the_cause():
     env = Atari("pong", (0,), 1)
     with pytest.raises(RuntimeError, match="reset first"):
         env.step(np.array([[0]]))
-    for starts in ([[-1]], [[2 ** 31]], [[0.0]], [[0, 1]]):
+    for starts in ([[-1]], [[2**31]], [[0.0]], [[0, 1]]):
         with pytest.raises(ValueError, match="starts"):
             env.reset(np.array(starts))

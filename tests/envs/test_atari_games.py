@@ -1,4 +1,5 @@
 """Every cartridge: a game starts alike whatever was played before and goes on exactly elsewhere; which ones may be trained."""
+
 import csv
 import hashlib
 import subprocess
@@ -21,8 +22,9 @@ ALWAYS = ("qbert", "tetris", "tic-tac-toe-3d", "amidar", "yars-revenge", "boxing
 ROWS = list(csv.DictReader(roundtrip.TABLE.open(encoding="utf-8", newline="")))
 
 
-@pytest.mark.parametrize("task", [task if task in ALWAYS else pytest.param(task, marks=pytest.mark.slow)
-                                  for task in roundtrip.GAMES])
+@pytest.mark.parametrize(
+    "task", [task if task in ALWAYS else pytest.param(task, marks=pytest.mark.slow) for task in roundtrip.GAMES]
+)
 def test_a_game_starts_alike_and_goes_on_exactly(task):
     """After other games and freshly made; in a new console and in a used one; memory and pixels; 0, 1 and up to 30 no-ops."""
     assert roundtrip.checked(task).all()
@@ -54,17 +56,23 @@ def test_the_table_has_every_game_and_all_hold():
 
 def test_why_ales_own_state_is_not_used():
     """What is believed of ALE 0.12: Q*bert restored is another game, Amidar's first picture is partly that of the game before."""
-    assert roundtrip.clone("qbert") == "memory", "ALE's state has been mended: restoring takes less time than playing again"
+    assert roundtrip.clone("qbert") == "memory", (
+        "ALE's state has been mended: restoring takes less time than playing again"
+    )
     assert roundtrip.clone("amidar") == "first picture" and roundtrip.clone("boxing") == "exact"
 
 
-@pytest.mark.parametrize(("task", "digest"), [
-    ("boxing", "a1ee3390010df5a372b9fad60c9e58d89d297d10f47191e51f7a2c6b700dae35"),
-    ("road-runner", "1cbd8a25455594a84121c13a92913f6670e318838ef0d2b6e81ebb473bef3ec4")])
+@pytest.mark.parametrize(
+    ("task", "digest"),
+    [
+        ("boxing", "a1ee3390010df5a372b9fad60c9e58d89d297d10f47191e51f7a2c6b700dae35"),
+        ("road-runner", "1cbd8a25455594a84121c13a92913f6670e318838ef0d2b6e81ebb473bef3ec4"),
+    ],
+)
 def test_the_shipped_games_are_played_as_when_their_runs_were_trained(task, digest):
     """Every byte of 1200 steps of four environments from memory, 8 and 24 games; made with the library that trained them."""
     env, told = Atari(task, (0, 5), 2, Protocol(observation="ram", frames=2000)), hashlib.sha256()
-    told.update(env.reset(np.array([[0, 1], [2, 2 ** 31 - 1]])).tobytes())
+    told.update(env.reset(np.array([[0, 1], [2, 2**31 - 1]])).tobytes())
     for action in np.random.default_rng(0).integers(18, size=(1200, 2, 2)):
         for field in env.step(action):
             told.update(field.tobytes())
@@ -77,7 +85,7 @@ def test_a_saved_game_is_its_actions():
     env.reset(np.array([[0, 1]]))
     for action in np.arange(10).reshape(5, 1, 2):
         env.step(action)
-    state, = env.state()
+    (state,) = env.state()
     assert state.split(b"\n", 1)[1] == bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9])
     assert not env.fresh.any()
 
@@ -87,7 +95,9 @@ def test_a_cartridge_for_two_is_not_known(task):
     """ALE ends the process that loads one, and has no word for it; so no name of ours reaches it."""
     path = ale_py.roms.get_rom_path(task.replace("-", "_"))
     program = f"import ale_py; ale_py.ALEInterface().loadROM({str(path)!r})"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode, "ALE plays it alone now"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode, (
+        "ALE plays it alone now"
+    )
     for asked in (tasks_of, benchmark_of):
         with pytest.raises(ConfigError, match=f'unknown sequence or task "{task}", nearest valid name: "'):
             asked(task)
@@ -98,8 +108,10 @@ def test_a_cartridge_for_two_is_not_known(task):
 @pytest.mark.parametrize(("task", "near"), [("pooyan", "pong"), ("pacman", "ms-pacman"), ("tetris", "tennis")])
 def test_a_game_without_published_scores_is_refused_before_it_trains(task, near, capsys):
     """By whatever trains, with one line: its tables could not be made. All of the others can."""
-    said = f'of the game "{task}" no published scores are known (data/atari_scores.csv), so no table could show it, ' \
-           f'nearest valid name: "{near}"'
+    said = (
+        f'of the game "{task}" no published scores are known (data/atari_scores.csv), so no table could show it, '
+        f'nearest valid name: "{near}"'
+    )
     with pytest.raises(ConfigError) as refused:
         tasks_of(task)
     assert str(refused.value) == f"sequence: {said}"

@@ -1,4 +1,5 @@
 """The DeepMind Control Suite in one batched step: trajectories of the plain suite, sizes as promised, seeds alone, bad input."""
+
 import subprocess
 import sys
 
@@ -78,15 +79,20 @@ def test_bad_input_is_refused():
     for action in (np.zeros((1, 1, 2)), np.full((1, 1, 1), np.nan)):
         with pytest.raises(ValueError, match="action"):
             env.step(action)
-    env.step(np.full((1, 1, 1), 7.0))                       # clipped
+    env.step(np.full((1, 1, 1), 7.0))  # clipped
     with pytest.raises(RuntimeError, match="over"):
         env.step(np.zeros((1, 1, 1)))
 
 
 def test_no_display_is_needed_and_none_is_missed():
     code = "from nbsp_lib.envs.dmc import DMC; DMC('cartpole-balance', (0,), 1, 5)"
-    done = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True,
-                          env={"PATH": ""}, cwd=tiny_run.SMOKE.parents[2])
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PATH": ""},
+        cwd=tiny_run.SMOKE.parents[2],
+    )
     assert done.returncode == 0 and "DISPLAY" not in done.stderr, done.stderr
 
 
@@ -100,7 +106,9 @@ def test_sequences_stay_within_a_domain():
 def test_a_cycle_is_trained_and_its_performance_is_the_mean_reward(tmp_path, monkeypatch):
     """Two positions of the smoke size; alone and beside another seed the same."""
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    both, one = (tiny_run.train(tmp_path / str(seeds), seeds, population=2, sequence="cartpole") for seeds in ((0, 1), (0,)))
+    both, one = (
+        tiny_run.train(tmp_path / str(seeds), seeds, population=2, sequence="cartpole") for seeds in ((0, 1), (0,))
+    )
     assert tiny_run.contents(both, 0) == tiny_run.contents(one, 0)
     curves, scores = pd.read_csv(one / "curves.csv"), pd.read_csv(one / "scores.csv")
     assert curves.success.isna().all() and (scores.status == "scored").all() and (scores.masked > 0).all()

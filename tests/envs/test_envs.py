@@ -91,7 +91,7 @@ def test_positions_come_in_decimetres_from_the_centre_of_the_workspace():
     seen = scaled(metres)
     np.testing.assert_allclose(seen[[0, 1, 2, 3, 4, 5, 6, 18]], [1, 0, 1, 0.8, -1, 2, 0, 0.9], atol=1e-6)
     np.testing.assert_allclose(seen[36:], [0, 1, -1], atol=1e-6)
-    assert not seen[7:18].any() and not seen[25:36].any()      # quaternions, and the second object that is not there
+    assert not seen[7:18].any() and not seen[25:36].any()  # quaternions, and the second object that is not there
 
 
 def test_trajectory_does_not_depend_on_population_or_neighbours():

@@ -1,4 +1,5 @@
 """Environments in other processes: the same trajectories, errors that arrive, and no process left behind."""
+
 import os
 import signal
 from dataclasses import replace
@@ -60,8 +61,10 @@ def test_a_worker_that_dies_is_reported():
 def test_training_with_workers_is_training_without(tmp_path):
     short = tiny_run.profile(steps=300, evaluations=3)
     before = set(psutil.Process().children(recursive=True))
-    out = [tiny_run.train(tmp_path / str(workers), seeds=(0, 1), population=2, made=replace(short), workers=workers)
-           for workers in (0, 2)]
+    out = [
+        tiny_run.train(tmp_path / str(workers), seeds=(0, 1), population=2, made=replace(short), workers=workers)
+        for workers in (0, 2)
+    ]
     assert tiny_run.contents(out[0]) == tiny_run.contents(out[1])
     # the resource tracker of multiprocessing belongs to this process and stays
     left = [p for p in set(psutil.Process().children(recursive=True)) - before if "spawn_main" in " ".join(p.cmdline())]

@@ -1,4 +1,5 @@
 """TaskCycle: gymnasium's own checker, trajectories of the environments below it, when a position ends."""
+
 import gymnasium
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
 """SkillNeurons on plain torch networks: scores counted by hand, steps beside those of an unmasked copy and of NBSP."""
+
 import copy
 
 import pytest
@@ -28,7 +29,7 @@ def network(seed=0):
 def protected(net, neurons, inputs, goal=GOAL, task="a", skills=None, **settings):
     skills = skills or SkillNeurons(net, neurons, **settings)
     with skills.recording() as recorded, torch.no_grad():
-        for part in inputs.split(2):                        # in several passes
+        for part in inputs.split(2):  # in several passes
             net(part)
     return skills, skills.protect(task, recorded, goal)
 
@@ -36,9 +37,9 @@ def protected(net, neurons, inputs, goal=GOAL, task="a", skills=None, **settings
 def test_scores_and_masks_are_those_counted_by_hand():
     skills, scores = protected(network(), {"0": "1"}, ACTIVITY, share=0.5, alpha=0.4)
     assert torch.equal(scores["0"], SCORES)
-    assert torch.equal(skills.kept["0"], torch.tensor([0.0, 0.0, 1.0, 1.0]))             # α (1 − 1) = 0
+    assert torch.equal(skills.kept["0"], torch.tensor([0.0, 0.0, 1.0, 1.0]))  # α (1 − 1) = 0
     skills, _ = protected(network(), {"0": "1"}, ACTIVITY, share=0.75, alpha=0.4)
-    torch.testing.assert_close(skills.kept["0"], torch.tensor([0.0, 0.0, 0.2, 1.0]))     # a tie goes to the lower index
+    torch.testing.assert_close(skills.kept["0"], torch.tensor([0.0, 0.0, 0.2, 1.0]))  # a tie goes to the lower index
 
 
 def test_of_two_tasks_the_smaller_share_holds_and_a_revisit_renews_its_own():
@@ -86,8 +87,10 @@ def test_steps_are_held_back_by_the_mask_and_others_are_free_to_the_last_bit(mak
 
 def test_a_step_is_that_of_nbsp():
     """The same weights and masks: a step of torch's Adam held here, one of the learner's Adam held by NBSP."""
-    stacked, plain = nets.mlp("actor", 1, [4, 5, 3, 2], [torch.Generator().manual_seed(3)]), nn.Sequential(
-        nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2))
+    stacked, plain = (
+        nets.mlp("actor", 1, [4, 5, 3, 2], [torch.Generator().manual_seed(3)]),
+        nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2)),
+    )
     with torch.no_grad():
         for i in range(3):
             plain[2 * i].weight.copy_(stacked.params[f"w{i}"][0, 0].T)
@@ -115,7 +118,7 @@ def test_a_neuron_of_a_convolution_is_a_channel():
         net[0].weight.copy_(torch.eye(4)[:, :, None, None])
         net[0].bias.zero_()
     maps = torch.zeros(4, 4, 2, 2)
-    maps[:, :, 1, 0] = 4 * ACTIVITY                         # whose spatial mean is ACTIVITY
+    maps[:, :, 1, 0] = 4 * ACTIVITY  # whose spatial mean is ACTIVITY
     skills, scores = protected(net, {"0": "1"}, maps, share=0.5)
     assert torch.equal(scores["0"], SCORES)
     optimizer, old = torch.optim.SGD(net.parameters(), 0.1), copy.deepcopy(net[0].weight)
@@ -132,8 +135,9 @@ def test_what_has_no_neurons_is_refused(neurons, said):
         SkillNeurons(network(), neurons)
 
 
-@pytest.mark.parametrize(("goal", "said"), [(GOAL[:3], "4 moments were recorded"),
-                                            (torch.ones(4), "constant or not finite")])
+@pytest.mark.parametrize(
+    ("goal", "said"), [(GOAL[:3], "4 moments were recorded"), (torch.ones(4), "constant or not finite")]
+)
 def test_a_goal_metric_that_says_nothing_is_refused(goal, said):
     with pytest.raises(ValueError, match=said):
         protected(network(), {"0": "1"}, ACTIVITY, goal)

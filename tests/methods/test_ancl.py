@@ -1,4 +1,5 @@
 """ANCL: both pulls in closed form; the auxiliary agent is plain SAC on the same batches; when it is copied and refreshed."""
+
 import pytest
 import tiny
 import torch
@@ -48,7 +49,7 @@ def test_both_pulls_in_closed_form(critic):
     for net in agent.networks:
         grads = tiny.gradients_beside_cubes(net, method)
         for k, p in net.params.items():
-            want = 3 * p ** 2
+            want = 3 * p**2
             if net.name in method.pulled:
                 s = lambda kind, name=net.name, k=k: method.state[f"{name}.{kind}.{k}"]
                 want = want + 60 * s("fisher") * (p - s("anchor"))
@@ -69,7 +70,7 @@ def test_the_auxiliary_agent_is_plain_sac_on_the_same_batches():
         tiny.learn(agent, replay, method, seeds, 5, purpose=purpose)
         tiny.learn(twin, replay, Method(), seeds, 5, purpose=purpose)
         method.periodic(agent, here)
-    assert tiny.differing(auxiliary(method), twin.tensors()) == ["updates"]                 # that is the main agent's count
+    assert tiny.differing(auxiliary(method), twin.tensors()) == ["updates"]  # that is the main agent's count
     assert tiny.differing(agent.tensors(), twin.tensors())
 
 

@@ -1,4 +1,5 @@
 """CBP: utility by hand, how many units are replaced, what a replacement touches, and Adam afterwards."""
+
 import math
 
 import pytest
@@ -26,7 +27,7 @@ def test_utility_by_hand():
     agent, _ = tiny.make(method, layers=(2, 3))
     net = agent.actor
     net.params["w1"][0, 0] = torch.tensor([[-1.0, 2.0, 3.0], [1.0, -2.0, 0.0]])
-    activity = lambda *rows: torch.tensor(rows)[None, None]                                  # [1, 1, B, 2]
+    activity = lambda *rows: torch.tensor(rows)[None, None]  # [1, 1, B, 2]
     lowest, due = method.choose(net, 0, activity([2.0, 0.0], [4.0, 2.0]))
     assert method.state["actor.utility0"].flatten().tolist() == [3.0, 0.5]
     assert method.state["actor.owed0"].item() == 0.5 and lowest.item() == 1 and not due.item()
@@ -40,10 +41,12 @@ def test_a_young_units_utility_is_corrected_for_its_age_and_an_immature_unit_is_
     method = CBP(eta=0.9, maturity=0, rho=0.25)
     agent, _ = tiny.make(method, layers=(2, 3))
     silent = torch.zeros(1, 1, 4, 2)
+
     def lowest(u, age):
         method.state["actor.utility0"].copy_(torch.tensor(u))
         method.state["actor.age0"].copy_(torch.tensor(age))
         return method.choose(agent.actor, 0, silent)[0].item()
+
     assert lowest([1.0, 2.0], [0.0, 9.0]) == 1 and lowest([1.0, 2.0], [8.0, 9.0]) == 0
     method.maturity = 5
     assert lowest([0.0, 2.0], [4.0, 5.0]) == 1 and method.state["actor.owed0"].item() == 1.25 - 1
@@ -71,7 +74,7 @@ def test_over_time_rho_times_eligible_units_are_replaced_and_the_fraction_is_car
 def test_nothing_is_owed_before_maturity():
     counts, _ = replacements(CBP(rho=1 / 64, maturity=4), 11)
     assert all((n == 0).all() for n in counts.values())
-    counts, _ = replacements(CBP(rho=1 / 64, maturity=4), 12)                       # eligible in updates 5 … 12
+    counts, _ = replacements(CBP(rho=1 / 64, maturity=4), 12)  # eligible in updates 5 … 12
     assert all((n == k.endswith("0")).all() for k, n in counts.items())
 
 
@@ -83,9 +86,11 @@ def test_a_replacement_touches_its_unit_and_nothing_else():
         agent, replay = tiny.make(method, seeds)
         tiny.learn(agent, replay, method, seeds, 8)
         states.append(tiny.everything(agent, method))
-    own = tiny.generators(seeds, 103)                                # the draws of tiny.learn once more
+    own = tiny.generators(seeds, 103)  # the draws of tiny.learn once more
     for _ in range(8):
-        drawn = {k: torch.stack([torch.randn(shape, generator=g) for g in own]) for k, shape in method.noise(agent).items()}
+        drawn = {
+            k: torch.stack([torch.randn(shape, generator=g) for g in own]) for k, shape in method.noise(agent).items()
+        }
     plain, mine = states
     want = {k: t.clone() for k, t in plain.items()}
     for name in ("actor.owed1", "critic.owed1"):
@@ -93,7 +98,7 @@ def test_a_replacement_touches_its_unit_and_nothing_else():
     for net in agent.networks:
         for p in seeds:
             for c in range(net.params["b0"].shape[1]):
-                unit = int(plain[f"{net.name}.utility0"][p, c, 0].argmin())                  # all are of one age
+                unit = int(plain[f"{net.name}.utility0"][p, c, 0].argmin())  # all are of one age
                 normal = drawn[f"{net.name}.unit0"][p, c, :, 0]
                 uniform = 2 * torch.distributions.Normal(0, 1).cdf(normal) - 1
                 for kind in ("params", "m", "v"):
@@ -123,7 +128,9 @@ def test_adam_counts_for_every_weight_since_the_younger_of_its_ends_was_reset():
         net = nets.mlp("actor", 1, [3, 4, 3, 2], tiny.generators((0,), 1))
         net.time_units()
         method = CBP()
-        method.state = {f"actor.{what}{i}": torch.zeros_like(net.params[f"b{i}"]) for what in ("utility", "age") for i in (0, 1)}
+        method.state = {
+            f"actor.{what}{i}": torch.zeros_like(net.params[f"b{i}"]) for what in ("utility", "age") for i in (0, 1)
+        }
         weights = {k: [w.clone().requires_grad_() for w in p.flatten()] for k, p in net.params.items()}
         adam = torch.optim.Adam([w for ws in weights.values() for w in ws], lr=0.01)
         g = torch.Generator().manual_seed(0)
@@ -133,7 +140,9 @@ def test_adam_counts_for_every_weight_since_the_younger_of_its_ends_was_reset():
                     fresh = torch.rand(1, 1, net.params[f"w{i}"].shape[2], 1, generator=g)
                     method.replace(net, None, i, torch.tensor([[[[unit]]]]), torch.tensor([[[[True]]]]), fresh)
                     for k, of_unit in ((f"w{i}", (..., unit)), (f"b{i}", (..., unit)), (f"w{i + 1}", (0, 0, unit))):
-                        index = torch.arange(net.params[k].numel()).view(net.params[k].shape)[of_unit].flatten().tolist()
+                        index = (
+                            torch.arange(net.params[k].numel()).view(net.params[k].shape)[of_unit].flatten().tolist()
+                        )
                         for n in index:
                             del adam.state[weights[k][n]]
                             weights[k][n].data.copy_(net.params[k].flatten()[n])
@@ -161,6 +170,7 @@ def test_population_of_three_is_three_populations_of_one_and_addresses_stay():
         assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
         assert agent.actor.clocks[0][0].min() < 25
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))

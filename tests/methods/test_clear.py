@@ -1,4 +1,5 @@
 """CLEAR: half of the batch replayed, the policy recorded as rows are collected, values as they are stored."""
+
 import pytest
 import tiny
 import torch
@@ -21,10 +22,16 @@ def lived(seeds=(0, 1), **settings):
     draw = lambda kind, *shape: torch.stack([kind(shape, generator=g) for g in gens])
     gens, before = tiny.generators(seeds, 21), []
     for _ in range(12):
-        obs, action, reward = draw(torch.randn, 5, tiny.OBS), draw(torch.randn, 5, tiny.ACT).tanh(), draw(torch.randn, 5)
+        obs, action, reward = (
+            draw(torch.randn, 5, tiny.OBS),
+            draw(torch.randn, 5, tiny.ACT).tanh(),
+            draw(torch.randn, 5),
+        )
         before.append(tiny.copied(agent, None)[0])
         replay.add(obs, action, reward, obs.roll(1, 1), torch.zeros_like(reward), **method.collected(agent, obs))
-        for u, noise in zip(draw(torch.rand, 1, 16).transpose(0, 1), draw(torch.randn, 1, 2, 16, tiny.ACT).transpose(0, 1)):
+        for u, noise in zip(
+            draw(torch.rand, 1, 16).transpose(0, 1), draw(torch.randn, 1, 2, 16, tiny.ACT).transpose(0, 1)
+        ):
             rows = replay.recent(u)
             sac.update_from_rows(agent, replay, rows, rows, {"sac": noise.transpose(0, 1)}, method, tiny.SETTINGS)
     recent = replay.data[:, :60].clone()
@@ -55,7 +62,7 @@ def test_the_policy_is_that_of_the_moment_a_row_was_collected_and_q_that_of_stor
     part, end = replay.kept(0), before[-1]
     values = end.head.q_values(Method(), end.critic, end.critic.params, part["obs"], part["action"])[0][..., 0]
     torch.testing.assert_close(part["q"], values.transpose(1, 2), **CLOSE)
-    for p in range(2):                                               # stored rows keep what was recorded with them
+    for p in range(2):  # stored rows keep what was recorded with them
         for n in range(10):
             same = (recent[p, :, replay.columns["obs"]] == part["obs"][p, n]).all(1).nonzero()
             assert torch.equal(recent[p, same.item(), mean], part["policy_mean"][p, n])
@@ -76,13 +83,15 @@ def test_penalties_are_the_two_formulas_and_each_network_has_its_own():
 
 def test_half_of_the_batch_is_replayed_and_without_weights_it_is_er():
     recent = torch.arange(20).reshape(2, 10)
-    assert CLEAR().rows(None, recent, -recent).tolist() == \
-        [[0, -1, -2, -3, -4, 5, 6, 7, 8, 9], [-10, -11, -12, -13, -14, 15, 16, 17, 18, 19]]
+    assert CLEAR().rows(None, recent, -recent).tolist() == [
+        [0, -1, -2, -3, -4, 5, 6, 7, 8, 9],
+        [-10, -11, -12, -13, -14, 15, 16, 17, 18, 19],
+    ]
     results = []
     for method in (CLEAR(policy_weight=0.0, value_weight=0.0), ER(), CLEAR()):
         agent, replay = tiny.make(method, (0, 1))
         plain = tiny.make(Method(), (0, 1))[1].data
-        replay.data[..., :plain.shape[-1]] = plain
+        replay.data[..., : plain.shape[-1]] = plain
         method.after_task(agent, 0, None)
         tiny.learn(agent, replay, method, (0, 1), 12)
         results.append(agent.tensors())
@@ -95,7 +104,7 @@ def test_before_the_first_task_end_it_learns_as_plain_sac():
     for method in (CLEAR(), Method()):
         agent, replay = tiny.make(method, (0, 1))
         plain = tiny.make(Method(), (0, 1))[1].data
-        replay.data[..., :plain.shape[-1]] = plain
+        replay.data[..., : plain.shape[-1]] = plain
         for recent, _, noise in zip(*tiny.draws(replay, (0, 1), 10)):
             sac.update_from_rows(agent, replay, recent, recent, {"sac": noise}, method, tiny.SETTINGS)
         results.append(agent.tensors())
@@ -103,10 +112,12 @@ def test_before_the_first_task_end_it_learns_as_plain_sac():
 
 
 def test_a_seed_is_the_same_alone():
-    whole = lambda seeds: (lambda method, agent, replay, *_: tiny.everything(agent, method) | {"r": replay.data})(*lived(seeds))
+    whole = lambda seeds: (lambda method, agent, replay, *_: tiny.everything(agent, method) | {"r": replay.data})(
+        *lived(seeds)
+    )
     together = whole((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, whole((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, whole((p,)))
 
 
 def test_negative_weights_are_refused():

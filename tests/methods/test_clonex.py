@@ -1,4 +1,5 @@
 """ClonEx: the divergence, what is recorded and when, and what cloning adds to which loss."""
+
 import pytest
 import tiny
 import torch
@@ -19,7 +20,9 @@ def test_divergences_are_those_of_torch_distributions():
     logits[1, ..., 0] = -800
     one, two = ({"log_policy": part.log_softmax(-1)} for part in logits.flip(0))
     distributions = (torch.distributions.Categorical(logits=part["log_policy"]) for part in (one, two))
-    torch.testing.assert_close(Categorical(3).divergence(one, two), kl_divergence(*distributions), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        Categorical(3).divergence(one, two), kl_divergence(*distributions), rtol=1e-10, atol=1e-12
+    )
     recorded = lambda mean, log_std: {"policy_mean": mean, "policy_log_std": log_std}
     gaussian_kl = lambda *p: Gaussian(3).divergence(recorded(*p[:2]), recorded(*p[2:]))
     g = torch.Generator().manual_seed(0)
@@ -35,7 +38,7 @@ def ended(P=2, **settings):
     """An agent at its first task end, its rows kept, then three updates further: method, agent, copy at the end, replay."""
     method, seeds = ClonEx(**settings), tuple(range(P))
     agent, replay = tiny.make(method, seeds)
-    for name in ("policy_mean", "policy_log_std", "q"):              # what add() leaves there; tiny fills it with chance
+    for name in ("policy_mean", "policy_log_std", "q"):  # what add() leaves there; tiny fills it with chance
         if name in replay.columns:
             replay.data[..., replay.columns[name]] = 0.0
     tiny.learn(agent, replay, method, seeds, 5)
@@ -52,19 +55,24 @@ def ended(P=2, **settings):
 @pytest.mark.parametrize("critic", [False, True])
 def test_recorded_is_what_the_networks_were_at_the_task_end(critic, monkeypatch):
     """For rows of this task only, whatever piece they are in, and it stays when the networks go on."""
-    monkeypatch.setattr(clonex, "PIECE", 4)                          # 10 rows: pieces of 4, 4, 2
+    monkeypatch.setattr(clonex, "PIECE", 4)  # 10 rows: pieces of 4, 4, 2
     _, agent, then, replay = ended(critic=critic)
     part, other = replay.kept(0), replay.kept(1)
-    assert set(part) - {"obs", "action", "reward", "next_obs", "done"} == \
-        {"policy_mean", "policy_log_std"} | ({"q"} if critic else set())
+    assert set(part) - {"obs", "action", "reward", "next_obs", "done"} == {"policy_mean", "policy_log_std"} | (
+        {"q"} if critic else set()
+    )
     mean, log_std, _ = then.head.policy(Method(), then.actor, then.actor.params, part["obs"])
     torch.testing.assert_close(part["policy_mean"], mean, **CLOSE)
     torch.testing.assert_close(part["policy_log_std"], log_std, **CLOSE)
-    assert not torch.allclose(agent.head.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE)
-    assert (other["policy_mean"] == 0).all() and (replay.data[:, :replay.capacity, replay.columns["policy_mean"]] == 0).all()
+    assert not torch.allclose(
+        agent.head.policy(Method(), agent.actor, agent.actor.params, part["obs"])[0], mean, **CLOSE
+    )
+    assert (other["policy_mean"] == 0).all() and (
+        replay.data[:, : replay.capacity, replay.columns["policy_mean"]] == 0
+    ).all()
     if critic:
-        for j in range(2):                                           # column j is critic j
-            one = {k: p[:, j:j + 1] for k, p in then.critic.params.items()}
+        for j in range(2):  # column j is critic j
+            one = {k: p[:, j : j + 1] for k, p in then.critic.params.items()}
             q = then.head.q_values(Method(), then.critic, one, part["obs"], part["action"])[0]
             torch.testing.assert_close(part["q"][..., j], q[:, 0, :, 0], **CLOSE)
 
@@ -133,7 +141,9 @@ def test_cloning_holds_the_policy_near_what_it_was():
         method, agent, _, replay = ended(weight=weight)
         tiny.learn(agent, replay, method, (0, 1), 40, purpose=5)
         with torch.no_grad():
-            drift.append(clonex.policy_distance(agent.head, method, agent.actor, agent.actor.params, stored_batch(replay)))
+            drift.append(
+                clonex.policy_distance(agent.head, method, agent.actor, agent.actor.params, stored_batch(replay))
+            )
     assert (drift[0] > drift[1]).all() and (drift[1] > drift[2]).all()
 
 
@@ -143,8 +153,8 @@ def test_plain_sac_until_the_first_task_end(critic):
     results = []
     for method in (ClonEx(critic=critic), Method()):
         agent, replay = tiny.make(method, (0, 1))
-        plain = tiny.make(Method(), (0, 1))[1].data                  # the same experience for both
-        replay.data[..., :plain.shape[-1]] = plain
+        plain = tiny.make(Method(), (0, 1))[1].data  # the same experience for both
+        replay.data[..., : plain.shape[-1]] = plain
         tiny.learn(agent, replay, method, (0, 1), 15)
         results.append(agent.tensors())
     assert not tiny.differing(*results)
@@ -162,9 +172,10 @@ def test_a_seed_is_the_same_alone_and_the_state_stays_where_it_is():
         tiny.learn(agent, replay, method, seeds, 10, purpose=4)
         assert method.state["on"].data_ptr() == place and method.state["on"].tolist() == [1.0] * len(seeds)
         return tiny.everything(agent, method) | {"rows": replay.data}
+
     together = trained((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))
 
 
 def test_a_negative_weight_is_refused():

@@ -1,4 +1,5 @@
 """CoTASP: the sparse codes, the gates they make, what they freeze, what a task end renews."""
+
 import numpy as np
 import pytest
 import tiny
@@ -58,7 +59,7 @@ def test_codes_satisfy_the_conditions_of_the_optimum():
     pull = ((e - torch.einsum("pn,pne->pe", code, D.double()))[:, None] * D).sum(2)
     assert (pull.abs() <= weight + 1e-9).all()
     torch.testing.assert_close(pull[code != 0], weight * code.sign()[code != 0], rtol=1e-6, atol=1e-9)
-    assert 0 < (code != 0).float().mean() < 0.67        # no more than E = 20 of 30
+    assert 0 < (code != 0).float().mean() < 0.67  # no more than E = 20 of 30
 
 
 def test_codes_on_orthogonal_atoms_are_soft_thresholds():
@@ -67,7 +68,7 @@ def test_codes_on_orthogonal_atoms_are_soft_thresholds():
 
 
 def test_a_gate_is_the_positive_codes_but_never_too_few_units():
-    code = torch.tensor([[0.3, -0.2, 0.0, 0.1] + [0.0] * 36, [0.0] * 40])                    # at least 2 of 40
+    code = torch.tensor([[0.3, -0.2, 0.0, 0.1] + [0.0] * 36, [0.0] * 40])  # at least 2 of 40
     correlation = torch.linspace(-1, 1, 40).expand(2, -1)
     on = gate(code, correlation)
     assert on[0].nonzero().flatten().tolist() == [0, 3] and on[1].nonzero().flatten().tolist() == [38, 39]
@@ -83,11 +84,15 @@ def test_an_embedding_depends_on_the_name_only():
 
 def test_the_dictionary_by_hand():
     """e = (1, 0), codes (½, ¼, 0). Atom 0 moves by (e − αD)/α_0, is cut to norm 1; atom 1 sees the new atom 0; atom 2 is rare."""
-    D, code, e = torch.tensor([[[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]]), torch.tensor([[0.5, 0.25, 0.0]]), torch.tensor([1.0, 0.0])
+    D, code, e = (
+        torch.tensor([[[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]]),
+        torch.tensor([[0.5, 0.25, 0.0]]),
+        torch.tensor([1.0, 0.0]),
+    )
     new = renewed(D, code[:, :, None] * code[:, None], e[:, None] * code[:, None])
-    first = torch.tensor([2.0, -0.5])                   # d_0 + (e − 0.5 d_0 − 0.25 d_1) / 0.5
+    first = torch.tensor([2.0, -0.5])  # d_0 + (e − 0.5 d_0 − 0.25 d_1) / 0.5
     first = first / first.norm()
-    second = 4 * (e - 0.5 * first)                      # all that is left for atom 1
+    second = 4 * (e - 0.5 * first)  # all that is left for atom 1
     second = second / second.norm().clamp_min(1)
     torch.testing.assert_close(new[0], torch.stack([first, second, torch.tensor([1.0, 0.0])]).double())
 
@@ -101,11 +106,17 @@ def test_units_that_are_off_are_silent_and_the_others_those_of_the_smaller_netwo
     for i in range(2):
         assert 0 < on[i].sum() < len(on[i]) and not hidden[i][0, ..., ~on[i]].any() and hidden[i][0, ..., on[i]].any()
     p = {k: t[:1] for k, t in net.params.items()}
-    small = {"w0": p["w0"][..., on[0]], "b0": p["b0"][..., on[0]], "w1": p["w1"][..., on[0], :][..., on[1]],
-             "b1": p["b1"][..., on[1]], "w2": p["w2"][..., on[1], :], "b2": p["b2"]}
+    small = {
+        "w0": p["w0"][..., on[0]],
+        "b0": p["b0"][..., on[0]],
+        "w1": p["w1"][..., on[0], :][..., on[1]],
+        "b1": p["b1"][..., on[1]],
+        "w2": p["w2"][..., on[1], :],
+        "b2": p["b2"],
+    }
     obs = life.replay.gather(torch.arange(20).expand(2, -1))["obs"][:1, None]
     out, _ = nets.mlp_forward(net, {k: t.contiguous() for k, t in small.items()}, obs)
-    torch.testing.assert_close(mean[:1], out[:, 0, :, :tiny.ACT], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mean[:1], out[:, 0, :, : tiny.ACT], rtol=1e-5, atol=1e-6)
 
 
 def test_the_mean_action_of_a_task_stays_bit_for_bit_while_others_are_trained():
@@ -121,7 +132,7 @@ def test_the_mean_action_of_a_task_stays_bit_for_bit_while_others_are_trained():
     assert torch.equal(mean, later) and not torch.equal(log_std, later_std)
     assert any(not torch.equal(before[k], life.agent.actor.params[k]) for k in ("w0", "w1"))
     first = life.state("gates0")[:, 0].clone(), life.state("gates1")[:, 0].clone()
-    life.train(0)                                        # a revisit may find other units: φ, not the weights, is what changed
+    life.train(0)  # a revisit may find other units: φ, not the weights, is what changed
     assert torch.equal(first[0], life.state("gates0")[:, 0]) or not torch.equal(mean, life.play(0)[0])
 
 
@@ -129,7 +140,7 @@ def test_steps_are_masked_by_the_products_of_the_units_used():
     life = Life()
     steps = {k: torch.ones_like(p) for k, p in life.agent.actor.params.items()}
     free = life.method.shape_step(life.agent.actor, steps, {})
-    assert all((t == 1).all() for k, t in free.items() if k != "b2")                        # nothing was used yet
+    assert all((t == 1).all() for k, t in free.items() if k != "b2")  # nothing was used yet
     used = [torch.zeros(2, w) for w in tiny.LAYERS]
     for task in (0, 1, 0):
         life.train(task, updates=2)
@@ -140,9 +151,12 @@ def test_steps_are_masked_by_the_products_of_the_units_used():
         assert torch.equal(got["b0"][:, 0, 0], 1 - m0) and torch.equal(got["b1"][:, 0, 0], 1 - m1)
         assert torch.equal(got["w1"][:, 0], 1 - m0[:, :, None] * m1[:, None])
         A = tiny.ACT
-        assert torch.equal(got["w2"][:, 0, :, :A], (1 - m1)[:, :, None].expand(-1, -1, A)) and (got["w2"][..., A:] == 1).all()
+        assert (
+            torch.equal(got["w2"][:, 0, :, :A], (1 - m1)[:, :, None].expand(-1, -1, A))
+            and (got["w2"][..., A:] == 1).all()
+        )
         assert (got["b2"][..., :A] == 0).all() and (got["b2"][..., A:] == 1).all()
-    assert (life.agent.actor.params["b2"][..., :tiny.ACT] == 0).all()                       # means have no bias
+    assert (life.agent.actor.params["b2"][..., : tiny.ACT] == 0).all()  # means have no bias
     critic = {k: torch.ones_like(p) for k, p in life.agent.critic.params.items()}
     assert life.method.shape_step(life.agent.critic, critic, {}) is critic
 
@@ -152,11 +166,11 @@ def test_critics_begin_anew_with_the_next_position_and_not_before():
     life = Life()
     first = {k: p.clone() for k, p in life.agent.critic.params.items()}
     life.train(0, updates=0)
-    assert not tiny.differing(first, life.agent.critic.params)                              # as they were drawn
+    assert not tiny.differing(first, life.agent.critic.params)  # as they were drawn
     life.train(0)
     trained = {k: p.clone() for k, p in life.agent.critic.params.items()}
     life.finish(0)
-    assert not tiny.differing(trained, life.agent.critic.params)                            # what is measured is what was trained
+    assert not tiny.differing(trained, life.agent.critic.params)  # what is measured is what was trained
     life.method.before_task(life.agent, 1, "train")
     for k, p in life.agent.critic.params.items():
         bound = life.agent.critic.params[k.replace("b", "w")].shape[2] ** -0.5
@@ -167,7 +181,7 @@ def test_critics_begin_anew_with_the_next_position_and_not_before():
 
 
 def test_a_task_end_teaches_the_dictionary_and_a_revisit_is_coded_with_it():
-    life = Life(embedding=20)                            # more dimensions than atoms: something is left to learn
+    life = Life(embedding=20)  # more dimensions than atoms: something is left to learn
     e, D = embed("a", 20), life.state("dictionary0").clone()
     life.train(0, updates=1)
     code = life.state("code0").clone()
@@ -190,7 +204,7 @@ def test_the_networks_begin_as_in_plain_sac_but_for_the_bias_of_the_means():
     plain, _ = tiny.make(cotasp.Method(), (0, 1))
     mine = Life().agent
     assert tiny.differing(plain.tensors(), mine.tensors()) == ["actor.params.b2"]
-    assert torch.equal(plain.actor.params["b2"][..., tiny.ACT:], mine.actor.params["b2"][..., tiny.ACT:])
+    assert torch.equal(plain.actor.params["b2"][..., tiny.ACT :], mine.actor.params["b2"][..., tiny.ACT :])
 
 
 def test_what_ships_is_enough_to_play():

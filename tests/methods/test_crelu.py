@@ -1,4 +1,5 @@
 """CReLU: sizes of both widths, and the network against one written with torch.nn."""
+
 import pytest
 import tiny
 import torch
@@ -39,7 +40,9 @@ def test_weights_are_drawn_within_the_bound_of_the_concatenated_width(double):
             w = net.params[f"w{i}"]
             bound = w.shape[2] ** -0.5
             assert 0.97 * bound < w.abs().max() <= bound and net.params[f"b{i}"].abs().max() <= bound
-            assert w.shape[2] == ([net.params["w0"].shape[2], 16, 12] if double else [net.params["w0"].shape[2], 8, 6])[i]
+            assert (
+                w.shape[2] == ([net.params["w0"].shape[2], 16, 12] if double else [net.params["w0"].shape[2], 8, 6])[i]
+            )
 
 
 class Plain(nn.Module):
@@ -73,7 +76,10 @@ def test_outputs_activations_and_derivatives_are_those_of_torch_nn(double):
     _, hidden = method.forward(agent.critic, agent.critic.params, x[:, None])
     assert [h.shape[-1] for h in hidden] == [w * (1 + double) for w in tiny.LAYERS]
     probe = [torch.zeros_like(h) for h in hidden]
-    loss = lambda params, probe: ((q := method.forward(agent.critic, params, x[:, None], probe))[0].sin().sum((1, 2, 3)), q)
+    loss = lambda params, probe: (
+        (q := method.forward(agent.critic, params, x[:, None], probe))[0].sin().sum((1, 2, 3)),
+        q,
+    )
     grads, blame, (out, hidden) = sac.gradients(agent.critic, loss, probe)
     for p in seeds:
         for c in range(2):
@@ -94,7 +100,9 @@ def test_half_of_the_activations_fire_whatever_was_learned(double):
     method = CReLU(double)
     agent, replay = tiny.make(method, (0, 1))
     tiny.learn(agent, replay, method, (0, 1), 10)
-    _, hidden = method.forward(agent.actor, agent.actor.params, replay.gather(torch.arange(60).expand(2, -1))["obs"][:, None])
+    _, hidden = method.forward(
+        agent.actor, agent.actor.params, replay.gather(torch.arange(60).expand(2, -1))["obs"][:, None]
+    )
     close(plasticity.active_fraction(hidden), torch.full((2, 1), 0.5), rtol=1e-6, atol=0)
     assert all((h.unflatten(-1, (2, -1)).amin(-2) == 0).all() for h in hidden)
 
@@ -103,7 +111,7 @@ def test_a_silenced_activation_is_one_whose_outgoing_weights_are_gone():
     """What rollout.silenced does to a network counts activations as forward returns them: sides, not linear units."""
     agent, replay = tiny.make(CReLU())
     off = [torch.zeros(1, 1, 1, w, dtype=torch.bool) for w in tiny.LAYERS]
-    off[0][..., 5] = True                                            # the negative side of unit 1
+    off[0][..., 5] = True  # the negative side of unit 1
     params = rollout.silenced(agent.actor, off)
     x = replay.gather(torch.arange(20)[None])["obs"][:, None]
     (_, (first, second)), (_, (_, want)) = (CReLU().forward(agent.actor, p, x) for p in (params, agent.actor.params))
@@ -119,6 +127,7 @@ def test_population_of_three_is_three_populations_of_one():
         agent, replay = tiny.make(method, seeds)
         tiny.learn(agent, replay, method, seeds, 10)
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))

@@ -1,4 +1,5 @@
 """Experience replay: which rows a minibatch is made of."""
+
 import pytest
 import tiny
 import torch
@@ -7,7 +8,7 @@ from nbsp_lib.core import sac
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.er import ER
 
-RECENT = torch.arange(20).reshape(2, 10)                             # [P=2, B=10]
+RECENT = torch.arange(20).reshape(2, 10)  # [P=2, B=10]
 STORED = RECENT + 100
 
 

@@ -1,4 +1,5 @@
 """EWC: its Fisher against finite differences, its pull in closed form, nothing before the first task end."""
+
 import pytest
 import tiny
 import torch
@@ -21,8 +22,10 @@ def context(agent, method, replay, seeds, purpose=9):
 def doubled(P=2):
     """Actor and critics of P seeds in float64, a batch of 7 rows."""
     gens, sizes = tiny.generators(range(P), 1), tiny.LAYERS
-    made = [nets.mlp("actor", 1, [tiny.OBS, *sizes, 2 * tiny.ACT], gens),
-            nets.mlp("critic", 2, [tiny.OBS + tiny.ACT, *sizes, 1], gens)]
+    made = [
+        nets.mlp("actor", 1, [tiny.OBS, *sizes, 2 * tiny.ACT], gens),
+        nets.mlp("critic", 2, [tiny.OBS + tiny.ACT, *sizes, 1], gens),
+    ]
     for net in made:
         net.params = {k: p.double() for k, p in net.params.items()}
     g = torch.Generator().manual_seed(5)
@@ -35,14 +38,14 @@ def by_differences(net, outputs, weights, eps=1e-5):
     found = {k: torch.empty_like(p) for k, p in net.params.items()}
     for k, p in net.params.items():
         for at in torch.cartesian_prod(*map(torch.arange, p.shape[2:])).reshape(-1, 2):
-            entry = (slice(None), slice(None), *at.tolist())                # every seed and critic at once: they share nothing
+            entry = (slice(None), slice(None), *at.tolist())  # every seed and critic at once: they share nothing
             kept, ends = p[entry].clone(), []
             for sign in (1, -1):
                 p[entry] = kept + sign * eps
                 ends.append(outputs())
                 p[entry] = kept
             slope = (ends[0] - ends[1]) / (2 * eps)
-            found[k][entry] = (weights * slope ** 2).sum(-1).mean(-1)
+            found[k][entry] = (weights * slope**2).sum(-1).mean(-1)
     return found
 
 
@@ -57,7 +60,7 @@ def test_the_fisher_of_the_actor_is_that_of_its_gaussian_by_finite_differences(m
         return mean, log_std.exp()
 
     sigma = moments()[1][:, None]
-    want = by_differences(actor, both, torch.cat([sigma ** -2, 2 * sigma ** -2], -1))
+    want = by_differences(actor, both, torch.cat([sigma**-2, 2 * sigma**-2], -1))
     close(ewc.fisher(Method(), actor, batch, HEAD), want, rtol=1e-5, atol=1e-9)
     assert min(want["w0"].amax(), want["b2"].amin()) > 0
 
@@ -85,7 +88,7 @@ def test_the_fishers_of_discrete_actions_by_finite_differences(monkeypatch):
 def test_the_fisher_has_a_floor():
     _, critic, batch = doubled()
     for k in ("w1", "b1"):
-        critic.params[k][..., 0] = -1.0                      # a unit that never fires, behind a first layer ≥ 0
+        critic.params[k][..., 0] = -1.0  # a unit that never fires, behind a first layer ≥ 0
     found = ewc.fisher(Method(), critic, batch, HEAD)
     assert all((f >= ewc.FLOOR).all() for f in found.values()) and (found["w1"][..., 0] == ewc.FLOOR).all()
 
@@ -101,12 +104,12 @@ def test_the_pull_adds_twice_weight_times_fisher_times_distance_to_the_gradient(
     for net in agent.networks:
         grads = tiny.gradients_beside_cubes(net, method)
         for k, p in net.params.items():
-            want = 3 * p ** 2
+            want = 3 * p**2
             if net.name in method.pulled:
                 want = want + 60 * method.state[f"{net.name}.fisher.{k}"] * (p - method.state[f"{net.name}.anchor.{k}"])
             close(grads[k], want)
     if not critic:
-        assert type(method.penalty(agent.critic, agent.critic.params, None)) is float    # nothing is computed
+        assert type(method.penalty(agent.critic, agent.critic.params, None)) is float  # nothing is computed
 
 
 @pytest.mark.parametrize("critic", [False, True])
@@ -122,7 +125,9 @@ def test_ewc_is_fine_tuning_bit_for_bit_until_its_first_task_end(critic):
     for one, its in ((agent, method), (twin, Method())):
         tiny.learn(one, replay, its, seeds, 3, purpose=4)
     changed = tiny.differing(agent.tensors(), twin.tensors())
-    assert "actor.params.w0" in changed and "critic.params.w0" in changed   # update 2 pulls; critics see it in their targets
+    assert (
+        "actor.params.w0" in changed and "critic.params.w0" in changed
+    )  # update 2 pulls; critics see it in their targets
 
 
 def test_fishers_are_added_up_over_task_ends_and_the_anchor_is_the_last_one():
@@ -150,7 +155,9 @@ def test_a_strong_pull_holds_the_actor():
         tiny.learn(agent, replay, method, (0,), 5)
         method.after_task(agent, 0, context(agent, method, replay, (0,)))
         tiny.learn(agent, replay, method, (0,), 150, purpose=4)
-        moved.append(sum(float((p - method.state[f"actor.anchor.{k}"]).abs().sum()) for k, p in agent.actor.params.items()))
+        moved.append(
+            sum(float((p - method.state[f"actor.anchor.{k}"]).abs().sum()) for k, p in agent.actor.params.items())
+        )
     assert moved[1] < 0.1 * moved[0]
 
 

@@ -1,4 +1,5 @@
 """NBSP: what a mask does to a step, which rows an update learns from, what a task end changes and what it leaves."""
+
 import pytest
 import tiny
 import torch
@@ -35,11 +36,13 @@ def masks_of(method, net):
 
 def free_steps(agent, replay, seeds, net_name):
     """The step that Adam would take without a mask, by name, from the same batch, in a throwaway copy."""
+
     class Spy(Method):
         def shape_step(self, net, steps, noise):
             if net.name == net_name:
                 self.steps = {k: t.clone() for k, t in steps.items()}
             return steps
+
     spy, (twin, _) = Spy(), tiny.copied(agent, None)
     one_update(twin, spy, replay, seeds)
     return spy.steps
@@ -85,6 +88,7 @@ def test_the_moments_of_adam_see_the_free_gradient_under_a_step_mask():
 
 def test_a_mask_on_the_gradient_is_undone_by_adam():
     """The trap: the first step of Adam is its learning rate times the sign, whatever the gradient was multiplied by."""
+
     def first_step(mask_kind):
         method = NBSP(mask=mask_kind, actor=False)
         agent, replay = tiny.make(method)
@@ -95,6 +99,7 @@ def test_a_mask_on_the_gradient_is_undone_by_adam():
         one_update(agent, method, replay, (0,))
         distance = lambda k: (agent.critic.params[k] - before[k]).abs().sum()
         return torch.stack([distance(k) / free[k].abs().sum() for k in ("w0", "b0", "w1", "b1")])
+
     torch.testing.assert_close(first_step("step"), torch.full((4,), 0.05), rtol=1e-3, atol=0)
     assert (first_step("gradient") > 0.99).all() and (first_step("gradient") < 1.001).all()
 
@@ -141,8 +146,12 @@ def test_of_a_convolution_both_ends_of_a_filter_are_held():
     zero = (kept["w1"].expand_as(net.params["w1"]) == 0).nonzero()
     assert set(map(tuple, zero[:, :3].tolist())) == {(0, 1, 5 * 16 + n) for n in range(16)} and len(zero) == 16 * 64
     (H, W), last = conv.map_sizes((4, 36, 36))[-1], kept["w3"].expand_as(net.params["w3"])
-    assert (last[0, 0, 63 * H * W:] == 0.5).all() and (last[0, 0, :63 * H * W] == 1).all() and (last[0, 1] == 1).all()
-    assert kept["b0"][0, 1, 0, 5] == 0 and (kept["w0"].expand_as(net.params["w0"])[0, 1, :, 5] == 0).all() and "b4" not in kept
+    assert (last[0, 0, 63 * H * W :] == 0.5).all() and (last[0, 0, : 63 * H * W] == 1).all() and (last[0, 1] == 1).all()
+    assert (
+        kept["b0"][0, 1, 0, 5] == 0
+        and (kept["w0"].expand_as(net.params["w0"])[0, 1, :, 5] == 0).all()
+        and "b4" not in kept
+    )
 
 
 def test_the_first_moment_alone_sees_the_mask():
@@ -151,7 +160,7 @@ def test_the_first_moment_alone_sees_the_mask():
     moments = {k: m.clone() for k, m in agent.critic.m.items()}
     one_update(agent, method, replay, seeds)
     one_update(twin, Method(), replay, seeds)
-    (clock, _), = agent.critic.clocks
+    ((clock, _),) = agent.critic.clocks
     for k, mask in masks_of(method, agent.critic).items():
         grad = (twin.critic.m[k] - 0.9 * moments[k]) / 0.1
         torch.testing.assert_close(agent.critic.m[k], 0.9 * moments[k] + 0.1 * mask * grad, rtol=1e-4, atol=1e-8)
@@ -160,17 +169,21 @@ def test_the_first_moment_alone_sees_the_mask():
     before = {k: p.clone() for k, p in agent.critic.params.items()}
     one_update(agent, method, replay, seeds)
     for k, p in agent.critic.params.items():
-        m, v = agent.critic.m[k] / (1 - 0.9 ** clock), agent.critic.v[k] / (1 - 0.999 ** clock)
+        m, v = agent.critic.m[k] / (1 - 0.9**clock), agent.critic.v[k] / (1 - 0.999**clock)
         torch.testing.assert_close(p, before[k] - tiny.SETTINGS.critic_lr * m / (v.sqrt() + 1e-8), rtol=1e-4, atol=1e-7)
 
 
 def test_pooled_ranks_actor_and_critics_together():
     """share 0.4 of 15 neurons: the six best anywhere; the actor's are worse than all but two of the critics'."""
+
     def context():
-        good, weak = torch.tensor([[FIRST[0]], [SECOND[0]]], dtype=torch.float32)                        # [1, T, 5] each
+        good, weak = torch.tensor([[FIRST[0]], [SECOND[0]]], dtype=torch.float32)  # [1, T, 5] each
         layers = lambda *networks: [torch.stack([n.split((2, 3), -1)[i] for n in networks], 1) for i in range(2)]
         silent = torch.zeros_like(good)
-        return tiny.StubContext((0,), {"actor": layers(silent), "critic": layers(good, weak)}, torch.tensor([GOOD]).float())
+        return tiny.StubContext(
+            (0,), {"actor": layers(silent), "critic": layers(good, weak)}, torch.tensor([GOOD]).float()
+        )
+
     counts = {}
     for pooled in (False, True):
         method = NBSP(share=0.4, pooled=pooled)
@@ -178,14 +191,17 @@ def test_pooled_ranks_actor_and_critics_together():
         counts[pooled] = [row["chosen"] for row in method.after_task(agent, 0, context())]
         assert union(method, "critic", c=0)[[0, 2]].tolist() == pytest.approx([0.0, 0.05])
         assert union(method, "critic", c=1)[[2, 3]].tolist() == [0.0, 0.0]
-    assert counts == {False: [2, 2, 2], True: [2, 2, 2]}             # ties at 0.5 go to the actor, which stands first
+    assert counts == {False: [2, 2, 2], True: [2, 2, 2]}  # ties at 0.5 go to the actor, which stands first
     method = NBSP(share=4 / 15, pooled=True)
     agent, _ = tiny.make(method, layers=(2, 3))
     assert [row["chosen"] for row in method.after_task(agent, 0, context())] == [0, 2, 2]
 
 
-FROZEN = {"hidden": {"share": 1.0, "alpha": 0.0}, "both": {"share": 1.0, "alpha": 0.0, "ends": "both"},
-          "output": {"share": 0.0, "alpha": 0.0, "output": "held"}}
+FROZEN = {
+    "hidden": {"share": 1.0, "alpha": 0.0},
+    "both": {"share": 1.0, "alpha": 0.0, "ends": "both"},
+    "output": {"share": 0.0, "alpha": 0.0, "output": "held"},
+}
 
 
 def past_a_task_end(method, seeds):
@@ -198,8 +214,10 @@ def past_a_task_end(method, seeds):
     return agent, before
 
 
-@pytest.mark.parametrize("what, still", [("hidden", ["b0", "b1", "w0", "w1"]), ("both", ["b0", "b1", "w0", "w1", "w2"]),
-                                         ("output", ["b2", "w2"])])
+@pytest.mark.parametrize(
+    "what, still",
+    [("hidden", ["b0", "b1", "w0", "w1"]), ("both", ["b0", "b1", "w0", "w1", "w2"]), ("output", ["b2", "w2"])],
+)
 def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
     method, seeds = NBSP(**FROZEN[what]), (0, 1)
     agent, before = past_a_task_end(method, seeds)
@@ -207,8 +225,15 @@ def test_what_is_frozen_stands_still_and_the_rest_moves(what, still):
         assert sorted(k for k, p in net.params.items() if torch.equal(p, before[net.name][k])) == still
 
 
-UNTOUCHED = [{"mask": "first-moment", "ends": "both"}, {"output": "held", "alpha": 0.0}, {"ends": "outgoing"}, {},
-             {"mask": "gradient"}, {"share": 0.0, "replay_every": 0}, {"alpha": 0.0}]
+UNTOUCHED = [
+    {"mask": "first-moment", "ends": "both"},
+    {"output": "held", "alpha": 0.0},
+    {"ends": "outgoing"},
+    {},
+    {"mask": "gradient"},
+    {"share": 0.0, "replay_every": 0},
+    {"alpha": 0.0},
+]
 
 
 @pytest.mark.parametrize("settings", UNTOUCHED, ids=str)
@@ -240,11 +265,11 @@ def test_alpha_zero_freezes_the_chosen_neurons():
     agent, before = past_a_task_end(method, seeds)
     for net in agent.networks:
         for k, mask in masks_of(method, net).items():
-            still = (net.params[k] == before[net.name][k])
+            still = net.params[k] == before[net.name][k]
             frozen = (mask == 0).expand_as(still)
             assert still[frozen].all() and not still[~frozen].all()
         zeros = sum(int((method.state[f"{net.name}.union{i}"] == 0).sum()) for i in range(2))
-        assert zeros == 2 * 2 * net.params["b0"].shape[1]               # floor(0.2 · 14) of each network and seed
+        assert zeros == 2 * 2 * net.params["b0"].shape[1]  # floor(0.2 · 14) of each network and seed
 
 
 class SpiedReplay:
@@ -271,23 +296,23 @@ def test_every_kth_update_learns_from_stored_rows_and_from_nothing_else():
             replayed = purpose == 5 and number % 4 == 0
             assert torch.equal(spied.rows[-1], stored if replayed else recent)
             assert (spied.rows[-1] >= replay.capacity).all() == replayed
-            assert len(spied.rows) == (purpose - 4) * 10 + u + 1     # one batch an update
+            assert len(spied.rows) == (purpose - 4) * 10 + u + 1  # one batch an update
         method.after_task(agent, 0, tiny.random_world(agent, seeds))
     assert int(agent.updates[0]) == 26
 
 
 def by_hand(goal_rows, active):
     """A world of 4 moments for layers (2, 3): which of the 5 neurons fire when, the same in all networks."""
-    activity = torch.tensor(active, dtype=torch.float32)                                    # [P, T, 5]
+    activity = torch.tensor(active, dtype=torch.float32)  # [P, T, 5]
     layers = lambda C: [part[:, None].expand(-1, C, -1, -1) for part in activity.split((2, 3), -1)]
     goal = torch.tensor(goal_rows, dtype=torch.float32)
     return tiny.StubContext(range(len(goal)), {"actor": layers(1), "critic": layers(2)}, goal)
 
 
-GOOD, HALF, QUARTER = [1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]           # agree with GOOD at 4, 2, 3 moments
-FIRST = [[list(t) for t in zip(GOOD, HALF, QUARTER, HALF, HALF)]]        # scores 1, 0.5, 0.75, 0.5, 0.5
-SECOND = [[list(t) for t in zip(HALF, HALF, GOOD, GOOD, HALF)]]          # scores 0.5, 0.5, 1, 1, 0.5
-THIRD = [[list(t) for t in zip(HALF, QUARTER, HALF, HALF, QUARTER)]]     # scores 0.5, 0.75, 0.5, 0.5, 0.75
+GOOD, HALF, QUARTER = [1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]  # agree with GOOD at 4, 2, 3 moments
+FIRST = [[list(t) for t in zip(GOOD, HALF, QUARTER, HALF, HALF)]]  # scores 1, 0.5, 0.75, 0.5, 0.5
+SECOND = [[list(t) for t in zip(HALF, HALF, GOOD, GOOD, HALF)]]  # scores 0.5, 0.5, 1, 1, 0.5
+THIRD = [[list(t) for t in zip(HALF, QUARTER, HALF, HALF, QUARTER)]]  # scores 0.5, 0.75, 0.5, 0.5, 0.75
 
 
 def union(method, name, p=0, c=0):
@@ -298,20 +323,30 @@ def test_the_union_takes_the_smallest_and_a_revisit_replaces_its_own_task():
     """share 0.4 of 5 neurons: the two best of each network, over both layers together, with α = 0.2."""
     method = NBSP(share=0.4)
     agent, _ = tiny.make(method, layers=(2, 3))
-    check = lambda want: [torch.testing.assert_close(union(method, name, c=c), torch.tensor(want))
-                          for name, c in (("actor", 0), ("critic", 0), ("critic", 1))]
+    check = lambda want: [
+        torch.testing.assert_close(union(method, name, c=c), torch.tensor(want))
+        for name, c in (("actor", 0), ("critic", 0), ("critic", 1))
+    ]
     check([1.0, 1, 1, 1, 1])
     rows = method.after_task(agent, 0, by_hand([GOOD], FIRST))
     check([0.0, 1, 0.05, 1, 1])
-    assert [(r["network"], r["neurons"], r["chosen"], r["status"]) for r in rows] == \
-        [(n, 5, 2, "scored") for n in ("actor", "critic0", "critic1")]
+    assert [(r["network"], r["neurons"], r["chosen"], r["status"]) for r in rows] == [
+        (n, 5, 2, "scored") for n in ("actor", "critic0", "critic1")
+    ]
     row = rows[0]
-    want = {"seed": 0, "goal_mean": 0.5, "base_rate": 0.5, "silent": 0, "chosen_not_above_base": 0, "chosen_score": 0.875}
+    want = {
+        "seed": 0,
+        "goal_mean": 0.5,
+        "base_rate": 0.5,
+        "silent": 0,
+        "chosen_not_above_base": 0,
+        "chosen_score": 0.875,
+    }
     assert row.items() >= want.items() and (row["all_score"], row["masked"]) == pytest.approx((0.65, 0.4))
     method.after_task(agent, 1, by_hand([GOOD], SECOND))
-    check([0.0, 1, 0.0, 0.0, 1])                                     # neuron 2: the smaller of 0.05 and 0
+    check([0.0, 1, 0.0, 0.0, 1])  # neuron 2: the smaller of 0.05 and 0
     method.after_task(agent, 0, by_hand([GOOD], THIRD))
-    check([1.0, 0.05, 0.0, 0.0, 0.05])                               # neuron 0 was held for task 0 only
+    check([1.0, 0.05, 0.0, 0.0, 0.05])  # neuron 0 was held for task 0 only
 
 
 def test_a_seed_with_a_constant_goal_keeps_its_masks_while_others_are_renewed():
@@ -342,7 +377,7 @@ def test_masks_are_those_of_the_pure_functions_on_each_network():
     rows = method.after_task(agent, 1, context)
     for net in agent.networks:
         for c in range(net.params["b0"].shape[1]):
-            activity = torch.cat([h[:, c] for h in context.hidden[net.name]], -1)             # [P, T, 14]
+            activity = torch.cat([h[:, c] for h in context.hidden[net.name]], -1)  # [P, T, 14]
             scores = neurons.skill_scores(activity, context.goal, "balanced")
             want = neurons.neuron_mask(scores, neurons.top_neurons(scores, 0.3), 0.2)
             state = lambda kind, net=net: [method.state[f"{net.name}.{kind}{i}"] for i in range(2)]
@@ -354,7 +389,7 @@ def test_masks_are_those_of_the_pure_functions_on_each_network():
 
 
 #                     layer 1: two neurons, layer 2: three; Eq. 4 says 1, 0.5, 0.75, 0.5, 0.5
-SIZES = torch.tensor([4.0, 6.0, 1.0, 3.0, 2.0])                      # means over the half that fires, or three quarters of them
+SIZES = torch.tensor([4.0, 6.0, 1.0, 3.0, 2.0])  # means over the half that fires, or three quarters of them
 #   mean |h|:         2    3    0.75 1.5  1         over the layer's mean: 0.8 1.2  0.69 1.38 0.92
 
 
@@ -363,13 +398,15 @@ class SelectorContext(tiny.StubContext):
 
     def __init__(self, asked):
         plain = by_hand([GOOD], FIRST)
-        sized = {name: [h * size for h, size in zip(layers, SIZES.split((2, 3)))] for name, layers in plain.hidden.items()}
+        sized = {
+            name: [h * size for h, size in zip(layers, SIZES.split((2, 3)))] for name, layers in plain.hidden.items()
+        }
         super().__init__(plain.seeds, sized, plain.goal)
         self.asked = asked
 
     def draw(self, kind, C, W):
         assert kind is torch.rand
-        if (C, W) == (selection.DRAWS, 4):                                  # for the null, in whose place nothing is exchanged
+        if (C, W) == (selection.DRAWS, 4):  # for the null, in whose place nothing is exchanged
             return torch.arange(4.0).expand(1, C, W) / 4
         self.asked.append((C, W))
         return {2: torch.tensor([0.3, 0.1]), 3: torch.tensor([0.2, 0.9, 0.05])}[W].expand(1, C, W)
@@ -382,7 +419,14 @@ class SelectorContext(tiny.StubContext):
         return {"actor": layers(1, 1), "critic": layers(2, 1)}, {"actor": layers(1, -1), "critic": layers(2, -1)}
 
 
-PICKS = {"paper": (0, 2), "random": (0, 3), "activation": (0, 1), "weight": (2, 4), "importance": (1, 4), "dormant": (1, 3)}
+PICKS = {
+    "paper": (0, 2),
+    "random": (0, 3),
+    "activation": (0, 1),
+    "weight": (2, 4),
+    "importance": (1, 4),
+    "dormant": (1, 3),
+}
 #         with mask α (1 − score) of the paper's score, whoever chose
 HOLDS = torch.tensor([0.0, 0.1, 0.05, 0.1, 0.1])
 
@@ -392,7 +436,7 @@ def test_each_way_to_choose_by_hand(score):
     """Other neurons, held as strongly as the paper's score says; scores.csv describes those that were chosen."""
     asked, method = [], NBSP(share=0.4, score=score)
     agent, _ = tiny.make(method, layers=(2, 3))
-    for net in agent.networks:                                       # norms 2, 1 and 3, sqrt 2, 5
+    for net in agent.networks:  # norms 2, 1 and 3, sqrt 2, 5
         for k, values in {"w0": [0.0, 0.0], "b0": [-2.0, 1.0], "w1": [0.0, 1.0, 0.0], "b1": [3.0, 0.0, -5.0]}.items():
             net.params[k].copy_(torch.tensor(values))
     rows = method.after_task(agent, 0, SelectorContext(asked))
@@ -410,6 +454,7 @@ def test_each_way_to_choose_by_hand(score):
 @pytest.mark.parametrize("score", [name for name in PICKS if name != "paper"])
 def test_seeds_choose_alone_and_unscored_ones_keep_their_masks(score):
     """Of random activations, derivatives and numbers."""
+
     def ended(seeds, constant=()):
         method = NBSP(score=score, share=0.3)
         agent, _ = tiny.make(method, seeds)
@@ -418,13 +463,14 @@ def test_seeds_choose_alone_and_unscored_ones_keep_their_masks(score):
             context.goal[p] = 1.0
         rows = method.after_task(agent, 0, context)
         return method.state, rows
+
     together, rows = ended((0, 1, 2))
     assert [row["chosen"] for row in rows] == [4] * 9
     masked = [torch.cat([together[f"critic.union{i}"][p, :, 0] for i in range(2)], -1) < 1 for p in range(3)]
     assert all((m.sum(1) == 4).all() for m in masked) and not torch.equal(masked[0], masked[1])
     for p in range(3):
         alone, mine = ended((p,))
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, alone)
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, alone)
         assert mine == [row for row in rows if row["seed"] == p]
     some, rows = ended((0, 1, 2), constant=(1,))
     assert [row["status"] for row in rows] == ["scored", "unscored", "scored"] * 3

@@ -1,4 +1,5 @@
 """NE: how sparse networks begin, the schedule by hand, which weights come and go, what absent and grown weights do."""
+
 import math
 from types import SimpleNamespace
 
@@ -62,7 +63,7 @@ def test_a_network_begins_with_its_largest_inner_weights_and_dense_outer_layers(
 
 def test_three_hidden_layers_share_by_erdos_renyi():
     method = NE()
-    tiny.make(method, layers=(20, 30, 10))                # 600 and 300 weights: 180 over 50 + 40
+    tiny.make(method, layers=(20, 30, 10))  # 600 and 300 weights: 180 over 50 + 40
     assert [method.state[f"critic.mask.w{i}"].sum((2, 3)).tolist() for i in (1, 2)] == [[[100, 100]], [[80, 80]]]
     with pytest.raises(ValueError, match="two hidden layers"):
         tiny.make(NE(), layers=(20,))
@@ -77,7 +78,7 @@ def counts_over_time(**settings):
         for net in agent.networks:
             method.state[f"{net.name}.gradient.w1"].normal_(generator=torch.Generator().manual_seed(updates))
         method.periodic(agent, context)
-        number, = present(agent, method)                             # the same everywhere
+        (number,) = present(agent, method)  # the same everywhere
         found.append(number)
     return found
 
@@ -85,7 +86,7 @@ def counts_over_time(**settings):
 def test_the_schedule_by_hand():
     """room 36 − 10 = 26, events at 10, 20, 30, 40. alpha 0.2: 0.1 (1 + cos(π/4)) 26 = 4.4, then 2.6, 0.8, 0."""
     assert counts_over_time(alpha=0.2) == [10, 14, 14, 16, 16, 16, 16, 16, 16, 16]
-    assert counts_over_time(alpha=1.0) == [10, 32, 32, 36, 36, 36, 36, 36, 36, 36]         # 22.2; 13, but only 4 are left
+    assert counts_over_time(alpha=1.0) == [10, 32, 32, 36, 36, 36, 36, 36, 36, 36]  # 22.2; 13, but only 4 are left
     assert counts_over_time(alpha=0.0) == [10] * 10
     # events that fall between two round ends are one: at 5, 10, … of 16 every 2.5 updates
     steps = [math.floor(0.1 * (1 + math.cos(math.pi * t / 40)) * 26) for t in range(5, 41, 5)]
@@ -101,8 +102,12 @@ def test_grown_are_the_absent_weights_of_largest_gradient_and_they_start_anew():
         old = before[f"{net.name}.mask.w1"]
         for p in (0, 1):
             for c in range(mask.shape[1]):
-                absent = [(float(method.state[f"{net.name}.gradient.w1"][p, c, i, j].abs()), i, j)
-                          for i in range(8) for j in range(6) if not old[p, c, i, j]]
+                absent = [
+                    (float(method.state[f"{net.name}.gradient.w1"][p, c, i, j].abs()), i, j)
+                    for i in range(8)
+                    for j in range(6)
+                    if not old[p, c, i, j]
+                ]
                 want = {(i, j) for _, i, j in sorted(absent, reverse=True)[:4]}
                 grown = (mask[p, c] > old[p, c]).nonzero().tolist()
                 assert {tuple(ij) for ij in grown} == want and not (mask[p, c] < old[p, c]).any()
@@ -117,6 +122,7 @@ def test_the_gradient_that_growth_looks_at_is_that_of_the_last_update_absent_wei
         def shape_grad(self, net, grads):
             self.__dict__[net.name] = grads["w1"].clone()
             return grads
+
     agent, replay, method, _ = set_up()
     tiny.learn(agent, replay, method, (0, 1), 3)
     (twin, _), spy = tiny.copied(agent, None), Spy()
@@ -133,9 +139,9 @@ def test_pruned_are_the_smallest_weights_of_silent_units_up_to_omega_of_the_grow
     g = torch.Generator().manual_seed(0)
     for net, mask in masks(agent, method):
         for i, unit in ((0, 1), (1, 2)):
-            net.params[f"b{i}"].fill_(1e3 ** (i + 1))                         # all others fire
+            net.params[f"b{i}"].fill_(1e3 ** (i + 1))  # all others fire
             net.params[f"b{i}"][..., unit] = -1e9
-        mask[:, :, 1], mask[..., 2] = 1.0, 1.0                       # 13 candidates: more than may go
+        mask[:, :, 1], mask[..., 2] = 1.0, 1.0  # 13 candidates: more than may go
         net.params["w1"].copy_(torch.randn(net.params["w1"].shape, generator=g) * mask)
     before = tiny.everything(agent, method)
     for t in agent.target.values():
@@ -147,8 +153,10 @@ def test_pruned_are_the_smallest_weights_of_silent_units_up_to_omega_of_the_grow
             for c in range(mask.shape[1]):
                 grown = int((mask[p, c] > old[p, c]).sum())
                 assert grown == min(22, 36 - int(old[p, c].sum()))
-                at_silent = sorted((abs(float(w[p, c, i, j])), i, j) for i in range(8) for j in range(6) if i == 1 or j == 2)
-                want = {(i, j) for _, i, j in at_silent[:int(0.4 * grown)]}
+                at_silent = sorted(
+                    (abs(float(w[p, c, i, j])), i, j) for i in range(8) for j in range(6) if i == 1 or j == 2
+                )
+                want = {(i, j) for _, i, j in at_silent[: int(0.4 * grown)]}
                 assert {tuple(ij) for ij in (mask[p, c] < old[p, c]).nonzero().tolist()} == want and want
         assert (net.params["w1"][mask == 0] == 0).all()
     assert torch.equal(agent.target["w1"], method.state["critic.mask.w1"])
@@ -207,13 +215,14 @@ def test_a_grown_weight_has_an_adam_as_old_as_itself():
 def test_adams_reset_at_a_switch_makes_every_weight_young():
     agent, _, method, _ = set_up((0,))
     net, g = agent.actor, torch.Generator().manual_seed(0)
-    step = lambda: method.shape_step(net, adam_steps(net, {k: torch.randn(p.shape, generator=g)
-                                                               for k, p in net.params.items()}, 0.01), {})["w1"]
+    step = lambda: method.shape_step(
+        net, adam_steps(net, {k: torch.randn(p.shape, generator=g) for k, p in net.params.items()}, 0.01), {}
+    )["w1"]
     for _ in range(30):
         step()
     net.reset_adam()
     mask = method.state["actor.mask.w1"]
-    close(step().abs(), 0.01 * mask, rtol=1e-3, atol=0)              # a first step of Adam is its learning rate
+    close(step().abs(), 0.01 * mask, rtol=1e-3, atol=0)  # a first step of Adam is its learning rate
 
 
 def test_settings_without_sense_are_refused():
@@ -229,7 +238,8 @@ def test_population_of_three_is_three_populations_of_one():
             tiny.learn(agent, replay, method, seeds, 10, purpose=10 + purpose)
             method.periodic(agent, context)
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     assert together["actor.mask.w1"].sum() > 30
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))

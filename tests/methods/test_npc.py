@@ -1,4 +1,5 @@
 """NPC: importances and rates by hand, what a task end keeps, which steps are held back and how far."""
+
 import math
 
 import pytest
@@ -18,7 +19,7 @@ def one_update(agent, method, replay, seeds, purpose=4):
 
 def test_importance_by_hand():
     """Two rows, two neurons: means 3 and 4 over a root mean square of sqrt(12.5); the scale of the blame does not matter."""
-    hidden = torch.tensor([[2.0, 4.0], [1.0, 0.0]])[None, None]                             # [1, 1, 2, 2]
+    hidden = torch.tensor([[2.0, 4.0], [1.0, 0.0]])[None, None]  # [1, 1, 2, 2]
     blame = torch.tensor([[-2.0, 2.0], [2.0, 9.0]])[None, None]
     want = torch.tensor([[[3.0, 4.0]]]) / math.sqrt(12.5)
     for scale in (1.0, -1.0, 1e-28, 1e20):
@@ -31,8 +32,17 @@ def test_importance_has_mean_square_one_in_every_network_of_every_seed():
     hidden, blame = (torch.randn(3, 2, 9, 6, generator=g) for _ in range(2))
     found = importance(hidden, blame * torch.tensor([1.0, 10.0, 1e-5])[:, None, None, None])
     close(found.pow(2).mean(-1), torch.ones(3, 2))
-    close(found, torch.stack([torch.stack([importance(hidden[p:p + 1, c:c + 1], blame[p:p + 1, c:c + 1])[0, 0]
-                                           for c in range(2)]) for p in range(3)]))
+    close(
+        found,
+        torch.stack(
+            [
+                torch.stack(
+                    [importance(hidden[p : p + 1, c : c + 1], blame[p : p + 1, c : c + 1])[0, 0] for c in range(2)]
+                )
+                for p in range(3)
+            ]
+        ),
+    )
 
 
 def test_rate_by_hand():
@@ -50,9 +60,12 @@ class Recorder(NPC):
     def after_update(self, agent, batch, noise, hidden, blame):
         super().after_update(agent, batch, noise, hidden, blame)
         self.seen = getattr(self, "seen", [])
-        raw = {f"{name}{i}": (h * b).abs().mean(2, keepdim=True)
-               for name in hidden for i, (h, b) in enumerate(zip(hidden[name], blame[name]))}
-        self.seen.append({k: c / (c ** 2).mean(-1, keepdim=True).sqrt() for k, c in raw.items()})
+        raw = {
+            f"{name}{i}": (h * b).abs().mean(2, keepdim=True)
+            for name in hidden
+            for i, (h, b) in enumerate(zip(hidden[name], blame[name]))
+        }
+        self.seen.append({k: c / (c**2).mean(-1, keepdim=True).sqrt() for k, c in raw.items()})
 
 
 def mean_by_hand(seen, key, delta):
@@ -78,7 +91,7 @@ def test_the_running_mean_and_what_a_task_end_keeps_of_it():
     assert all((t == 0).all() for t in state("running").values()) and (method.state["count"] == 0).all()
     method.seen.clear()
     tiny.learn(agent, replay, method, seeds, 3, purpose=4)
-    close(state("importance"), first)                                       # unchanged while the next task is learned
+    close(state("importance"), first)  # unchanged while the next task is learned
     method.after_task(agent, 1, None)
     second = {k: mean_by_hand(method.seen, k, 0.8) for k in ema}
     close(state("importance"), {k: torch.maximum(first[k], second[k]) for k in ema})
@@ -93,14 +106,18 @@ def test_the_recorded_blame_is_the_slope_of_the_loss():
     for net in (agent.actor, agent.critic, agent.temperature):
         net.params = {k: p.double() for k, p in net.params.items()}
     loss = agent.head.actor_loss(agent, batch, noise[1].double(), Method())
-    _, blame, (_, hidden) = sac.gradients(agent.actor, loss, [p.double() for p in sac.make_probes(agent, tiny.BATCH)["actor"]])
+    _, blame, (_, hidden) = sac.gradients(
+        agent.actor, loss, [p.double() for p in sac.make_probes(agent, tiny.BATCH)["actor"]]
+    )
     for j in range(3):
         ends = []
         for gain in (1 + 1e-6, 1 - 1e-6):
             params = {k: p.clone() for k, p in agent.actor.params.items()}
             params["w1"][:, :, j] *= gain
             ends.append(float(loss(params, None)[0]))
-        assert (hidden[0] * blame[0])[..., j].sum().item() == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-9)
+        assert (hidden[0] * blame[0])[..., j].sum().item() == pytest.approx(
+            (ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-9
+        )
 
 
 def test_a_neuron_moves_by_its_rate_times_its_free_step():
@@ -118,7 +135,7 @@ def test_a_neuron_moves_by_its_rate_times_its_free_step():
         kept = rate(method.state[f"actor.importance{k[1]}"], 10.0) if k[1] < "2" else torch.ones(1)
         free = twin.actor.params[k] - before[k]
         close(p - before[k], free * kept, rtol=1e-3, atol=1e-7)
-        same = (p == twin.actor.params[k])
+        same = p == twin.actor.params[k]
         assert same[(kept == 1).expand_as(same)].all()
     assert not [k for k in tiny.differing(agent.tensors(), twin.tensors()) if not k.startswith("actor.params")]
 

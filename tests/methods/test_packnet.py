@@ -1,4 +1,5 @@
 """PackNet: who owns which weight, what a position may move, and that an earlier policy stays as it was."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,9 @@ from nbsp_lib.core.context import Context
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods.packnet import PackNet, prune
 
-SETTINGS = SimpleNamespace(**vars(tiny.SETTINGS), steps=100, random_steps=20, updates_per_step=0.5)     # 40 updates a position
+SETTINGS = SimpleNamespace(
+    **vars(tiny.SETTINGS), steps=100, random_steps=20, updates_per_step=0.5
+)  # 40 updates a position
 
 
 class Life(tiny.Life):
@@ -43,11 +46,11 @@ class Life(tiny.Life):
 def test_pruning_by_hand():
     w = torch.tensor([[0.5, -0.1, 0.3, -0.9, 0.2, 7.0]]).view(1, 1, 2, 3)
     owner = torch.tensor([[1.0, 1, 1, 1, 1, 0]]).view(1, 1, 2, 3)
-    prune(w, owner, 1, 3)                                # of five owned weights 5 · 2 // 3 = 3 go: 0.1, 0.2, 0.3
+    prune(w, owner, 1, 3)  # of five owned weights 5 · 2 // 3 = 3 go: 0.1, 0.2, 0.3
     torch.testing.assert_close(w.flatten(), torch.tensor([0.5, 0, 0, -0.9, 0, 7.0]))
     assert owner.flatten().tolist() == [1, 2, 2, 1, 2, 0]
     zeros = torch.zeros(1, 1, 2, 2)
-    prune(zeros, owner := torch.zeros(1, 1, 2, 2), 0, 2)                                    # ties: the count is kept all the same
+    prune(zeros, owner := torch.zeros(1, 1, 2, 2), 0, 2)  # ties: the count is kept all the same
     assert owner.sum() == 2
 
 
@@ -62,7 +65,7 @@ def test_every_position_ends_with_an_equal_share_of_every_kernel(K):
         for p in range(2):
             counts = torch.bincount(owner[p].flatten().long(), minlength=K)
             assert len(counts) == K and (counts - owner[p].numel() / K).abs().max() < 1
-    assert life.retrained == [4] * (K - 1)                                                  # 0.1 · 40 updates, not at the last
+    assert life.retrained == [4] * (K - 1)  # 0.1 · 40 updates, not at the last
 
 
 def test_a_position_moves_its_own_weights_only_and_biases_belong_to_the_first():
@@ -76,7 +79,7 @@ def test_a_position_moves_its_own_weights_only_and_biases_belong_to_the_first():
             assert (life.agent.actor.params[f"b{i}"] != before[f"b{i}"]).any() == (k == 0)
         life.finish(k % 2)
     before = life.actor()
-    life.train(0)                                        # a fifth position of four: nothing is left to learn with
+    life.train(0)  # a fifth position of four: nothing is left to learn with
     assert not tiny.differing(before, life.actor())
 
 
@@ -84,7 +87,7 @@ def test_an_earlier_policy_stays_bit_for_bit_and_a_revisit_gets_its_own():
     """A, B, A, B: the policy of A is that of position 0 until position 2 begins, then that of position 2."""
     life = Life()
     life.train(0)
-    assert torch.equal(life.play(0), life.play(1))       # B was never trained: all weights
+    assert torch.equal(life.play(0), life.play(1))  # B was never trained: all weights
     life.finish(0)
     first = life.play(0)
     life.train(1)
@@ -98,7 +101,7 @@ def test_an_earlier_policy_stays_bit_for_bit_and_a_revisit_gets_its_own():
     third = life.play(0)
     life.train(1)
     assert torch.equal(life.play(0), third) and not torch.equal(life.play(1), second)
-    life.method.state["actor.view"].fill_(0)             # and the first policy is still in there
+    life.method.state["actor.view"].fill_(0)  # and the first policy is still in there
     obs = life.replay.gather(torch.arange(20).expand(2, -1))["obs"]
     assert torch.equal(life.method.forward(life.agent.actor, life.agent.actor.params, obs[:, None])[0], first)
 
@@ -108,13 +111,13 @@ def test_retraining_moves_what_is_kept_and_what_is_freed_is_zero():
     for k in range(3):
         life.train(k % 2)
         life.finish(k % 2)
-        assert all((clock == 0).all() for clock in life.clocks)                             # Adam began anew for it
+        assert all((clock == 0).all() for clock in life.clocks)  # Adam began anew for it
         for i in range(3):
             moved = life.agent.actor.params[f"w{i}"] != life.before[f"w{i}"]
             assert not moved[life.owner(i) != k].any() and moved[life.owner(i) == k].any()
             assert (life.agent.actor.params[f"w{i}"][life.owner(i) == k + 1] == 0).all()
         assert not any(t.any() for t in (*life.agent.actor.m.values(), *life.agent.actor.v.values()))
-        assert all((clock == 0).all() for clock, _ in life.agent.actor.clocks)              # and after it
+        assert all((clock == 0).all() for clock, _ in life.agent.actor.clocks)  # and after it
         assert any(t.any() for t in life.agent.critic.m.values())
 
 
@@ -126,8 +129,10 @@ def test_long_retraining_comes_in_pieces_and_none_is_none():
     method, asked = PackNet(retrain=0.5), []
     agent, replay = tiny.make(method, tasks=tiny.TASKS * 2)
     settings = SimpleNamespace(**vars(SETTINGS) | {"steps": 2420})
-    method.after_task(agent, 0, Context(agent, method, replay, tiny.generators((0,), 9), (0,), settings, learn=asked.append))
-    assert asked == [500, 100]                           # half of 1200
+    method.after_task(
+        agent, 0, Context(agent, method, replay, tiny.generators((0,), 9), (0,), settings, learn=asked.append)
+    )
+    assert asked == [500, 100]  # half of 1200
 
 
 def test_plain_sac_until_the_first_task_end():
@@ -163,7 +168,7 @@ def test_what_ships_is_enough_to_play():
         new.before_task(life.agent, task, "evaluate")
         obs = life.replay.gather(torch.arange(20).expand(2, -1))["obs"]
         mean = life.agent.head.policy(new, life.agent.actor, life.agent.actor.params, obs)[0]
-        assert torch.equal(mean, want[:, 0, :, :tiny.ACT])
+        assert torch.equal(mean, want[:, 0, :, : tiny.ACT])
 
 
 def test_seeds_are_independent_and_addresses_stay():

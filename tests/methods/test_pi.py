@@ -42,9 +42,9 @@ def test_an_injection_changes_no_output_neither_the_first_nor_the_second():
             assert (after[k] - before[k]).abs().max() < 1e-5, k
         tiny.learn(agent, replay, method, (0, 1), 10, purpose=purpose)
         for k, t in outputs(agent, method, replay).items():
-            assert (t - after[k]).abs().max() > 1e-4, k                                     # and then it learns
+            assert (t - after[k]).abs().max() > 1e-4, k  # and then it learns
     before = tiny.everything(agent, method)
-    method.after_task(agent, 0, context)                                                      # no room any more
+    method.after_task(agent, 0, context)  # no room any more
     assert not tiny.differing(before, tiny.everything(agent, method))
 
 
@@ -58,7 +58,7 @@ def test_the_output_is_the_signed_sum_of_ordinary_heads_on_one_encoder():
         out, hidden = method.forward(net, net.params, x)
         torch.testing.assert_close(out, plain[0][0] + plain[1][0] - plain[2][0], rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(hidden[0], plain[0][1][0])
-        torch.testing.assert_close(hidden[1], plain[1][1][1])                               # of the head that learns
+        torch.testing.assert_close(hidden[1], plain[1][1][1])  # of the head that learns
 
 
 def test_only_the_encoder_and_the_head_injected_last_learn():
@@ -72,7 +72,7 @@ def test_only_the_encoder_and_the_head_injected_last_learn():
                 if k.endswith("0"):
                     assert (p != before[net.name][k]).any()
                     continue
-                moved = (method.split(p) != method.split(before[net.name][k])).flatten(3).any(3)         # [P, C, H]
+                moved = (method.split(p) != method.split(before[net.name][k])).flatten(3).any(3)  # [P, C, H]
                 assert (moved == (torch.arange(5) == learning)).all(), (net.name, k)
         method.after_task(agent, 0, context)
 
@@ -94,8 +94,10 @@ def test_the_pair_is_equal_fresh_and_in_the_target_and_its_adam_is_new():
             assert (method.split(net.v[k])[:, :, 1] == 0).all()
             if net is agent.critic:
                 assert torch.equal(method.split(agent.target[k])[:, :, 1:3], method.split(p)[:, :, 1:3])
-                assert not torch.equal(method.split(agent.target[k])[:, :, 0], first)       # the earlier head goes on following
-                assert not torch.equal(plus[:, 0], plus[:, 1])                              # each critic draws its own
+                assert not torch.equal(
+                    method.split(agent.target[k])[:, :, 0], first
+                )  # the earlier head goes on following
+                assert not torch.equal(plus[:, 0], plus[:, 1])  # each critic draws its own
 
 
 def test_gradients_reach_the_encoder_through_all_heads():

@@ -1,4 +1,5 @@
 """ReDo: which units are recycled, what a recycled unit is, what is left alone, and when it happens."""
+
 import math
 
 import pytest
@@ -71,7 +72,7 @@ def test_dormant_units_are_recycled_and_nothing_else_is_touched(threshold):
             for kind in ("m", "v"):
                 want[f"{name}.{kind}.w{i}"][p, c, :, j] = want[f"{name}.{kind}.b{i}"][p, c, :, j] = 0
                 want[f"{name}.{kind}.w{i + 1}"][p, c, j] = 0
-            for nets in (f"{name}.params", "target")[:1 + (name == "critic")]:
+            for nets in (f"{name}.params", "target")[: 1 + (name == "critic")]:
                 for kind in "wb":
                     fresh = after[f"{name}.params.{kind}{i}"][p, c, :, j]
                     assert fresh.abs().max() <= 1 / math.sqrt(n_in) and fresh.any()
@@ -84,9 +85,11 @@ def test_dormant_units_are_recycled_and_nothing_else_is_touched(threshold):
 def test_recycling_silent_units_leaves_every_output_as_it_was():
     agent, method, context = trained(threshold=0.0)
     nets = [(agent.actor, agent.actor.params), (agent.critic, agent.critic.params), (agent.critic, agent.target)]
-    outputs = lambda: [method.forward(net, params, inputs(agent, context)[net.name][:, None])[0] for net, params in nets]
+    outputs = lambda: [
+        method.forward(net, params, inputs(agent, context)[net.name][:, None])[0] for net, params in nets
+    ]
     before, weights = outputs(), agent.actor.params["w0"].clone()
-    for k, t in agent.target.items():                            # silent in the target means silent in it, too
+    for k, t in agent.target.items():  # silent in the target means silent in it, too
         t.copy_(agent.critic.params[k])
     before[2] = outputs()[2]
     method.periodic(agent, context)
@@ -110,7 +113,7 @@ def test_it_happens_at_the_first_round_end_after_every_so_many_updates():
     for updates in range(0, 4001, 400):
         agent.updates.fill_(updates)
         method.periodic(agent, context)
-        method.periodic(agent, context)                            # a second call at the same place does nothing
+        method.periodic(agent, context)  # a second call at the same place does nothing
     assert asked == [(1200, 256), (2400, 256), (3600, 256)] and method.state["last"].tolist() == [[3600]]
 
 
@@ -131,6 +134,7 @@ def test_population_of_three_is_three_populations_of_one_and_addresses_stay():
         tiny.learn(agent, replay, method, seeds, 8, purpose=4)
         assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
         return tiny.everything(agent, method)
+
     together = result((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, result((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, result((p,)))

@@ -1,4 +1,5 @@
 """Labels that are not the goal metric, and the null that exchanged labels give: by hand, and what may not matter."""
+
 import pytest
 import tiny
 import torch
@@ -8,8 +9,8 @@ from nbsp_lib.methods import selection
 from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.training import rollout
 
-EPISODE = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2, 2]])                # [P=1, T=9]
-UNEVEN = torch.tensor([[0, 0, 0, 2, 2, 5, 5, 5, 5]])                 # games; nothing was kept of 1, 3 and 4
+EPISODE = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2, 2]])  # [P=1, T=9]
+UNEVEN = torch.tensor([[0, 0, 0, 2, 2, 5, 5, 5, 5]])  # games; nothing was kept of 1, 3 and 4
 
 
 def test_time_within_an_episode():
@@ -18,22 +19,30 @@ def test_time_within_an_episode():
 
 
 def test_the_clock_begins_at_the_median_first_success():
-    goal = torch.tensor([[0, 0, 1, 0, 1, 0, 0, 0, 0],                # first successes 2 and 1: the lower median is 1
-                         [0, 0, 1, 0, 0, 1, 0, 1, 1],                # 2, 2, 1
-                         [0, 0, 1, 0, 0, 0, 0, 0, 0]]).float()
+    goal = torch.tensor(
+        [
+            [0, 0, 1, 0, 1, 0, 0, 0, 0],  # first successes 2 and 1: the lower median is 1
+            [0, 0, 1, 0, 0, 1, 0, 1, 1],  # 2, 2, 1
+            [0, 0, 1, 0, 0, 0, 0, 0, 0],
+        ]
+    ).float()
     want = [[0, 1, 1] * 3, [0, 0, 1] * 3, [0, 0, 1] * 3]
     assert selection.late(goal, EPISODE.expand(3, -1)).tolist() == want
-    for p in range(3):                                               # seeds share nothing
-        assert selection.late(goal[p:p + 1], EPISODE).tolist() == want[p:p + 1]
+    for p in range(3):  # seeds share nothing
+        assert selection.late(goal[p : p + 1], EPISODE).tolist() == want[p : p + 1]
     # a game's return is one number: t >= median of t; and a reward is good where it is above its mean
-    assert selection.late(torch.tensor([[5.0] * 3 + [9] * 2 + [7] * 4]), UNEVEN).tolist() == [[0, 1, 1, 0, 1, 0, 1, 1, 1]]
+    assert selection.late(torch.tensor([[5.0] * 3 + [9] * 2 + [7] * 4]), UNEVEN).tolist() == [
+        [0, 1, 1, 0, 1, 0, 1, 1, 1]
+    ]
     assert selection.late(torch.tensor([[0.1, 0.2, 0.9, 0, 0, 0.8, 0, 0, 0.7]]), EPISODE).tolist() == [[0, 0, 1] * 3]
 
 
 def test_whole_episodes_are_exchanged():
     goal, u = torch.arange(9.0)[None], torch.tensor([[0.9, 0.1, 0.5] + [0.0] * 6])
-    assert selection.exchanged(goal, EPISODE, u).tolist() == [[3.0, 4, 5, 6, 7, 8, 0, 1, 2]]     # order of u: 1, 2, 0
-    assert selection.exchanged(goal, UNEVEN, u).tolist() == [[3.0, 4, 4, 5, 6, 0, 1, 2, 2]]      # what is too short is stretched
+    assert selection.exchanged(goal, EPISODE, u).tolist() == [[3.0, 4, 5, 6, 7, 8, 0, 1, 2]]  # order of u: 1, 2, 0
+    assert selection.exchanged(goal, UNEVEN, u).tolist() == [
+        [3.0, 4, 4, 5, 6, 0, 1, 2, 2]
+    ]  # what is too short is stretched
 
 
 def test_exchanged_labels_keep_every_episode_and_seeds_share_nothing():
@@ -43,13 +52,16 @@ def test_exchanged_labels_keep_every_episode_and_seeds_share_nothing():
     made = selection.exchanged(goal, episode, u)
     for p in range(3):
         assert sorted(made[p].view(5, 8).tolist()) == sorted(goal[p].view(5, 8).tolist())
-        assert torch.equal(made[p:p + 1], selection.exchanged(goal[p:p + 1], episode[:1], u[p:p + 1]))
+        assert torch.equal(made[p : p + 1], selection.exchanged(goal[p : p + 1], episode[:1], u[p : p + 1]))
     assert not torch.equal(made[0].argsort(), made[1].argsort())
 
 
 def test_a_rollout_tells_the_episode_of_each_moment():
     played = rollout.EpisodeRollout(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), None)
-    assert played.episode.tolist() == [[0] * 4 + [1] * 4 + [2] * 4] * 2 and played.goal("reward").shape == played.episode.shape
+    assert (
+        played.episode.tolist() == [[0] * 4 + [1] * 4 + [2] * 4] * 2
+        and played.goal("reward").shape == played.episode.shape
+    )
 
 
 def ended(activity, goal, episode, **settings):
@@ -57,7 +69,9 @@ def ended(activity, goal, episode, **settings):
     layers = lambda C: [part[:, None].expand(-1, C, -1, -1) for part in activity.split((2, 3), -1)]
     method, seeds = NBSP(**{"share": 0.2} | settings), range(len(goal))
     agent, _ = tiny.make(method, seeds, layers=(2, 3))
-    rows = method.after_task(agent, 0, tiny.StubContext(seeds, {"actor": layers(1), "critic": layers(2)}, goal, episode))
+    rows = method.after_task(
+        agent, 0, tiny.StubContext(seeds, {"actor": layers(1), "critic": layers(2)}, goal, episode)
+    )
     return [row for row in rows if row["network"] == "actor"], method
 
 
@@ -101,7 +115,7 @@ def test_time_and_shuffled_choose_by_their_labels_and_hold_by_the_true_score():
     """Neuron 0 follows the goal, neuron 1 the clock: which one is chosen, and α (1 − its paper's score)."""
     T, E = 4, 6
     time, episode = torch.arange(T).repeat(E), torch.arange(E).repeat_interleave(T)
-    goal = ((time >= 2) & (episode < 4)).float()                     # clock agrees with it at 20 of 24 moments
+    goal = ((time >= 2) & (episode < 4)).float()  # clock agrees with it at 20 of 24 moments
     activity = torch.stack([goal, (time >= 2).float(), *torch.zeros(3, T * E)], 1)[None]
     for score, chosen, held in (("paper", 0, 0.0), ("time", 1, 0.2 * 4 / 24)):
         (row,), method = ended(activity, goal[None], episode[None], score=score)

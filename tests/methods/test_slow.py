@@ -1,4 +1,5 @@
 """Slow: by how much each step is shortened, and from when on."""
+
 import pytest
 import tiny
 import torch
@@ -31,7 +32,11 @@ def test_one_step_after_the_task_end_is_the_free_one_times_the_factor(factor):
         assert torch.equal(agent.critic.params[k], before[f"critic.params.{k}"] + step * factor)
         assert torch.equal(agent.critic.m[k], twin.critic.m[k]) and torch.equal(agent.critic.v[k], twin.critic.v[k])
     assert torch.equal(agent.temperature.params["log_alpha"], twin.temperature.params["log_alpha"])
-    moved = {k for k in tiny.differing(before, tiny.everything(agent, method)) if k.startswith(("actor.params", "critic.params"))}
+    moved = {
+        k
+        for k in tiny.differing(before, tiny.everything(agent, method))
+        if k.startswith(("actor.params", "critic.params"))
+    }
     assert len(moved) == (12 if factor else 0)
     if factor == 1.0:
         assert not tiny.differing(agent.tensors(), twin.tensors())
@@ -39,9 +44,12 @@ def test_one_step_after_the_task_end_is_the_free_one_times_the_factor(factor):
 
 def test_the_actors_step_is_slowed_too():
     """Where the critics stand still, the actor's steps are the same but for the factor."""
+
     class OnlyActor(Slow):
         def shape_step(self, net, steps, noise):
-            return {k: s * 0 for k, s in steps.items()} if net.name == "critic" else super().shape_step(net, steps, noise)
+            return (
+                {k: s * 0 for k, s in steps.items()} if net.name == "critic" else super().shape_step(net, steps, noise)
+            )
 
     moved = []
     for factor in (1.0, 0.25):
@@ -70,7 +78,7 @@ def test_plain_sac_until_the_first_task_end_in_fixed_places():
     for task in (0, 1, 0):
         method.after_task(None, task, None)
         assert method.state["rate"] is rate and rate.data_ptr() == place
-        assert torch.equal(rate, torch.full((2, 1, 1, 1), 0.3))      # not slowed again at each task end
+        assert torch.equal(rate, torch.full((2, 1, 1, 1), 0.3))  # not slowed again at each task end
 
 
 def test_a_factor_outside_of_0_and_1_is_refused():

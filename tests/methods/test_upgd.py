@@ -1,4 +1,5 @@
 """UPGD: two weights by hand, and each part of the step alone."""
+
 import math
 from types import SimpleNamespace
 
@@ -35,17 +36,20 @@ def test_two_updates_of_two_weights_by_hand():
         g = [-step / LR for step in adam]
         u = [beta * u_ + (1 - beta) * -g_ * w_ for u_, g_, w_ in zip(u, g, w)]
         top = max(*u, 1e-12)
-        want = [-2 * LR * (g_ + sigma * xi_) * (1 - 1 / (1 + math.exp(-u_ / top))) - LR * decay * w_
-                for g_, xi_, u_, w_ in zip(g, xi, u, w)]
+        want = [
+            -2 * LR * (g_ + sigma * xi_) * (1 - 1 / (1 + math.exp(-u_ / top))) - LR * decay * w_
+            for g_, xi_, u_, w_ in zip(g, xi, u, w)
+        ]
         shape = lambda x: torch.tensor([[[[x]]]])
-        steps = method.shape_step(net, {"w0": shape(adam[0]), "b0": shape(adam[1])},
-                                  {"actor.w0": shape(xi[0]), "actor.b0": shape(xi[1])})
+        steps = method.shape_step(
+            net, {"w0": shape(adam[0]), "b0": shape(adam[1])}, {"actor.w0": shape(xi[0]), "actor.b0": shape(xi[1])}
+        )
         close([steps["w0"].item(), steps["b0"].item()], want, rtol=1e-5, atol=1e-8)
         for i, k in enumerate(steps):
             net.params[k].add_(steps[k])
             w[i] += want[i]
             close(method.state[f"actor.utility.{k}"].item(), u[i], rtol=1e-5, atol=1e-8)
-    assert u[0] < 0 < top                                            # a harmful weight and a useful one were among them
+    assert u[0] < 0 < top  # a harmful weight and a useful one were among them
 
 
 def test_a_weight_without_utility_takes_adams_step_and_the_best_one_about_half_of_it():
@@ -111,6 +115,7 @@ def test_population_of_three_is_three_populations_of_one_and_addresses_stay():
         tiny.learn(agent, replay, method, seeds, 15)
         assert places == {k: t.data_ptr() for k, t in (agent.tensors() | method.state).items()}
         return tiny.everything(agent, method)
+
     together = trained((0, 1, 2))
     for p in range(3):
-        assert not tiny.differing({k: t[p:p + 1] for k, t in together.items()}, trained((p,)))
+        assert not tiny.differing({k: t[p : p + 1] for k, t in together.items()}, trained((p,)))

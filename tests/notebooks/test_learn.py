@@ -1,4 +1,5 @@
 """The learn notebooks: answers are judged rightly, what is shown is what was measured, and the style of the house is kept."""
+
 import json
 import os
 import re
@@ -29,11 +30,18 @@ NOTEBOOKS = sorted((ROOT / "notebooks/learn").glob("*.py"))
 each = pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem[:2])
 
 
-@pytest.mark.parametrize("answer, right, told", [
-    (1.0, 2.0, "0.5 times"), (-2.0, 2.0, "wrong sign"), ([1, 2], [1, 2, 3], r"shape \(2,\), expected \(3,\)"),
-    ([1.0, float("nan")], [1.0, 2.0], "divided by 0"),
-    ([1.0, 5.0, 3.0], [1.0, 2.0, 3.0], r"1 of 3 places, first at \(1,\): 5 instead of 2"),
-    ([2.0, 4.0], [1.0, 2.0], "2 times as large"), (1.0, 0.0, "is 1, expected 0")])
+@pytest.mark.parametrize(
+    "answer, right, told",
+    [
+        (1.0, 2.0, "0.5 times"),
+        (-2.0, 2.0, "wrong sign"),
+        ([1, 2], [1, 2, 3], r"shape \(2,\), expected \(3,\)"),
+        ([1.0, float("nan")], [1.0, 2.0], "divided by 0"),
+        ([1.0, 5.0, 3.0], [1.0, 2.0, 3.0], r"1 of 3 places, first at \(1,\): 5 instead of 2"),
+        ([2.0, 4.0], [1.0, 2.0], "2 times as large"),
+        (1.0, 0.0, "is 1, expected 0"),
+    ],
+)
 def test_a_wrong_answer_is_told_what_is_wrong(answer, right, told):
     assert re.search(told, problem(np.asarray(answer, float), np.asarray(right, float), 1e-6))
 
@@ -53,7 +61,10 @@ def test_the_explorer_shows_the_episode_of_its_film(monkeypatch):
     agent, method = live.load_agent(about["folder"], about["position"], [about["seed"]])
     played = rollout(agent, about["task"], [about["seed"]], 10, about["episode"], hidden=True, method=method)
     T = about["episode"]
-    assert np.array_equal(seen.success, played.success[0, about["goal"]].numpy()) and seen.success.sum() == about["success_steps"]
+    assert (
+        np.array_equal(seen.success, played.success[0, about["goal"]].numpy())
+        and seen.success.sum() == about["success_steps"]
+    )
     first = played.hidden["critic"][1][0, 1].unflatten(0, (10, T))[about["goal"]]
     assert np.array_equal(seen.activations["critic1"][1], first.numpy())
     assert len(seen.film) == len(about["steps"]) == 8 and seen.film[0].shape[:2] == (180, 240)
@@ -77,7 +88,15 @@ def test_live_training_is_the_trainer_of_the_pipeline(monkeypatch):
     """The same seed alone and beside another; the switch scores, stores and forgets; the curve is the mean reward."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    small = {"steps": 800, "random_steps": 200, "envs": 2, "episode": 50, "layers": (16, 16), "batch": 16, "evaluations": 3}
+    small = {
+        "steps": 800,
+        "random_steps": 200,
+        "envs": 2,
+        "episode": 50,
+        "layers": (16, 16),
+        "batch": 16,
+        "evaluations": 3,
+    }
     both = live.train("cartpole", "nbsp", (0, 1), 2, **small)
     one = live.train("cartpole", "nbsp", (1,), 2, **small)
     for k, t in one.trainer.agent.tensors().items():
@@ -95,8 +114,14 @@ def test_the_style_of_the_house(source):
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     assert nb.cells[0].cell_type == "markdown" and re.match(r"# .+\?\n", nb.cells[0].source)
     assert code[0].metadata.get("tags") == ["parameters"]
-    assert all(len(cell.source.splitlines()) <= 15 for cell in code), [c.source for c in code if len(c.source.splitlines()) > 15]
-    assert prose.count("<details>") == prose.count("</details>") >= 3 and "**Predict**" in prose and "**Your turn**" in prose
+    assert all(len(cell.source.splitlines()) <= 15 for cell in code), [
+        c.source for c in code if len(c.source.splitlines()) > 15
+    ]
+    assert (
+        prose.count("<details>") == prose.count("</details>") >= 3
+        and "**Predict**" in prose
+        and "**Your turn**" in prose
+    )
     assert "## Exercises" in prose and "$$" in prose and re.search(r"tests/\w+/test_", prose) and "nbsp_lib/" in prose
     assert any("check(" in cell.source for cell in code) and re.search(r"Alt text", prose)
     conclusion = prose.split("## Conclusion\n")[1].strip()
@@ -110,7 +135,9 @@ def test_links_lead_somewhere(source):
 
 
 def test_the_shipped_profile_runs_all_of_them():
-    assert load_profile(ROOT / "params.yaml").grid.learn == tuple(path.stem for path in NOTEBOOKS) and len(NOTEBOOKS) == 8
+    assert (
+        load_profile(ROOT / "params.yaml").grid.learn == tuple(path.stem for path in NOTEBOOKS) and len(NOTEBOOKS) == 8
+    )
     readme = (ROOT / "README.md").read_text()
     assert all(f"notebooks/learn/{path.stem}.ipynb" in readme for path in NOTEBOOKS)
 
@@ -122,10 +149,23 @@ def test_in_a_real_browser(tmp_path):
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     for name in ("docs", "data", "params.yaml", "benchmarks", "nbsp_lib", "dvc.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
-    url, env = "http://127.0.0.1:8899", os.environ | {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
-    env.pop("TQDM_DISABLE", None)                           # where there is a reader, the widget is shown
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=8899", "--IdentityProvider.token=",
-               "--ServerApp.password=", f"--ServerApp.root_dir={tmp_path}"]
+    url, env = (
+        "http://127.0.0.1:8899",
+        os.environ | {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")},
+    )
+    env.pop("TQDM_DISABLE", None)  # where there is a reader, the widget is shown
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        "--allow-root",
+        "--port=8899",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        f"--ServerApp.root_dir={tmp_path}",
+    ]
     with open(tmp_path / "lab.log", "w") as log:
         lab = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -136,6 +176,7 @@ def test_in_a_real_browser(tmp_path):
             except OSError:
                 time.sleep(0.5)
         with browser() as driver:
+
             def until(script, seconds):
                 WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
 
@@ -151,7 +192,9 @@ def test_in_a_real_browser(tmp_path):
             ActionChains(driver).key_down(Keys.CONTROL).send_keys("a", Keys.ENTER).key_up(Keys.CONTROL).perform()
             until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 180)
             until("document.querySelectorAll('.jp-Notebook .jp-OutputArea img').length >= 2", 90)
-            driver.execute_script("document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})")
+            driver.execute_script(
+                "document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})"
+            )
             time.sleep(1)
             driver.save_screenshot(str(tmp_path / "2-run.png"))
             image = "document.querySelector('.jp-OutputArea .jupyter-widgets img').src.slice(-3000)"

@@ -1,4 +1,5 @@
 """Every notebook that reads results runs on made-up results, on incomplete ones, and where there are none at all."""
+
 from __future__ import annotations
 
 import ast
@@ -39,11 +40,15 @@ def page_of(folder):
 def everything(folder, **more):
     """Run all notebooks on the results in `folder`, return {notebook: conclusion}."""
     common, neurons = {"params_file": page_of(folder), "sequence": "window"}, str(folder / "neurons.csv.gz")
-    said = {"evaluate": run("pipeline/evaluate", **common, out=str(folder / "evaluate.csv")),
-            "neurons": run("pipeline/neurons", **common, out=neurons)}
+    said = {
+        "evaluate": run("pipeline/evaluate", **common, out=str(folder / "evaluate.csv")),
+        "neurons": run("pipeline/neurons", **common, out=neurons),
+    }
     said |= {page: run(f"results/{page}", **common, out=str(folder / page)) for page in PAGES}
     said |= {page: run(f"results/{page}", **common, neurons=neurons, out=str(folder / page)) for page in NEURON_PAGES}
-    said["training_gate"] = run("results/training_gate", params_file=common["params_file"], out=str(folder / "training_gate"))
+    said["training_gate"] = run(
+        "results/training_gate", params_file=common["params_file"], out=str(folder / "training_gate")
+    )
     for page in said.keys() - {"evaluate", "neurons"}:
         names = {path.suffix for path in (folder / page).iterdir()}
         assert {".png", ".svg", ".csv"} <= names, page
@@ -52,7 +57,9 @@ def everything(folder, **more):
 
 @pytest.mark.slow
 def test_complete_and_incomplete_results(tmp_path):
-    synthetic.write(tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0, 1), settings={"share": 0.0}, every=False)
+    synthetic.write(
+        tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0, 1), settings={"share": 0.0}, every=False
+    )
     synthetic.write(tmp_path / "checkpoints", "window", "nbsp", seeds=(0, 1), finished={1: 2}, unscored=[(0, 1)])
     synthetic.write(tmp_path / "checkpoints", "window-close", "fine-tuning", seeds=(0,))
     said = everything(tmp_path)
@@ -89,8 +96,15 @@ def test_a_fixed_budget_has_no_steps_to_mastery(tmp_path, old):
 
 def test_unscored_everywhere(tmp_path):
     every = [(0, k) for k in (1, 2)]
-    synthetic.write(tmp_path / "checkpoints", "window", "nbsp", seeds=(0,), finished={0: 2}, unscored=every,
-                    train={"goal": "success"})
+    synthetic.write(
+        tmp_path / "checkpoints",
+        "window",
+        "nbsp",
+        seeds=(0,),
+        finished={0: 2},
+        unscored=every,
+        train={"goal": "success"},
+    )
     said = everything(tmp_path)
     assert "2 agents were rolled out, 0 could be scored" in said["neurons"]
     assert all("No network could be scored" in said[page] for page in NEURON_PAGES)

@@ -1,4 +1,5 @@
 """Why a skill goes: grafts, awakened neurons, controls of the score. Against loops and hands, and on made-up networks."""
+
 from __future__ import annotations
 
 import itertools
@@ -37,8 +38,9 @@ def old(read):
 def random_net(seed, sizes=(3, 4, 4, 2)):
     g = torch.Generator().manual_seed(seed)
     pairs = list(enumerate(itertools.pairwise(sizes)))
-    return {f"w{i}": torch.randn(1, 1, a, b, generator=g) for i, (a, b) in pairs} | \
-        {f"b{i}": torch.randn(1, 1, 1, b, generator=g) for i, (_, b) in pairs}
+    return {f"w{i}": torch.randn(1, 1, a, b, generator=g) for i, (a, b) in pairs} | {
+        f"b{i}": torch.randn(1, 1, 1, b, generator=g) for i, (_, b) in pairs
+    }
 
 
 def test_old_states_are_those_that_the_actor_saw(read, old):
@@ -51,7 +53,7 @@ def test_old_states_are_those_that_the_actor_saw(read, old):
             seen.append(obs[0, 0])
             action = agent.head.act(method, agent.actor, agent.actor.params, torch.from_numpy(obs), None)[0]
             obs = env.step(action.numpy())[0]
-        assert np.allclose(np.stack(seen), old.obs[0, 20 * episode:20 * (episode + 1)], atol=1e-4)
+        assert np.allclose(np.stack(seen), old.obs[0, 20 * episode : 20 * (episode + 1)], atol=1e-4)
     assert old.obs.shape == (1, 60, 39) and old.goal.shape == (1, 60)
     means, hidden = old.answers(agent.actor.params)
     assert means.shape == (1, 60, 4) and [h.shape for h in hidden] == [(1, 60, 8)] * 2
@@ -109,22 +111,33 @@ def test_the_random_order_is_the_seeds_own_and_others_are_of_position_one(old):
 
 
 def test_tables_of_grafts_by_hand():
-    rows = [("a", seed, "both ends", order, 0.8, 1.0, value, 0.0) for order, values in
-            (("activation", (1.0, 0.8, 0.9)), ("random", (0.5, 0.6, 0.1))) for seed, value in enumerate(values)]
+    rows = [
+        ("a", seed, "both ends", order, 0.8, 1.0, value, 0.0)
+        for order, values in (("activation", (1.0, 0.8, 0.9)), ("random", (0.5, 0.6, 0.1)))
+        for seed, value in enumerate(values)
+    ]
     frame = pd.DataFrame(rows, columns=grafts.COLUMNS)
     table = grafts.graft_table(frame).set_index("graft")
-    assert table.index.tolist() == ["both ends, 80 % by activation", "both ends, 80 % at random"] and table.n.tolist() == [3, 3]
+    assert table.index.tolist() == [
+        "both ends, 80 % by activation",
+        "both ends, 80 % at random",
+    ] and table.n.tolist() == [3, 3]
     assert table.loc["both ends, 80 % by activation", ["mean", "low", "high"]].tolist() == pytest.approx(
-        [0.9, 0.9 - 4.302653 * 0.1 / 3 ** 0.5, 0.9 + 4.302653 * 0.1 / 3 ** 0.5])
+        [0.9, 0.9 - 4.302653 * 0.1 / 3**0.5, 0.9 + 4.302653 * 0.1 / 3**0.5]
+    )
     mean, low, high = grafts.paired(frame, ("both ends", "activation", 0.8), ("both ends", "random", 0.8))["a"]
-    half = 4.302653 * np.std([0.5, 0.2, 0.8], ddof=1) / 3 ** 0.5
+    half = 4.302653 * np.std([0.5, 0.2, 0.8], ddof=1) / 3**0.5
     assert (mean, low, high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
     figure = grafts.graft_figure(frame, "t", "success")
     assert [segment[0, 1] for segment in figure.get_axes()[0].collections[-1].get_segments()] == [0, 1]
 
 
 def test_share_of_a_change_by_hand():
-    before, after, without = torch.zeros(1, 2, 2), torch.tensor([[[3.0, 4], [0, 0]]]), torch.tensor([[[3.0, 0], [0, 2]]])
+    before, after, without = (
+        torch.zeros(1, 2, 2),
+        torch.tensor([[[3.0, 4], [0, 0]]]),
+        torch.tensor([[[3.0, 0], [0, 2]]]),
+    )
     # change (3, 4), (0, 0); after − without (0, 4), (0, −2): 16 of 25. The rest, without − before along the change: 9 of 25.
     assert awakening.share_through(before, after, without) == pytest.approx(16 / 25)
     assert awakening.share_through(after, before, without) == pytest.approx(9 / 25)
@@ -160,8 +173,8 @@ def test_rows_of_awakening(read, old):
 def test_given_time_by_loops_and_a_clock_knows_nothing():
     g, E, T = torch.Generator().manual_seed(0), 5, 7
     hidden, goal = torch.rand(1, E * T, 3, generator=g), (torch.rand(1, E * T, generator=g) > 0.6).float()
-    goal.view(E, T)[:, 2] = 1.0                                     # a time at which all episodes agree does not count
-    hidden[0, :, 1] = torch.arange(T).repeat(E)                     # the clock
+    goal.view(E, T)[:, 2] = 1.0  # a time at which all episodes agree does not count
+    hidden[0, :, 1] = torch.arange(T).repeat(E)  # the clock
     hidden[0, :, 2] = goal[0]
     found, accuracy = clock.given_time(hidden, goal, E)[0], []
     for t in range(T):
@@ -183,7 +196,12 @@ def test_labels_that_are_the_clock_leave_the_choice_as_it_is():
     draw = lambda kind, *shape: kind((1, *shape), generator=torch.Generator().manual_seed(0))
     found = clock.choices(hidden, goal, episode, 0.3, draw)
     kinds = [kind for kind, *_ in found]
-    assert set(kinds) == {"late in the episode", "mean goal at this time", "labels of other episodes", "two halves of a rollout"}
+    assert set(kinds) == {
+        "late in the episode",
+        "mean goal at this time",
+        "labels of other episodes",
+        "two halves of a rollout",
+    }
     assert all((a == b).all() and a.sum() == 3 for kind, a, b in found if kind != "two halves of a rollout")
     halves = next((a, b) for kind, a, b in found if kind == "two halves of a rollout")
     for part, choice in zip((slice(12), slice(12, None)), halves, strict=True):
@@ -194,12 +212,12 @@ def test_labels_that_are_the_clock_leave_the_choice_as_it_is():
 def test_horizons_by_hand():
     """Neuron 0 fires from step 2 on, neuron 1 never; success from step 3 of 4 on in one of two episodes."""
     goal = torch.tensor([[0, 0, 0, 1, 0, 0, 0, 0.0]])
-    layer = torch.tensor([[0, 0, 1, 1, 0, 0, 1, 1], [0] * 8]).float().T[None, None]             # [1, 1, T, 2]
+    layer = torch.tensor([[0, 0, 1, 1, 0, 0, 1, 1], [0] * 8]).float().T[None, None]  # [1, 1, T, 2]
     rows = clock.horizon_rows({"actor": [layer], "critic": [layer]}, goal, 2, 0.5, [2, 3, 4, 9])
     frame = pd.DataFrame(rows, columns=clock.HORIZON[4:]).query("network == 'actor'").set_index("horizon")
     assert frame.index.tolist() == [2, 3, 4] and frame.silent.tolist() == [1.0, 0.5, 0.5]
     assert frame.chosen_silent.isna().tolist() == [True, True, False] and frame.base_rate[4] == pytest.approx(7 / 8)
-    assert frame.chosen_silent[4] == 1.0                            # silence agrees 7 times of 8, neuron 0 only 5 times
+    assert frame.chosen_silent[4] == 1.0  # silence agrees 7 times of 8, neuron 0 only 5 times
 
 
 def test_controls_see_the_length_of_training(read):

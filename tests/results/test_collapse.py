@@ -1,4 +1,5 @@
 """Collapsed seeds on cartpole: counts of a made-up R, Fisher's p of 2x2 tables by hand."""
+
 from math import comb
 
 import numpy as np
@@ -21,7 +22,7 @@ def by_hand(a, n, b, m):
 
 
 def test_fisher_by_hand():
-    assert collapse.fisher(3, 3, 0, 3) == pytest.approx(2 / 20)                  # 1 of C(6, 3) = 20 tables, and its mirror image
+    assert collapse.fisher(3, 3, 0, 3) == pytest.approx(2 / 20)  # 1 of C(6, 3) = 20 tables, and its mirror image
     for table in ((2, 3, 0, 3), (12, 20, 4, 20), (0, 20, 7, 20), (5, 5, 5, 5), (1, 10, 4, 18)):
         assert collapse.fisher(*table) == pytest.approx(by_hand(*table))
 
@@ -33,9 +34,17 @@ def study(tmp_path, monkeypatch):
     after = {"fine-tuning": [(0.9, 0.1), (0.4, 0.2), (0.8, 0.3), (0.8, 0.0)], "nbsp": [(0.9, 0.9)] * 4}
     for arm, values in after.items():
         R = np.array([[[0.9, 0.1], [0.9, second], [0.9, third], [0.9, 0.9]] for second, third in values])
-        write = {"R": R, "seeds": (0, 1, 2, 3), "train": {"episode": 100}}  # the return is 100 · R, performance its share
+        write = {
+            "R": R,
+            "seeds": (0, 1, 2, 3),
+            "train": {"episode": 100},
+        }  # the return is 100 · R, performance its share
         synthetic.write(
-            tmp_path, "cartpole", arm, **write, **({"finished": {3: 3}, "diverged": (3,)} if arm == "fine-tuning" else {})
+            tmp_path,
+            "cartpole",
+            arm,
+            **write,
+            **({"finished": {3: 3}, "diverged": (3,)} if arm == "fine-tuning" else {}),
         )
     return read_study(profile_at(tmp_path, seeds=(0, 1, 2, 3)), "cartpole")
 
@@ -46,9 +55,11 @@ def test_counts_by_hand(study):
     # 0.3 is not below 0.3; a diverged one is out
     assert table.loc["fine-tuning", ["n", "collapsed", "never"]].tolist() == [3, 2, 1]
     assert table.loc["nbsp", ["n", "collapsed", "never"]].tolist() == [4, 0, 0]
-    assert table.loc["nbsp", "p_fine-tuning"] == table.loc["fine-tuning", "p_nbsp"] == pytest.approx(by_hand(2, 3, 0, 4))
+    assert (
+        table.loc["nbsp", "p_fine-tuning"] == table.loc["fine-tuning", "p_nbsp"] == pytest.approx(by_hand(2, 3, 0, 4))
+    )
     assert np.isnan(table.loc["nbsp", "p_nbsp"]) and table.loc["nbsp", "differs_fine-tuning"] == "no"
-    assert table.loc["nbsp", "high"] == pytest.approx(1 - 0.025**0.25)           # Clopper-Pearson of 0 of 4
+    assert table.loc["nbsp", "high"] == pytest.approx(1 - 0.025**0.25)  # Clopper-Pearson of 0 of 4
     assert "2 of 3" in markdown(collapse.collapse_wide(table.reset_index()))
 
 

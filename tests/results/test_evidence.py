@@ -1,4 +1,5 @@
 """What the rules of 2026-11-27 look at, from folders of made-up runs and from records of benchmarks."""
+
 import json
 
 import numpy as np
@@ -13,11 +14,18 @@ from nbsp_lib.results.study import read_study
 
 def test_benchmarks_that_count(tmp_path):
     """One process, one seed, on a CPU, no --quick; of it the rows of nbsp."""
-    record = {"benchmark": "methods", "command": "python -m benchmarks.methods", "quick": False, "device": "cpu", "processes": 1,
-              "tables": [{"rows": [{"arm": "fine-tuning", "neutral": 1.0}, {"arm": "nbsp", "neutral": 1.03}]}]}
+    record = {
+        "benchmark": "methods",
+        "command": "python -m benchmarks.methods",
+        "quick": False,
+        "device": "cpu",
+        "processes": 1,
+        "tables": [{"rows": [{"arm": "fine-tuning", "neutral": 1.0}, {"arm": "nbsp", "neutral": 1.03}]}],
+    }
     scoring = record | {"benchmark": "scoring", "tables": [{"rows": [{"arm": "nbsp", "share": 0.004}]}]}
     others = [
-        record | change for change in ({"quick": True}, {"device": "cuda"}, {"processes": 2}, {"command": "x --population 3"})
+        record | change
+        for change in ({"quick": True}, {"device": "cuda"}, {"processes": 2}, {"command": "x --population 3"})
     ]
     (tmp_path / "results.json").write_text(json.dumps([record, scoring, *others, record]))
     updates, ends = evidence.benchmarked(tmp_path / "results.json")
@@ -36,7 +44,9 @@ def test_numbers_from_folders(tmp_path):
     assert one.learned == (0.9, 0.4) and one.dose == 0.2 and not one.whole
     assert one.fm == pytest.approx((0.1 + (0.4 - 0.7)) / 2)
     start = dict(iter(table[table.positions == 2].groupby("arm")))
-    assert evidence.alike(start["nbsp"], start["replay-only"]) and not evidence.alike(start["nbsp"], start["fine-tuning"])
+    assert evidence.alike(start["nbsp"], start["replay-only"]) and not evidence.alike(
+        start["nbsp"], start["fine-tuning"]
+    )
     first = {arm: rows[rows.seed == 0] for arm, rows in start.items()}
     assert evidence.alike(first["nbsp"], first["fine-tuning"]) and not evidence.alike(
         first["nbsp"].iloc[:0], first["fine-tuning"]
@@ -49,9 +59,9 @@ def test_atari_is_a_share_of_the_game_alone(tmp_path, monkeypatch, points, passe
     are cut to 1."""
     names = tasks_of("boxing-road-runner")
     monkeypatch.setitem(synthetic.SEQUENCES, "boxing-road-runner", names)
-    returns = np.array([[[points, 1569.0], [3.1, 1569.0], [9.1, 0.0], [-3.0, 3922.75]]])            # [1, K, 2]
+    returns = np.array([[[points, 1569.0], [3.1, 1569.0], [9.1, 0.0], [-3.0, 3922.75]]])  # [1, K, 2]
     for arm in ("fine-tuning", "nbsp"):
-        synthetic.write(tmp_path, "boxing-road-runner", arm, seeds=(0,), R=returns / 100)           # the return is 100 · R
+        synthetic.write(tmp_path, "boxing-road-runner", arm, seeds=(0,), R=returns / 100)  # the return is 100 · R
     # about half of a human's way
     synthetic.write(tmp_path, "road-runner", "fine-tuning", seeds=(0,), R=np.array([[[39.2275]]]))
     profile = profile_at(tmp_path, seeds=(0,))

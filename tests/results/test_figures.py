@@ -1,4 +1,5 @@
 """Figures show what they were given: lines, labels, marks; and say so where there is nothing to show."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -46,6 +47,7 @@ def made_up_rollout(seed, goal=None):
 def words(figure):
     """All text of a figure."""
     from matplotlib.text import Text
+
     return " | ".join(text.get_text() for text in figure.findobj(Text))
 
 
@@ -57,7 +59,7 @@ def test_learning_curves_draw_the_recorded_numbers(study):
     here = curves[(curves.arm == "fine-tuning") & (curves.task == "window-close")].groupby("total_step").success.mean()
     drawn = dict(pd.DataFrame({"x": thick.get_xdata(), "y": thick.get_ydata()}).dropna().groupby("x").y.unique())
     assert np.allclose(list(drawn), here.index) and np.allclose(np.stack(list(drawn.values()))[:, 0], here)
-    assert len(panels[0].lines) == 2 * (2 + 1)                      # two tasks: two seeds and their mean each
+    assert len(panels[0].lines) == 2 * (2 + 1)  # two tasks: two seeds and their mean each
     assert len(panels[2].lines) == 0 and "not run" in words(figure)
     for part in ("1: window-open", "4: window-close", "replay-only", "profile smoke", "n = 2 of 2 seeds"):
         assert part in words(figure)
@@ -78,8 +80,11 @@ def test_of_many_arms_those_not_run_are_named_and_take_no_room(study):
 
 
 def test_signs_of_plasticity_are_points_of_seeds_and_their_means():
-    rows = [{"arm": "a", "seed": seed, "network": network, **dict.fromkeys(neuron_figures.HEALTH, value + seed)}
-            for network, value in (("actor", 1.0), ("critics", 5.0)) for seed in (0, 1)]
+    rows = [
+        {"arm": "a", "seed": seed, "network": network, **dict.fromkeys(neuron_figures.HEALTH, value + seed)}
+        for network, value in (("actor", 1.0), ("critics", 5.0))
+        for seed in (0, 1)
+    ]
     figure = neuron_figures.health_points(pd.DataFrame(rows), ("a", "b"), "t")
     first, below = figure.get_axes()[0], figure.get_axes()[len(neuron_figures.HEALTH)]
     for ax, want in ((first, [1.0, 2.0]), (below, [5.0, 6.0])):
@@ -119,9 +124,16 @@ def test_metric_points_show_every_seed(study):
     figure = figures.metric_points(values, table, study.arms, "title")
     first = figure.get_axes()[0]
     points = np.concatenate([c.get_offsets()[:, 0] for c in first.collections[:1]])
-    assert sorted(points) == pytest.approx([0.6, 1.0])              # ASR of fine-tuning, see test_results
-    assert [label.get_text() for label in first.get_yticklabels()] == ["fine-tuning  2/2", "nbsp  2/2", "replay-only  0/2"]
-    assert {line.get_linestyle() for line in first.lines if len(line.get_xdata()) == 2} == {"-", ":"}  # 0-axis; interval
+    assert sorted(points) == pytest.approx([0.6, 1.0])  # ASR of fine-tuning, see test_results
+    assert [label.get_text() for label in first.get_yticklabels()] == [
+        "fine-tuning  2/2",
+        "nbsp  2/2",
+        "replay-only  0/2",
+    ]
+    assert {line.get_linestyle() for line in first.lines if len(line.get_xdata()) == 2} == {
+        "-",
+        ":",
+    }  # 0-axis; interval
 
 
 def test_gate_says_what_was_not_run():
@@ -153,12 +165,24 @@ def test_neuron_figures_carry_their_rows(neurons):
 
 
 def test_silencing_bars_are_means_over_agents():
-    rows = [("nbsp", seed, 1, choice, draw, value) for seed in (0, 1) for choice, draw, value in
-            [("nothing", 0, 1.0), ("chosen", 0, 0.2 * seed), ("matched", 0, 0.5), ("matched", 1, 0.7), ("most active", 0, 0.4),
-             ("random firing", 0, 0.3), ("lowest", 0, 0.9)]]
+    rows = [
+        ("nbsp", seed, 1, choice, draw, value)
+        for seed in (0, 1)
+        for choice, draw, value in [
+            ("nothing", 0, 1.0),
+            ("chosen", 0, 0.2 * seed),
+            ("matched", 0, 0.5),
+            ("matched", 1, 0.7),
+            ("most active", 0, 0.4),
+            ("random firing", 0, 0.3),
+            ("lowest", 0, 0.9),
+        ]
+    ]
     frame = pd.DataFrame(rows, columns=["arm", "seed", "position", "choice", "draw", "success"])
     ax = neuron_figures.silencing(frame, "title").get_axes()[0]
-    assert [segment[0, 1] for segment in ax.collections[0].get_segments()] == pytest.approx([1, 0.1, 0.6, 0.4, 0.3, 0.9])
+    assert [segment[0, 1] for segment in ax.collections[0].get_segments()] == pytest.approx(
+        [1, 0.1, 0.6, 0.4, 0.3, 0.9]
+    )
     assert len(ax.lines) == 2
 
 
@@ -170,14 +194,19 @@ def test_overlap_shows_mean_and_expectation(neurons):
     assert ticks == pytest.approx([here.jaccard.mean(), here.expected.mean()])
 
 
-@pytest.mark.parametrize("draw", [
-    lambda: figures.learning_curves(pd.DataFrame(columns=COLUMNS["curves"]), ARMS, ("a", "b"), "t"),
-    lambda: figures.r_matrix({}, ARMS, ("a", "b"), np.array([0, 1]), "t"),
-    lambda: neuron_figures.silencing(pd.DataFrame(columns=["arm", "seed", "position", "choice", "draw", "success"]), "t"),
-    lambda: neuron_figures.overlap(pd.DataFrame(columns=["comparison", "network", "jaccard", "expected"]), "t"),
-    lambda: neuron_figures.activation_split(pd.DataFrame(columns=neuron_tables.NEURON_COLUMNS), "t"),
-    lambda: neuron_figures.base_rate_trap(pd.DataFrame(columns=COLUMNS["scores"]), "t"),
-])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.learning_curves(pd.DataFrame(columns=COLUMNS["curves"]), ARMS, ("a", "b"), "t"),
+        lambda: figures.r_matrix({}, ARMS, ("a", "b"), np.array([0, 1]), "t"),
+        lambda: neuron_figures.silencing(
+            pd.DataFrame(columns=["arm", "seed", "position", "choice", "draw", "success"]), "t"
+        ),
+        lambda: neuron_figures.overlap(pd.DataFrame(columns=["comparison", "network", "jaccard", "expected"]), "t"),
+        lambda: neuron_figures.activation_split(pd.DataFrame(columns=neuron_tables.NEURON_COLUMNS), "t"),
+        lambda: neuron_figures.base_rate_trap(pd.DataFrame(columns=COLUMNS["scores"]), "t"),
+    ],
+)
 def test_nothing_to_show_is_said(draw, tmp_path):
     figure = draw()
     assert "not run" in words(figure) or "unscored" in words(figure) or "nothing to compare" in words(figure)

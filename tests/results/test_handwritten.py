@@ -1,4 +1,5 @@
 """Files that people write: what a spreadsheet adds is taken, what would be read as something else is refused."""
+
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from nbsp_lib.results.output import markdown
 
 HEADER = ",".join(PAPER)
 ROW = "1,window,nbsp,ASR,0.85,p. 7"
-GOOD = f"{HEADER}\n{ROW}\n2,drawer,ewc,FM,-0.1,\"p. 8, left\"\n"
+GOOD = f'{HEADER}\n{ROW}\n2,drawer,ewc,FM,-0.1,"p. 8, left"\n'
 
 
 def paper(tmp_path, text):
@@ -22,15 +23,26 @@ def paper(tmp_path, text):
     return read_paper(path)
 
 
-@pytest.mark.parametrize("data", [
-    GOOD.encode(), GOOD.encode("utf-8-sig"), GOOD.replace("\n", "\r\n").encode("utf-8-sig"), GOOD.replace("\n", "\r").encode(),
-    GOOD.rstrip("\n").encode(), ("\n" + GOOD).replace("\n", "\n\n").encode(), f"{GOOD},,,,,\n,,,,,\n".encode(),
-    GOOD.replace(HEADER, f"{HEADER},,").replace("p. 7\n", "p. 7,,\n").encode(), f"{GOOD} , ,,,,\n".encode(),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD.encode(),
+        GOOD.encode("utf-8-sig"),
+        GOOD.replace("\n", "\r\n").encode("utf-8-sig"),
+        GOOD.replace("\n", "\r").encode(),
+        GOOD.rstrip("\n").encode(),
+        ("\n" + GOOD).replace("\n", "\n\n").encode(),
+        f"{GOOD},,,,,\n,,,,,\n".encode(),
+        GOOD.replace(HEADER, f"{HEADER},,").replace("p. 7\n", "p. 7,,\n").encode(),
+        f"{GOOD} , ,,,,\n".encode(),
+    ],
+)
 def test_what_a_spreadsheet_writes_is_taken(tmp_path, data):
     read = paper(tmp_path, data)
-    assert read.values.tolist() == [["1", "window", "nbsp", "ASR", 0.85, "p. 7"],
-                                    ["2", "drawer", "ewc", "FM", -0.1, "p. 8, left"]]
+    assert read.values.tolist() == [
+        ["1", "window", "nbsp", "ASR", 0.85, "p. 7"],
+        ["2", "drawer", "ewc", "FM", -0.1, "p. 8, left"],
+    ]
     assert read.value.dtype == float
 
 
@@ -40,38 +52,47 @@ def test_a_header_alone_is_an_empty_table(tmp_path):
     assert read_paper("data/paper_numbers.csv").empty
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    (f"{HEADER}\n1,window,nbsp,ASR,0,85,p. 7", "line 2: 7 fields, expected 6"),
-    (f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7, left", "line 2: 7 fields, expected 6"),
-    (f"{HEADER}\n{ROW}\n1,window,nbsp,FM,0.1", "line 3: 5 fields, expected 6"),
-    (f"{HEADER}\n1,window,nbsp,ASR,85,p. 7", "line 2: value: 85 must lie in 0..1, a rate, not percent"),
-    (f"{HEADER}\n1,window,nbsp,ASR,-0.85,p. 7", "line 2: value: -0.85 must lie in 0..1"),
-    (f"{HEADER}\n1,window,nbsp,FM,-1.2,p. 7", "line 2: value: -1.2 must lie in -1..1"),
-    (f"{HEADER}\n1,cartpole,nbsp,plasticity,1.01,p. 7", "must lie in 0..1"),
-    *((f'{HEADER}\n1,window,nbsp,ASR,"{value}",p. 7', f"line 2: value: {value!r} is no number")
-      for value in ("85%", "0,85", "0.85±0.03", "−0.85", "nan", "inf", "1_0", "٠.٥", "0x1", "n/a")),
-    (f"{HEADER}\n1,window,nbsp,ASR,,p. 7", "line 2: value is empty"),
-    (f"{HEADER}\n1,window,nbsp,ASR,0.85,", "line 2: source is empty"),
-    (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name:'),
-    (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name:'),
-    (f"{HEADER}\n1,windw,nbsp,ASR,0.85,p. 7", 'line 2: unknown sequence or task "windw", nearest valid name: "window"'),
-    (f"{HEADER}\n1,window,nbsp ,ASR,0.85,p. 7", "line 2: arm: 'nbsp ' has blanks at its ends"),
-    (f"{HEADER}\n1,window,nbsp,ASR, 0.85,p. 7", "line 2: value: ' 0.85' has blanks"),
-    (f"{HEADER}\n\n{ROW}\n,,,,,\n{ROW}", "line 5: says again what line 3 says of 1 window nbsp ASR"),
-    (f"{HEADER}\n{ROW}\n{ROW.replace('85', '86')}", "line 3: contradicts or repeats what line 2 says"),
-    (f'{HEADER}\n{ROW[:-4]}"p. 7\nleft"\n', "line 2: source: 'p. 7\\nleft' holds a line break"),
-    (f'{HEADER}\n{ROW[:-4]}"p. 7\n', "line 2: unexpected end of data"),
-    (f"{HEADER}\n{ROW}".replace(",", ";"), "line 1: fields are separated by semicolons"),
-    (f"{HEADER}\n{ROW}".replace(",", "\t"), "line 1: fields are separated by tabs"),
-    (f"{HEADER}\n{ROW}".replace(",arm", ", arm"), 'line 1: unknown column " arm", nearest valid name: "arm"'),
-    (f"{HEADER}\n{ROW}".replace("arm", "method"), 'line 1: unknown column "method"'),
-    ("table,sequence,arm,metric,value\n1,window,nbsp,ASR,0.85", "line 1: column source is missing"),
-    ("sequence,table,arm,metric,value,source\n", "line 1: expected the header table,sequence,"),
-    (ROW, 'line 1: unknown column "1"'),
-    ("", "line 1: the file is empty"), ("\n\n", "the file is empty"),
-    (f"{HEADER}\n1,window,nbsp,ASR,0.85,Müller".encode("latin-1"), "line 2: not UTF-8"),
-    (GOOD.encode("utf-16"), "line 1: not UTF-8 but UTF-16"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"{HEADER}\n1,window,nbsp,ASR,0,85,p. 7", "line 2: 7 fields, expected 6"),
+        (f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7, left", "line 2: 7 fields, expected 6"),
+        (f"{HEADER}\n{ROW}\n1,window,nbsp,FM,0.1", "line 3: 5 fields, expected 6"),
+        (f"{HEADER}\n1,window,nbsp,ASR,85,p. 7", "line 2: value: 85 must lie in 0..1, a rate, not percent"),
+        (f"{HEADER}\n1,window,nbsp,ASR,-0.85,p. 7", "line 2: value: -0.85 must lie in 0..1"),
+        (f"{HEADER}\n1,window,nbsp,FM,-1.2,p. 7", "line 2: value: -1.2 must lie in -1..1"),
+        (f"{HEADER}\n1,cartpole,nbsp,plasticity,1.01,p. 7", "must lie in 0..1"),
+        *(
+            (f'{HEADER}\n1,window,nbsp,ASR,"{value}",p. 7', f"line 2: value: {value!r} is no number")
+            for value in ("85%", "0,85", "0.85±0.03", "−0.85", "nan", "inf", "1_0", "٠.٥", "0x1", "n/a")
+        ),
+        (f"{HEADER}\n1,window,nbsp,ASR,,p. 7", "line 2: value is empty"),
+        (f"{HEADER}\n1,window,nbsp,ASR,0.85,", "line 2: source is empty"),
+        (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name:'),
+        (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name:'),
+        (
+            f"{HEADER}\n1,windw,nbsp,ASR,0.85,p. 7",
+            'line 2: unknown sequence or task "windw", nearest valid name: "window"',
+        ),
+        (f"{HEADER}\n1,window,nbsp ,ASR,0.85,p. 7", "line 2: arm: 'nbsp ' has blanks at its ends"),
+        (f"{HEADER}\n1,window,nbsp,ASR, 0.85,p. 7", "line 2: value: ' 0.85' has blanks"),
+        (f"{HEADER}\n\n{ROW}\n,,,,,\n{ROW}", "line 5: says again what line 3 says of 1 window nbsp ASR"),
+        (f"{HEADER}\n{ROW}\n{ROW.replace('85', '86')}", "line 3: contradicts or repeats what line 2 says"),
+        (f'{HEADER}\n{ROW[:-4]}"p. 7\nleft"\n', "line 2: source: 'p. 7\\nleft' holds a line break"),
+        (f'{HEADER}\n{ROW[:-4]}"p. 7\n', "line 2: unexpected end of data"),
+        (f"{HEADER}\n{ROW}".replace(",", ";"), "line 1: fields are separated by semicolons"),
+        (f"{HEADER}\n{ROW}".replace(",", "\t"), "line 1: fields are separated by tabs"),
+        (f"{HEADER}\n{ROW}".replace(",arm", ", arm"), 'line 1: unknown column " arm", nearest valid name: "arm"'),
+        (f"{HEADER}\n{ROW}".replace("arm", "method"), 'line 1: unknown column "method"'),
+        ("table,sequence,arm,metric,value\n1,window,nbsp,ASR,0.85", "line 1: column source is missing"),
+        ("sequence,table,arm,metric,value,source\n", "line 1: expected the header table,sequence,"),
+        (ROW, 'line 1: unknown column "1"'),
+        ("", "line 1: the file is empty"),
+        ("\n\n", "the file is empty"),
+        (f"{HEADER}\n1,window,nbsp,ASR,0.85,Müller".encode("latin-1"), "line 2: not UTF-8"),
+        (GOOD.encode("utf-16"), "line 1: not UTF-8 but UTF-16"),
+    ],
+)
 def test_what_cannot_be_right_is_refused_with_its_line(tmp_path, text, words):
     with pytest.raises(ConfigError) as raised:
         paper(tmp_path, text)

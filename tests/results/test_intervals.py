@@ -1,4 +1,5 @@
 """Intervals: Student and Welch as SciPy has them, sums by hand, coverage by simulation, exact p of sign flips."""
+
 import itertools
 import math
 
@@ -32,11 +33,17 @@ def test_a_sum_over_sequences_by_hand():
 
 
 def test_edges():
-    assert interval([(1.0, [0.5])])[0] == 0.5 and np.isnan(interval([(1.0, [0.5])])[1:]).all()      # one seed shows no spread
+    assert (
+        interval([(1.0, [0.5])])[0] == 0.5 and np.isnan(interval([(1.0, [0.5])])[1:]).all()
+    )  # one seed shows no spread
     assert interval([(1.0, [0.3] * 4), (-1.0, [0.1] * 3)]) == pytest.approx((0.2, 0.2, 0.2))
     for parts in ([], [(1.0, [])], [(1.0, [0.1, np.nan])]):
         assert np.isnan(interval(parts)).all()
-    assert cut((-0.2, 1.3), 0, 1) == (0, 1) and cut((0.2, 0.3), -np.inf, 1) == (0.2, 0.3) and np.isnan(cut((np.nan, 1), 0, 1)[0])
+    assert (
+        cut((-0.2, 1.3), 0, 1) == (0, 1)
+        and cut((0.2, 0.3), -np.inf, 1) == (0.2, 0.3)
+        and np.isnan(cut((np.nan, 1), 0, 1)[0])
+    )
 
 
 def test_from_twenty_values_on_it_is_the_bootstrap():
@@ -45,11 +52,12 @@ def test_from_twenty_values_on_it_is_the_bootstrap():
     mean, low, high = interval([(1.0, x)])
     assert (low, high) == pytest.approx((mean - 1.96 * x.std() / 200**0.5, mean + 1.96 * x.std() / 200**0.5), abs=0.03)
     assert abs((high - mean) - (mean - low)) > 1e-6
-    assert interval([(1.0, x[::-1])]) == (mean, low, high)                      # the order of seeds changes nothing
+    assert interval([(1.0, x[::-1])]) == (mean, low, high)  # the order of seeds changes nothing
     short = interval([(1.0, x[:19])])
     assert short[2] - short[0] == pytest.approx(short[0] - short[1])
     assert interval([(1.0, x), (-1.0, x[:19])])[2] - interval([(1.0, x), (-1.0, x[:19])])[0] == pytest.approx(
-        interval([(1.0, x), (-1.0, x[:19])])[0] - interval([(1.0, x), (-1.0, x[:19])])[1])
+        interval([(1.0, x), (-1.0, x[:19])])[0] - interval([(1.0, x), (-1.0, x[:19])])[1]
+    )
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, None), (5, None), (4, 7)])

@@ -1,4 +1,5 @@
 """The ledger from folders of runs, and the paper's numbers beside ours."""
+
 import json
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from nbsp_lib.results import claims, evidence, ledger, questions, verdicts
 from nbsp_lib.results.study import Study, read_result
 
 # [P = 2, K = 4, M = 2]: by hand ASR, FM, plasticity of the four positions
-R = {"nbsp": np.array([[[0.9, 0.0], [0.8, 0.9], [1.0, 0.7], [0.8, 1.0]]] * 2),
-     "replay-only": np.array([[[0.9, 0.0], [0.5, 0.9], [1.0, 0.4], [0.5, 1.0]]] * 2)}
+R = {
+    "nbsp": np.array([[[0.9, 0.0], [0.8, 0.9], [1.0, 0.7], [0.8, 1.0]]] * 2),
+    "replay-only": np.array([[[0.9, 0.0], [0.5, 0.9], [1.0, 0.4], [0.5, 1.0]]] * 2),
+}
 ASR = {"nbsp": 0.9, "replay-only": 0.75}
 FM = {"nbsp": (0.1 + 0.2 + 0.2) / 3, "replay-only": (0.4 + 0.5 + 0.5) / 3}
 
@@ -47,10 +50,16 @@ def test_verdict_from_folders(study):
 def test_speeds(tmp_path):
     """As recorded now, as recorded before there was mode and population, and of a seed that changed its machine."""
     old = {"seconds": 1.0, "updates_per_s": 70.5, "hardware": "a cpu"}
-    timing = {"3": old | {"mode": "compiled", "population": 2}, "4": old,
-              "5": old | {"hardware": None, "mode": "eager", "population": 2}}
+    timing = {
+        "3": old | {"mode": "compiled", "population": 2},
+        "4": old,
+        "5": old | {"hardware": None, "mode": "eager", "population": 2},
+    }
     (tmp_path / "timing.json").write_text(json.dumps(timing))
-    assert ledger.read_speeds(tmp_path).values.tolist() == [[3, 70.5, "a cpu", "compiled", 2], [4, 70.5, "a cpu", "", 0]]
+    assert ledger.read_speeds(tmp_path).values.tolist() == [
+        [3, 70.5, "a cpu", "compiled", 2],
+        [4, 70.5, "a cpu", "", 0],
+    ]
 
 
 def test_speeds_are_taken_only_where_they_are_recorded_ones(study):
@@ -68,7 +77,9 @@ def test_speeds_are_taken_only_where_they_are_recorded_ones(study):
 @pytest.mark.parametrize(("profile", "said"), [("smoke", True), ("shipped", False)])
 def test_the_notebook_says_that_timings_are_judged_on_shipped_runs(tmp_path, profile, said):
     text = Path("profiles/smoke/params.yaml").read_text(encoding="utf-8")
-    text = text.replace("profile: smoke", f"profile: {profile}").replace("runs/smoke/checkpoints", f"{tmp_path}/checkpoints")
+    text = text.replace("profile: smoke", f"profile: {profile}").replace(
+        "runs/smoke/checkpoints", f"{tmp_path}/checkpoints"
+    )
     text = text.replace("sequences: [drawer]", "sequences: [window]").replace("root: ../..", f"root: {Path.cwd()}")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     for arm, speed in (("fine-tuning", 100.0), ("nbsp", 80.0)):
@@ -100,7 +111,9 @@ def test_verdicts_of_both_rules_stand_side_by_side(study):
 
 def test_page_names_what_is_missing(study):
     lines, comparisons = both(study)
-    text = ledger.page(lines, comparisons, questions.question_table(pd.DataFrame(), {}), pd.DataFrame(), ["a footnote"], "smoke")
+    text = ledger.page(
+        lines, comparisons, questions.question_table(pd.DataFrame(), {}), pd.DataFrame(), ["a footnote"], "smoke"
+    )
     assert f"| {ledger.BEFORE} | {ledger.NOW} |" in text
     assert "| C3 | masking and replay are both needed | partly (indicative) | not run |" in text
     assert "| C3a | the mask is needed beside replay |  | partly (indicative) |" in text

@@ -8,13 +8,13 @@ from nbsp_lib.results.metrics import iqm, stratified_bootstrap, summary
 
 
 def test_iqm_by_hand():
-    assert iqm([9, 1, 2, 3]) == 2.5                     # 1 and 9 dropped
-    assert iqm([1, 2, 30]) == 11                        # below 4: the mean
-    assert iqm([0, 1, 2, 3, 100]) == 2                  # floor(5 / 4) = 1 at each end
-    assert iqm([0, 1, 2, 3, 4, 5, 100]) == 3            # floor(7 / 4) = 1
+    assert iqm([9, 1, 2, 3]) == 2.5  # 1 and 9 dropped
+    assert iqm([1, 2, 30]) == 11  # below 4: the mean
+    assert iqm([0, 1, 2, 3, 100]) == 2  # floor(5 / 4) = 1 at each end
+    assert iqm([0, 1, 2, 3, 4, 5, 100]) == 3  # floor(7 / 4) = 1
     assert iqm([-100, -50, 1, 2, 3, 4, 50, 100]) == 2.5
     assert iqm([[9, 1], [2, 3]]) == 2.5 and iqm([[9, 1], [2, 3]], axis=1).tolist() == [5, 2.5]
-    assert np.isnan(iqm([1, 2, 3, np.nan]))             # not trimmed away as the largest
+    assert np.isnan(iqm([1, 2, 3, np.nan]))  # not trimmed away as the largest
     with pytest.raises(ValueError, match="nothing"):
         iqm([])
 
@@ -72,7 +72,7 @@ def test_bootstrap_width_is_that_of_the_normal_mean():
 
 def test_bootstrap_edges():
     assert stratified_bootstrap([0.3], np.mean, 10)[0] == 0.3
-    assert np.isnan(stratified_bootstrap([0.3], np.mean, 10)[1:]).all()     # one seed shows no spread
+    assert np.isnan(stratified_bootstrap([0.3], np.mean, 10)[1:]).all()  # one seed shows no spread
     assert np.isnan(stratified_bootstrap([[0.1, 0.2], [0.3]], np.mean, 10)[1:]).all()
     assert np.isnan(stratified_bootstrap([0.1, 0.2, np.nan, 0.3], iqm, 10)).all()
 
@@ -96,13 +96,15 @@ def test_summary():
     done = [*window, *drawer]
     assert (result["finished"], result["seeds"], result["indicative"]) == (10, 11, False)
     assert (result["mean"], result["iqm"]) == pytest.approx((np.mean(done), iqm(done)))
-    expected = interval([(0.5, window), (0.5, drawer)])                     # a sequence weighs by its seeds
+    expected = interval([(0.5, window), (0.5, drawer)])  # a sequence weighs by its seeds
     assert tuple(result[f"mean{end}"] for end in ("", "_low", "_high")) == pytest.approx(expected)
     assert summary([0.1, 0.2, 0.3, np.nan, 0.4], repeats=50)["indicative"]  # 4 of 5
-    one_gone = summary([[0.1, 0.2], [np.nan, np.nan]], repeats=50)          # a sequence without a finished seed
+    one_gone = summary([[0.1, 0.2], [np.nan, np.nan]], repeats=50)  # a sequence without a finished seed
     assert (one_gone["finished"], one_gone["seeds"], one_gone["indicative"]) == (2, 4, True)
     assert np.isnan([one_gone[name] for name in ("mean", "mean_low", "mean_high", "iqm")]).all()
 
 
 def test_there_is_no_interquartile_mean_of_three():
-    assert np.isnan(summary([0.1, 0.2, 0.6])["iqm"]) and summary([0.1, 0.2, 0.6, np.nan, 0.3])["iqm"] == pytest.approx(0.25)
+    assert np.isnan(summary([0.1, 0.2, 0.6])["iqm"]) and summary([0.1, 0.2, 0.6, np.nan, 0.3])["iqm"] == pytest.approx(
+        0.25
+    )

@@ -1,4 +1,5 @@
 """Tables of single neurons against hand-made activations, exact expectations and rollouts of made-up agents."""
+
 from __future__ import annotations
 
 import itertools
@@ -19,7 +20,7 @@ from nbsp_lib.training import rollout as evaluate
 def test_rows_by_hand():
     # Goal 0 0 1 1 (base rate 0.5). Actor: neuron 0 follows it (score 1), 1 opposes it (1), 2 never fires (0.5), 3 agrees 3 of 4.
     goal = torch.tensor([[[0.0, 0, 1, 1]]])
-    layer = torch.tensor([[0.0, 0, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0], [0, 4, 4, 4]]).T[None, None]       # [1, 1, T, W]
+    layer = torch.tensor([[0.0, 0, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0], [0, 4, 4, 4]]).T[None, None]  # [1, 1, T, W]
     critic = torch.cat([layer, layer], 1)
     played = evaluate.EpisodeRollout(goal, goal * 0, {"actor": [layer], "critic": [critic]})
     rows = neuron_tables.neuron_rows(played, "success", 0.5).query("network == 'actor'")
@@ -58,10 +59,28 @@ def test_best_takes_ties_by_index():
 
 def test_overlap_compares_what_it_names():
     rows = []
-    for seed, position, task, chosen in [(0, 1, "a", (0, 1)), (0, 2, "b", (2, 3)), (0, 3, "a", (0, 2)), (1, 1, "a", (0, 1))]:
+    for seed, position, task, chosen in [
+        (0, 1, "a", (0, 1)),
+        (0, 2, "b", (2, 3)),
+        (0, 3, "a", (0, 2)),
+        (1, 1, "a", (0, 1)),
+    ]:
         for n in range(4):
-            rows.append({"arm": "x", "seed": seed, "position": position, "task": task, "network": "actor", "layer": 1,
-                         "neuron": n, "score": 0.6, "chosen": n in chosen, "score_first": -n, "score_second": -n if seed else n})
+            rows.append(
+                {
+                    "arm": "x",
+                    "seed": seed,
+                    "position": position,
+                    "task": task,
+                    "network": "actor",
+                    "layer": 1,
+                    "neuron": n,
+                    "score": 0.6,
+                    "chosen": n in chosen,
+                    "score_first": -n,
+                    "score_second": -n if seed else n,
+                }
+            )
     table = neuron_tables.overlap_rows(pd.DataFrame(rows)).groupby("comparison").jaccard.apply(list)
     assert table["two seeds"] == [1.0] and table["two visits of a task"] == [pytest.approx(1 / 3)]
     assert sorted(table["two tasks"]) == [0.0, pytest.approx(1 / 3)]
@@ -86,8 +105,17 @@ def test_matched_neurons_are_the_nearest_of_their_layer_that_are_left():
     chosen, layer = np.array([1, 0, 0, 0, 1, 0, 1, 1], bool), np.array([1, 1, 1, 1, 1, 2, 2, 2])
     activity = np.array([5.0, 4.9, 4.0, 0.0, 5.1, 5.0, 5.0, 1.0])
     found = neuron_tables.matched(chosen, activity, layer, np.arange(8))
-    assert found.tolist() == [False, True, True, False, False, True, False, False]      # 0 takes 1, then 4 takes 2; 6 takes 5
-    activity[4] = 0.3                                                                   # layer 2 has nothing left for 7
+    assert found.tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]  # 0 takes 1, then 4 takes 2; 6 takes 5
+    activity[4] = 0.3  # layer 2 has nothing left for 7
     assert neuron_tables.matched(chosen, activity, layer, np.arange(8)).nonzero()[0].tolist() == [1, 3, 5]
 
 

@@ -1,4 +1,5 @@
 """What positions took, of runs that stop at mastery and of older ones: by hand, and on made-up results of both protocols."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,14 +17,19 @@ from nbsp_lib.training import rollout
 NAN = float("nan")
 
 
-@pytest.mark.parametrize(("reached", "taken", "median"), [
-    ([30, 10, 20], [30, 10, 20], (20, False)),
-    ([30, NAN, 20], [30, 90, 20], (30, False)),             # the one that did not comes last
-    ([NAN, 10, NAN], [90, 10, 90], (90, True)),
-    ([10, 30], [10, 30], (20, False)),
-    ([10, NAN], [10, 90], (50, True)),                      # a bound: the second needs more than 90
-    ([100, NAN, 110, NAN], [100, 90, 110, 90], (100, True)),        # other budgets: still later than all that did
-    ([NAN], [90], (90, True)), ([40], [40], (40, False))])
+@pytest.mark.parametrize(
+    ("reached", "taken", "median"),
+    [
+        ([30, 10, 20], [30, 10, 20], (20, False)),
+        ([30, NAN, 20], [30, 90, 20], (30, False)),  # the one that did not comes last
+        ([NAN, 10, NAN], [90, 10, 90], (90, True)),
+        ([10, 30], [10, 30], (20, False)),
+        ([10, NAN], [10, 90], (50, True)),  # a bound: the second needs more than 90
+        ([100, NAN, 110, NAN], [100, 90, 110, 90], (100, True)),  # other budgets: still later than all that did
+        ([NAN], [90], (90, True)),
+        ([40], [40], (40, False)),
+    ],
+)
 def test_a_median_in_which_who_did_not_master_comes_last(reached, taken, median):
     assert positions.censored_median(reached, taken) == median
 
@@ -58,8 +64,15 @@ def test_steps_to_mastery_stand_beside_what_was_learned(tmp_path):
     table = positions.mastery_table(read_study(profile_at(tmp_path), "window"))
     shown = positions.mastery_wide(table)
     assert shown.columns.tolist() == ["arm", "1: window-open", "2: window-close", "3: window-open", "4: window-close"]
-    assert shown.values.tolist() == [["nbsp", "400 (2 of 2), 1.00", "> 800 (1 of 2), 0.90", "not mastered (0 of 2), 1.00",
-                                      "not mastered (0 of 2), 0.90"]]
+    assert shown.values.tolist() == [
+        [
+            "nbsp",
+            "400 (2 of 2), 1.00",
+            "> 800 (1 of 2), 0.90",
+            "not mastered (0 of 2), 1.00",
+            "not mastered (0 of 2), 0.90",
+        ]
+    ]
     missing = table[table.arm == "replay-only"]
     assert missing.finished.tolist() == [0] * 4 and missing["median"].isna().all()
 
@@ -84,7 +97,10 @@ def test_after_a_stop_the_pooled_result_stands_for_the_last_evaluation(tmp_path)
     result.R.loc[(result.R.position == 1) & (result.R.task == "window-open"), "success"] = 0.96
     steps, values = tables.first_visit(result, [0, 1], "window-open", 1, "success")
     assert steps.tolist() == [0, 100, 200, 300, 400, 1000]
-    assert values[0].tolist() == pytest.approx([0, 100 / 320, 200 / 320, 300 / 320, 0.96, 0.96]) and np.isnan(values[1]).all()
+    assert (
+        values[0].tolist() == pytest.approx([0, 100 / 320, 200 / 320, 300 / 320, 0.96, 0.96])
+        and np.isnan(values[1]).all()
+    )
 
 
 def test_lines_begin_together_and_end_with_their_seed(tmp_path):
@@ -98,7 +114,7 @@ def test_lines_begin_together_and_end_with_their_seed(tmp_path):
     ends = lambda line: [float(x) for x, gap in zip(line[0], np.isnan(line[0][1:])) if gap]
     assert ends(first) == [400, 1600, 2600, 3600] and ends(second) == [600, 900, 2600, 3600]
     assert ends(mean) == [400, 900, 2600, 3600]
-    assert second[1][second[0] == 600].tolist() == [1.0, 1.0]               # the end of position 1 and the beginning of 2
+    assert second[1][second[0] == 600].tolist() == [1.0, 1.0]  # the end of position 1 and the beginning of 2
     x, y = positions.marks(curves, R[R.task == "window-close"], places, "success")
     assert x.tolist() == [900] and y.tolist() == [1.0]
     figure = figures.learning_curves(curves, study.arms, study.names, "t", ends=R)
@@ -122,17 +138,29 @@ def test_any_three_evaluations_in_a_row_play_every_episode_once(episodes):
 
 def test_episodes_of_a_fixed_budget():
     train = {"episodes": 2, "final_episodes": 4, "evaluations": 10}
-    assert [rollout.episodes_of(train, number) for number in (0, 7, 8, 10)] == [[0, 1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3]]
+    assert [rollout.episodes_of(train, number) for number in (0, 7, 8, 10)] == [
+        [0, 1],
+        [0, 1],
+        [0, 1, 2, 3],
+        [0, 1, 2, 3],
+    ]
 
 
-@pytest.mark.parametrize(("kind", "expected"), [
-    ({"finished": {0: 1}, "mastered": {(0, 1): 400}}, [1, 4]),              # number 4; number 0 is at step 0
-    ({"finished": {0: 2}, "mastered": {(0, 2): 300}}, [0, 3]),              # number 3; none at step 0
-    ({"finished": {0: 1}}, [1, 4]), ({"finished": {0: 1}, "old": True}, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"finished": {0: 1}, "mastered": {(0, 1): 400}}, [1, 4]),  # number 4; number 0 is at step 0
+        ({"finished": {0: 2}, "mastered": {(0, 2): 300}}, [0, 3]),  # number 3; none at step 0
+        ({"finished": {0: 1}}, [1, 4]),
+        ({"finished": {0: 1}, "old": True}, [0, 1, 2, 3]),
+    ],
+)
 def test_what_is_rolled_out_again_is_what_the_last_evaluation_played(tmp_path, monkeypatch, kind, expected):
     folder, asked = synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), **kind), []
     play, note = reevaluate.play, lambda episodes, goals: asked.append((episodes, goals))
-    monkeypatch.setattr(reevaluate, "play", lambda *args, **options: note(args[3], options["goals"]) or play(*args, **options))
+    monkeypatch.setattr(
+        reevaluate, "play", lambda *args, **options: note(args[3], options["goals"]) or play(*args, **options)
+    )
     rows = reevaluate.reroll_rows(read_result(folder, "window", "nbsp"))
     assert asked == [(len(expected), expected)] * 2 and set(rows.episodes) == {len(expected)}
 

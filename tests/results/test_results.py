@@ -1,4 +1,5 @@
 """Reading results and putting tables together: hand-made R, missing arms, mixed profiles, damaged files."""
+
 from __future__ import annotations
 
 import json
@@ -43,7 +44,7 @@ def test_the_table_has_the_numbers_of_a_hand_made_R(tmp_path):
         assert table.loc[("nbsp", metric), "mean"] == pytest.approx(np.mean(numbers))
         assert tuple(table.loc[("nbsp", metric), ["k", "n", "indicative"]]) == (2, 2, True)
     last = tables.per_seed(study, "success_last").query("metric == 'ASR'").value
-    assert last.tolist() == pytest.approx([0.54, 0.9])          # the generator writes 0.9 of success
+    assert last.tolist() == pytest.approx([0.54, 0.9])  # the generator writes 0.9 of success
     two = tables.per_seed(study, positions=2)
     assert two.query("metric == 'FM' and seed == 0").value.item() == pytest.approx(0.8)
 
@@ -66,11 +67,11 @@ def test_the_interval_of_forward_transfer_holds_the_seeds_of_the_reference(tmp_p
     synthetic.write(tmp_path, "window-close", "fine-tuning", seeds=(0, 1), R=np.array([[[0.4]], [[0.6]]]))
     study = read_study(profile_at(tmp_path), "window")
     table = tables.main_table(study, tables.per_seed(study), repeats=20).set_index(["arm", "metric"])
-    own = 0.48                                                      # area of close under nbsp: 0.6 · 0.8
-    half = 12.7062 * (1 - own) / 0.49 * 0.06                        # t_1; the mean of two areas varies by 0.06
+    own = 0.48  # area of close under nbsp: 0.6 · 0.8
+    half = 12.7062 * (1 - own) / 0.49 * 0.06  # t_1; the mean of two areas varies by 0.06
     second = table.loc[("nbsp", tables.SECOND)]
     assert second["mean"] == pytest.approx(0.18 / 0.7) and second.low == pytest.approx(0.18 / 0.7 - half, rel=1e-4)
-    assert second.high == 1                                         # it cannot be more
+    assert second.high == 1  # it cannot be more
     both = table.loc[("nbsp", tables.TRANSFER)]
     assert both["mean"] == pytest.approx(0.24 / 0.7) and both.low == pytest.approx(0.24 / 0.7 - half / 2, rel=1e-4)
     pairs = table.loc[("nbsp", tables.RETENTION)]
@@ -84,15 +85,22 @@ def test_position_one_of_fine_tuning_stands_in_for_its_task_alone(tmp_path):
     profile = replace(profile, grid=replace(profile.grid, sequences=("window",)))
     alone = read_alone(profile, "window-open")
     assert set(alone.curves.position) == {1} and alone.finished(0) == 1
-    assert read_alone(profile, "window-close") is None      # no sequence begins with it
+    assert read_alone(profile, "window-close") is None  # no sequence begins with it
     gate = tables.gate({task: read_alone(profile, task) for task in ("window-open", "window-close")})
     assert gate.value.dropna().tolist() == [1, 1] and gate.source.tolist() == ["window", "window", ""]
     assert gate.status.tolist() == ["ok", "ok", "not run"]
 
 
-@pytest.mark.parametrize(("counts", "text"), [
-    ([3, 3], "3 of 3 seeds"), ([3, 3, 3, 0], "3 of 3 seeds, 3 of 4 positions"), ([0, 0], "0 of 3 seeds"),
-    ([3, 2, 2, 0], "3/2/2/0 of 3 seeds after position 1/…/4"), ([2, 2], "2 of 3 seeds")])
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ([3, 3], "3 of 3 seeds"),
+        ([3, 3, 3, 0], "3 of 3 seeds, 3 of 4 positions"),
+        ([0, 0], "0 of 3 seeds"),
+        ([3, 2, 2, 0], "3/2/2/0 of 3 seeds after position 1/…/4"),
+        ([2, 2], "2 of 3 seeds"),
+    ],
+)
 def test_how_far_the_seeds_got(counts, text):
     assert reached(counts, 3) == text
 
@@ -104,8 +112,9 @@ def test_missing_arms_and_seeds_show(tmp_path):
     counts = accounting(study).set_index("arm")
     assert counts.k.to_dict() == {"fine-tuning": 1, "nbsp": 1, "replay-only": 0} and set(counts.n) == {3}
     cut_short = {"fine-tuning": "2/2/1/1", "nbsp": "2/2/2/1"}
-    assert counts.reached.to_dict() == {arm: f"{seeds} of 3 seeds after position 1/…/4" for arm, seeds in cut_short.items()} | {
-        "replay-only": "missing: no run here"}
+    assert counts.reached.to_dict() == {
+        arm: f"{seeds} of 3 seeds after position 1/…/4" for arm, seeds in cut_short.items()
+    } | {"replay-only": "missing: no run here"}
     assert study.missing == ["replay-only"]
     notes = " ".join(footnotes(study))
     for part in ("replay-only: missing", "1 (2 of 4)", "2 (0 of 4)", "nbsp: diverged seeds: 1", "seed 0 position 1"):
@@ -125,19 +134,29 @@ def test_an_arm_that_is_told_the_task_is_named(tmp_path):
     assert [note for note in notes if "told" in note] == [said]
 
 
-@pytest.mark.parametrize(("seeds", "said"), [
-    ("aa", None), ("ab", "aaaaaaaa fine-tuning seed 0 1, nbsp seed 0; bbbbbbbb nbsp seed 1."),
-    ("bb", "aaaaaaaa fine-tuning seed 0 1; bbbbbbbb nbsp seed 0 1.")])
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ("aa", None),
+        ("ab", "aaaaaaaa fine-tuning seed 0 1, nbsp seed 0; bbbbbbbb nbsp seed 1."),
+        ("bb", "aaaaaaaa fine-tuning seed 0 1; bbbbbbbb nbsp seed 0 1."),
+    ],
+)
 def test_seeds_trained_by_different_code_are_named(tmp_path, seeds, said):
     """The older run.json of fine-tuning has one hash for all its seeds; the second method has a hash of its own anyway."""
-    known = {"fine-tuning": {"code_hash": "a" * 16}, "replay-only": {"code_hash": "c" * 16},
-             "nbsp": {"code_hash": seeds[0] * 16, "code": {str(seed): code * 16 for seed, code in enumerate(seeds)}}}
+    known = {
+        "fine-tuning": {"code_hash": "a" * 16},
+        "replay-only": {"code_hash": "c" * 16},
+        "nbsp": {"code_hash": seeds[0] * 16, "code": {str(seed): code * 16 for seed, code in enumerate(seeds)}},
+    }
     for arm, entries in known.items():
         method = "sac" if arm == "replay-only" else "nbsp"
         path = synthetic.write(tmp_path, "window", arm, seeds=(0, 1), method=method) / "run.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | entries))
     notes = [note for note in footnotes(read_study(profile_at(tmp_path), "window")) if "versions" in note]
-    assert [note.split(": ")[-1] for note in notes] == ([said] if said else []) and all("Method nbsp" in note for note in notes)
+    assert [note.split(": ")[-1] for note in notes] == ([said] if said else []) and all(
+        "Method nbsp" in note for note in notes
+    )
 
 
 def test_all_metrics_of_an_arm_rest_on_the_same_seeds(tmp_path):
@@ -190,16 +209,32 @@ def test_no_number_is_a_negative_zero(tmp_path):
     written = write_csv(frame, tmp_path / "a.csv").read_text().split()
     assert written == ["arm,value,n", "nbsp,0.0,1", "nbsp,-0.004,2", "nbsp,-0.1,3"]
     assert [line.split(" | ")[1] for line in markdown(frame).splitlines()[2:]] == ["0.00", "0.00", "-0.10"]
-    assert frame.value[0] == -1e-9                                   # the frame itself stays as it was
+    assert frame.value[0] == -1e-9  # the frame itself stays as it was
 
 
 def test_ends_of_positions_are_the_last_evaluations_with_critics_averaged():
-    row = lambda position, step, network, dormant: {"sequence": "window", "arm": "nbsp", "seed": 0, "position": position,
-                                                    "training_task": "t", "step": step, "total_step": 9, "network": network,
-                                                    "dormant": dormant}
-    rows = pd.DataFrame([row(1, 5, "actor", 0.9), row(1, 10, "actor", 0.1), row(1, 10, "critic0", 0.2),
-                         row(1, 10, "critic1", 0.4), row(2, 10, "actor", 0.3), row(2, 10, "critic0", 0.5),
-                         row(2, 10, "critic1", 0.7)])
+    row = lambda position, step, network, dormant: {
+        "sequence": "window",
+        "arm": "nbsp",
+        "seed": 0,
+        "position": position,
+        "training_task": "t",
+        "step": step,
+        "total_step": 9,
+        "network": network,
+        "dormant": dormant,
+    }
+    rows = pd.DataFrame(
+        [
+            row(1, 5, "actor", 0.9),
+            row(1, 10, "actor", 0.1),
+            row(1, 10, "critic0", 0.2),
+            row(1, 10, "critic1", 0.4),
+            row(2, 10, "actor", 0.3),
+            row(2, 10, "critic0", 0.5),
+            row(2, 10, "critic1", 0.7),
+        ]
+    )
     ends = tables.position_ends(rows)
     assert ends[["position", "network"]].values.tolist() == [[1, "actor"], [1, "critics"], [2, "actor"], [2, "critics"]]
     assert ends.dormant.tolist() == pytest.approx([0.1, 0.3, 0.3, 0.6])

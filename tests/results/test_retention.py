@@ -1,4 +1,5 @@
 """The page about one switch: differences paired by seed against formulas by hand; made-up runs; the shipped ones."""
+
 import math
 from pathlib import Path
 
@@ -13,13 +14,18 @@ from nbsp_lib.results import questions, retention
 from nbsp_lib.runs.settings import load_profile
 
 SHIPPED = "data/retention/window-once"
-OLD = {"nbsp": (0.9, 0.5, 0.7), "replay-only": (0.6, 0.6, 0.5), "mask-only": (0.1, 0.2, 0.1), "fine-tuning": (0.0, 0.1, 0.0)}
+OLD = {
+    "nbsp": (0.9, 0.5, 0.7),
+    "replay-only": (0.6, 0.6, 0.5),
+    "mask-only": (0.1, 0.2, 0.1),
+    "fine-tuning": (0.0, 0.1, 0.0),
+}
 
 
 def made_up(folder, unfinished=None):
     """Four arms with three seeds: R[1, old] = 1, R[2, old] of OLD, R[2, new] = 0.8; success is a straight line to R."""
     for arm, old in OLD.items():
-        R = np.array([[[1.0, 0.0], [value, 0.8]] for value in old])                          # [P, K, M]
+        R = np.array([[[1.0, 0.0], [value, 0.8]] for value in old])  # [P, K, M]
         finished = {2: 1} if arm == unfinished else None
         synthetic.write(folder, "window-once", arm, R=R, finished=finished, mastered={(0, 1): 400}, profile="retention")
     return retention.read(folder / "window-once", list(OLD))
@@ -38,18 +44,21 @@ def test_pairs_by_hand(tmp_path):
     new = table.loc["nbsp", "replay-only", "new"]
     assert (new.more, new.fewer, new["mean"], new.p) == (0, 0, 0, 1)
     assert table.loc["nbsp", "replay-only", "asr"]["mean"] == pytest.approx(0.2 / 3)
-    flat = synthetic.TRAIN["steps"] * 0.2                           # the made-up line reaches R at 0.8 of the position
+    flat = synthetic.TRAIN["steps"] * 0.2  # the made-up line reaches R at 0.8 of the position
     assert rows[rows.arm == "nbsp"].old_through.tolist() == pytest.approx(
-        [((1 + r) / 2 * 0.8 * 1000 + r * flat) / 1000 for r in OLD["nbsp"]])
+        [((1 + r) / 2 * 0.8 * 1000 + r * flat) / 1000 for r in OLD["nbsp"]]
+    )
     assert rows.steps_to_mastery.notna().sum() == 4 and (rows.steps_to_mastery.dropna() == 400).all()
 
 
 def test_only_seeds_that_both_arms_finished_are_paired(tmp_path):
     read = made_up(tmp_path, unfinished="replay-only")
     table = retention.pair_table(retention.seed_rows(read), read).set_index(["arm", "against", "measure"]).sort_index()
-    assert table.n.loc["nbsp", "replay-only"].tolist() == [2] * 4 and table.n.loc["nbsp", "mask-only"].tolist() == [3] * 4
+    assert (
+        table.n.loc["nbsp", "replay-only"].tolist() == [2] * 4 and table.n.loc["nbsp", "mask-only"].tolist() == [3] * 4
+    )
     row = table.loc["nbsp", "replay-only", "old"]
-    assert row["mean"] == pytest.approx(0.1) and row.low < -1       # t_1 = 12.7: two seeds say nearly nothing
+    assert row["mean"] == pytest.approx(0.1) and row.low < -1  # t_1 = 12.7: two seeds say nearly nothing
 
 
 def test_another_network_or_curve_before_the_switch_is_seen(tmp_path):
@@ -67,11 +76,19 @@ def test_arms_that_start_apart_are_two_samples(tmp_path):
     read = made_up(tmp_path)
     read["nbsp"].run["files"]["position1.seed1.safetensors"] = "0" * 64
     rows = retention.seed_rows(read)
-    row = retention.pair_table(rows, read).query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'").iloc[0]
+    row = (
+        retention.pair_table(rows, read)
+        .query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'")
+        .iloc[0]
+    )
     theirs = stats.ttest_ind(OLD["nbsp"], OLD["replay-only"], equal_var=False).confidence_interval(0.95)
     assert (row.low, row.high) == pytest.approx((theirs.low, theirs.high)) and math.isnan(row.p) and row.same == 2
     assert "not paired" in retention.sentence(row, "x")
-    line = questions.question_table(rows, read).query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'").iloc[0]
+    line = (
+        questions.question_table(rows, read)
+        .query("arm == 'nbsp' and against == 'replay-only' and measure == 'old'")
+        .iloc[0]
+    )
     assert line.paired == "two samples" and (line.low, line.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
@@ -84,7 +101,7 @@ def test_questions_by_hand(tmp_path):
     half = 4.302653 * np.std([0.8, 0.3, 0.6], ddof=1) / math.sqrt(3)
     assert (line["mean"], line.low, line.high) == pytest.approx((1.7 / 3, 1.7 / 3 - half, 1.7 / 3 + half), abs=1e-6)
     assert (line.outcome, line.n, line.seeds, line.paired) == ("leaning", 3, "0–9", "paired")
-    assert set(table.question) == {"E1", "E5"} and set(table.seeds) == {"0–9", "0–4"}         # no seed of 5 to 9, no other arm
+    assert set(table.question) == {"E1", "E5"} and set(table.seeds) == {"0–9", "0–4"}  # no seed of 5 to 9, no other arm
     rows = retention.seed_rows(read)
     later = rows.assign(seed=rows.seed + 5)
     for result in read.values():
@@ -98,8 +115,12 @@ def test_questions_by_hand(tmp_path):
 def test_an_arm_that_does_not_learn_the_new_task_answers_nothing(tmp_path):
     read = made_up(tmp_path)
     rows = retention.seed_rows(read)
-    rows.loc[rows.arm == "mask-only", "new"] = 0.3                                          # below half of 0.8
-    table = questions.question_table(rows, read).query("measure == 'old' and question == 'E1'").set_index(["arm", "against"])
+    rows.loc[rows.arm == "mask-only", "new"] = 0.3  # below half of 0.8
+    table = (
+        questions.question_table(rows, read)
+        .query("measure == 'old' and question == 'E1'")
+        .set_index(["arm", "against"])
+    )
     assert table.outcome["nbsp", "mask-only"] == "void" and table.outcome["mask-only", "fine-tuning"] == "no"
 
 

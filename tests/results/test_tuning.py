@@ -1,4 +1,5 @@
 """Tuning is fair and apart: the same budget for every method, on seeds that no table reports, chosen by the written rule."""
+
 import json
 import re
 from collections import Counter
@@ -16,9 +17,15 @@ from nbsp_lib.runs.settings import load_profile
 
 ROOT = Path(__file__).parents[2]
 TUNING = load_profile(ROOT / tuning.PROFILE)
-REPORTS = {name: load_profile(ROOT / path) for name, path in (
-    ("shipped", "params.yaml"), ("laptop", "profiles/laptop/params.yaml"), ("paper", "profiles/paper/params.yaml"),
-    ("retention", "profiles/retention/params.yaml"))}
+REPORTS = {
+    name: load_profile(ROOT / path)
+    for name, path in (
+        ("shipped", "params.yaml"),
+        ("laptop", "profiles/laptop/params.yaml"),
+        ("paper", "profiles/paper/params.yaml"),
+        ("retention", "profiles/retention/params.yaml"),
+    )
+}
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -36,7 +43,7 @@ def test_a_stage_is_trained_as_its_reports_are(sequence):
     assert TUNING.grid.sequences in (("cartpole",), ("cartpole", "window-once"))
 
 
-NOTHING_TO_TUNE = {"sac", "crelu", "pi"}       # no setting of degree: one layout, one injection per switch
+NOTHING_TO_TUNE = {"sac", "crelu", "pi"}  # no setting of degree: one layout, one injection per switch
 
 
 def test_every_method_has_the_same_budget_and_the_settings_of_the_reports():
@@ -46,11 +53,16 @@ def test_every_method_has_the_same_budget_and_the_settings_of_the_reports():
     assert set(counts) == set(METHODS) - NOTHING_TO_TUNE and set(counts.values()) == {4}
     for method in counts:
         tried = [tuning.decisive(TUNING, name) for name, arm in TUNING.arms.items() if arm.method == method]
-        told = [re.sub("^0(?=.)", "0.", name.removeprefix(f"{method}-{tried[0][0].replace('_', '-')}-"))
-                for name, arm in TUNING.arms.items() if arm.method == method]                       # 005 is 0.05
+        told = [
+            re.sub("^0(?=.)", "0.", name.removeprefix(f"{method}-{tried[0][0].replace('_', '-')}-"))
+            for name, arm in TUNING.arms.items()
+            if arm.method == method
+        ]  # 005 is 0.05
         assert [float(text) for text in told] == [value for _, value, _ in tried]
         assert len({setting for setting, _, _ in tried}) == 1 and len({value for _, value, _ in tried}) == 4
-        assert tried[0][2] in {value for _, value, _ in tried}, f"{method}: the default {tried[0][2]} is not among the values"
+        assert tried[0][2] in {value for _, value, _ in tried}, (
+            f"{method}: the default {tried[0][2]} is not among the values"
+        )
 
 
 def test_the_shipped_table_is_that_of_the_profile():
@@ -62,26 +74,40 @@ def test_the_shipped_table_is_that_of_the_profile():
     assert list(first[["arm", "seed"]].itertuples(index=False, name=None)) == planned
     assert not table.duplicated(["arm", "seed", "sequence"]).any()
     assert set(table.status) <= {"ok", "diverged", "planned"}
-    assert (table.ASR.notna() == (table.status == "ok")).all() and (table.measure.notna() == (table.status != "planned")).all()
+    assert (table.ASR.notna() == (table.status == "ok")).all() and (
+        table.measure.notna() == (table.status != "planned")
+    ).all()
     again = tuning.tuning_table(TUNING, table)
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
 
 
 def test_the_measure_by_hand():
     """ASR − max(FM, 0): forgetting costs, a gain on an old task does not pay twice, a seed that diverged is −1."""
-    rows = pd.DataFrame({"ASR": [0.7, 0.7, None, None], "FM": [0.1, -0.2, None, None],
-                         "status": ["ok", "ok", "diverged", "planned"]})
+    rows = pd.DataFrame(
+        {"ASR": [0.7, 0.7, None, None], "FM": [0.1, -0.2, None, None], "status": ["ok", "ok", "diverged", "planned"]}
+    )
     np.testing.assert_allclose(tuning.measured(rows), [0.6, 0.7, -1.0, np.nan])
 
 
-@pytest.mark.parametrize("means, default, want", [
-    ({1: 0.1, 10: 0.5, 100: 0.3, 1000: 0.2}, 1, [10, 100, 1000, 1]),        # plain order; the default is far below
-    ({1: 0.1, 10: 0.5, 100: 0.48, 1000: 0.2}, 100, [100, 10, 1000, 1]),     # 0.02 is a tie: to the default
-    ({1: 0.5, 10: 0.479, 100: 0.1, 1000: 0.1}, 10, [1, 10, 100, 1000]),     # 0.021 is none; behind them 100 is nearer to it
-    ({1: 0.1, 10: 0.5, 100: 0.49, 1000: 0.2}, 1000, [100, 10, 1000, 1]),    # the default is no tie: the nearest to it is
-    ({1: 0.5, 10: 0.2, 100: 0.51, 1000: 0.1}, 10, [100, 1, 10, 1000]),      # equally near: the higher mean
-    ({10: 0.5, 100: 0.5}, 1000, [100, 10]),                                 # the second stage: two of the four
-])
+@pytest.mark.parametrize(
+    "means, default, want",
+    [
+        ({1: 0.1, 10: 0.5, 100: 0.3, 1000: 0.2}, 1, [10, 100, 1000, 1]),  # plain order; the default is far below
+        ({1: 0.1, 10: 0.5, 100: 0.48, 1000: 0.2}, 100, [100, 10, 1000, 1]),  # 0.02 is a tie: to the default
+        (
+            {1: 0.5, 10: 0.479, 100: 0.1, 1000: 0.1},
+            10,
+            [1, 10, 100, 1000],
+        ),  # 0.021 is none; behind them 100 is nearer to it
+        (
+            {1: 0.1, 10: 0.5, 100: 0.49, 1000: 0.2},
+            1000,
+            [100, 10, 1000, 1],
+        ),  # the default is no tie: the nearest to it is
+        ({1: 0.5, 10: 0.2, 100: 0.51, 1000: 0.1}, 10, [100, 1, 10, 1000]),  # equally near: the higher mean
+        ({10: 0.5, 100: 0.5}, 1000, [100, 10]),  # the second stage: two of the four
+    ],
+)
 def test_ties_go_to_the_published_value_or_the_nearest_to_it(means, default, want):
     assert tuning.in_order(means, (1, 10, 100, 1000), default) == want
 
@@ -102,7 +128,7 @@ def test_a_method_goes_on_with_its_best_two_once_all_four_have_ended(tmp_path, m
     assert set(tuning.tuning_table(made, empty).sequence) == {"cartpole"}
     # of cartpole performance is the mean reward of a step, five times what synthetic is given
     at = lambda last: np.array([[0.5, 0.0], [0.4, 1.0], [0.6, 0.9], [0.6, last]]) / 5
-    for arm, last in zip(TUNING.grid.arms[:3], (0.2, 0.6, 1.0), strict=True):            # nbsp with k = 2, 4, 10
+    for arm, last in zip(TUNING.grid.arms[:3], (0.2, 0.6, 1.0), strict=True):  # nbsp with k = 2, 4, 10
         written(tmp_path, "cartpole", arm, at(last))
     rows = tuning.tuning_table(made, empty)
     nbsp = rows[rows.method == "nbsp"]

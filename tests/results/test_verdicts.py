@@ -1,4 +1,5 @@
 """The rules of 2026-11-27 in data/verdict_rules.md, each on a table small enough to judge by hand."""
+
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,23 @@ def numbers(arms, sequences=("window",), seeds=5, learned=(0.9, 0.9), spread=0.0
         for sequence in sequences:
             for seed in range(seeds):
                 nudge = seed * spread * (i == 0)
-                rows.append([sequence, arm, seed, 4, True, asr + nudge, fm - nudge, plasticity, learned, False,
-                             (networks or {}).get(arm, f"n{seed}"), f"c{seed}", 0.1])
+                rows.append(
+                    [
+                        sequence,
+                        arm,
+                        seed,
+                        4,
+                        True,
+                        asr + nudge,
+                        fm - nudge,
+                        plasticity,
+                        learned,
+                        False,
+                        (networks or {}).get(arm, f"n{seed}"),
+                        f"c{seed}",
+                        0.1,
+                    ]
+                )
     return pd.DataFrame(rows, columns=evidence.COLUMNS)
 
 
@@ -36,23 +52,27 @@ def of(claim, table, scores=NO_SCORES, benchmarked=([], [])):
 
 # one comparison
 
-@pytest.mark.parametrize(("measure", "mean", "low", "high", "shared", "n", "pa", "pb", "failed", "expected"), [
-    ("asr", 0.20, 0.10, 0.30, 0.40, 5, 0.8, 0.8, False, "yes"),
-    ("asr", 0.20, 0.10, 0.30, 0.40, 5, 0.8, 0.8, True, "leaning"),               # a seed diverged
-    ("asr", 0.05, -0.10, 0.30, 0.40, 5, 0.8, 0.8, False, "leaning"),
-    ("asr", 0.20, np.nan, np.nan, np.nan, 1, 0.8, 0.8, False, "leaning"),
-    ("asr", -0.20, -0.30, -0.10, -0.01, 5, 0.8, 0.8, False, "contrary"),
-    ("asr", -0.20, -0.30, -0.10, -0.01, 4, 0.8, 0.8, False, "no"),               # too few seeds for contrary
-    ("asr", -0.20, -0.30, -0.10, 0.01, 9, 0.8, 0.8, False, "no"),                # not at the shared level
-    ("asr", -0.04, -0.05, -0.03, -0.02, 9, 0.8, 0.8, False, "no"),               # below the margin
-    ("asr", 0.00, -0.04, 0.04, 0.10, 5, 0.8, 0.8, False, "no"),                  # an advantage of 0.05 is excluded
-    ("asr", 0.00, -0.05, 0.05, 0.10, 5, 0.8, 0.8, False, "open"),                # and here it is not
-    ("asr", -0.20, np.nan, np.nan, np.nan, 1, 0.8, 0.8, False, "open"),
-    ("fm", -0.20, -0.30, -0.10, -0.01, 5, 0.8, 0.39, False, "void"),
-    ("fm", 0.20, 0.10, 0.30, 0.40, 5, 0.39, 0.8, False, "no"),
-    ("asr", np.nan, np.nan, np.nan, np.nan, 5, 0.8, 0.8, False, "missing"),
-    ("fm", 0.20, 0.10, 0.30, 0.40, 5, np.nan, 0.8, False, "missing"),
-])
+
+@pytest.mark.parametrize(
+    ("measure", "mean", "low", "high", "shared", "n", "pa", "pb", "failed", "expected"),
+    [
+        ("asr", 0.20, 0.10, 0.30, 0.40, 5, 0.8, 0.8, False, "yes"),
+        ("asr", 0.20, 0.10, 0.30, 0.40, 5, 0.8, 0.8, True, "leaning"),  # a seed diverged
+        ("asr", 0.05, -0.10, 0.30, 0.40, 5, 0.8, 0.8, False, "leaning"),
+        ("asr", 0.20, np.nan, np.nan, np.nan, 1, 0.8, 0.8, False, "leaning"),
+        ("asr", -0.20, -0.30, -0.10, -0.01, 5, 0.8, 0.8, False, "contrary"),
+        ("asr", -0.20, -0.30, -0.10, -0.01, 4, 0.8, 0.8, False, "no"),  # too few seeds for contrary
+        ("asr", -0.20, -0.30, -0.10, 0.01, 9, 0.8, 0.8, False, "no"),  # not at the shared level
+        ("asr", -0.04, -0.05, -0.03, -0.02, 9, 0.8, 0.8, False, "no"),  # below the margin
+        ("asr", 0.00, -0.04, 0.04, 0.10, 5, 0.8, 0.8, False, "no"),  # an advantage of 0.05 is excluded
+        ("asr", 0.00, -0.05, 0.05, 0.10, 5, 0.8, 0.8, False, "open"),  # and here it is not
+        ("asr", -0.20, np.nan, np.nan, np.nan, 1, 0.8, 0.8, False, "open"),
+        ("fm", -0.20, -0.30, -0.10, -0.01, 5, 0.8, 0.39, False, "void"),
+        ("fm", 0.20, 0.10, 0.30, 0.40, 5, 0.39, 0.8, False, "no"),
+        ("asr", np.nan, np.nan, np.nan, np.nan, 5, 0.8, 0.8, False, "missing"),
+        ("fm", 0.20, 0.10, 0.30, 0.40, 5, np.nan, 0.8, False, "missing"),
+    ],
+)
 def test_outcome(measure, mean, low, high, shared, n, pa, pb, failed, expected):
     assert verdicts.outcome(measure, mean, low, high, shared, n, pa, pb, failed) == expected
 
@@ -64,13 +84,21 @@ def test_pairs_only_where_position_one_is_bit_equal():
     rising = table.arm == "b"
     table.loc[rising, "asr"] += table.seed[rising] * 0.05
     line = verdicts.compare(table, "asr", "nbsp", "b", 2)
-    assert (line["paired"], line["mean"], line["low"], line["high"], line["outcome"]) == ("paired", 0.2, 0.2, 0.2, "yes")
-    table.loc[rising & (table.seed == 3), "network"] = "other"                  # one seed is enough
+    assert (line["paired"], line["mean"], line["low"], line["high"], line["outcome"]) == (
+        "paired",
+        0.2,
+        0.2,
+        0.2,
+        "yes",
+    )
+    table.loc[rising & (table.seed == 3), "network"] = "other"  # one seed is enough
     line = verdicts.compare(table, "asr", "nbsp", "b", 2)
     x = 0.05 * np.arange(5)
     theirs = stats.ttest_ind(0.7 + x, 0.5 + x, equal_var=False).confidence_interval(0.95)
-    assert line["paired"] == "two samples" and (line["low"], line["high"]) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
-    table.loc[table.arm == "b", "network"] = ""                                 # not shipped: the recorded rows decide
+    assert line["paired"] == "two samples" and (line["low"], line["high"]) == pytest.approx(
+        (theirs.low, theirs.high), abs=1e-6
+    )
+    table.loc[table.arm == "b", "network"] = ""  # not shipped: the recorded rows decide
     assert verdicts.compare(table, "asr", "nbsp", "b", 2)["paired"] == "paired"
     table.loc[rising, "curve"] = "another"
     assert verdicts.compare(table, "asr", "nbsp", "b", 2)["paired"] == "two samples"
@@ -80,15 +108,19 @@ def test_two_samples_use_all_seeds_of_each_arm_and_pairs_only_shared_ones():
     table = numbers({"nbsp": (0.7, 0.1, 0.8), "b": (0.5, 0.4, 0.8)}, spread=0.1)
     table = table[~((table.arm == "b") & (table.seed < 2))]
     line = verdicts.compare(table, "asr", "nbsp", "b", 2)
-    assert (line["seeds"], line["mean"]) == (3, pytest.approx(0.2 + 0.3))        # seeds 2, 3, 4
+    assert (line["seeds"], line["mean"]) == (3, pytest.approx(0.2 + 0.3))  # seeds 2, 3, 4
     table.loc[table.arm == "b", "network"] = "other"
     line = verdicts.compare(table, "asr", "nbsp", "b", 2)
-    assert (line["seeds"], line["mean"]) == (3, pytest.approx(0.2 + 0.2))        # seeds 0 … 4 against three
+    assert (line["seeds"], line["mean"]) == (3, pytest.approx(0.2 + 0.2))  # seeds 0 … 4 against three
 
 
 def test_a_sequence_weighs_by_its_seeds():
-    table = pd.concat([numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.5, 0.4, 0.8)}, ["window"], seeds=5, spread=0),
-                       numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.8, 0.1, 0.8)}, ["drawer"], seeds=3, spread=0)])
+    table = pd.concat(
+        [
+            numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.5, 0.4, 0.8)}, ["window"], seeds=5, spread=0),
+            numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.8, 0.1, 0.8)}, ["drawer"], seeds=3, spread=0),
+        ]
+    )
     line = verdicts.compare(table, "asr", "nbsp", "b", 2)
     assert (line["seeds"], line["sequences"], line["mean"]) == (3, "drawer:4 window:4", pytest.approx(5 * 0.3 / 8))
 
@@ -107,9 +139,18 @@ def test_every_task_must_be_learned_where_it_was_first_trained():
 def test_unequal_doses_are_marked():
     table = numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.5, 0.4, 0.8)})
     assert verdicts.compare(table, "asr", "nbsp", "b", 2)["dose"] == "0.1 = 0.1"
-    assert verdicts.compare(table.assign(dose=np.where(table.arm == "b", 0.5, 0.1)), "asr", "nbsp", "b", 2)["dose"] == "0.1 ≠ 0.5"
-    for method, settings, dose in (("nbsp", {"replay_every": 4}, 0.25), ("nbsp", {}, 0.1), ("nbsp", {"replay_every": 0}, 0),
-                                   ("er", {"share": 0.1}, 0.1), ("clear", {}, 0.5), ("ewc", {"weight": 1.0}, 0)):
+    assert (
+        verdicts.compare(table.assign(dose=np.where(table.arm == "b", 0.5, 0.1)), "asr", "nbsp", "b", 2)["dose"]
+        == "0.1 ≠ 0.5"
+    )
+    for method, settings, dose in (
+        ("nbsp", {"replay_every": 4}, 0.25),
+        ("nbsp", {}, 0.1),
+        ("nbsp", {"replay_every": 0}, 0),
+        ("er", {"share": 0.1}, 0.1),
+        ("clear", {}, 0.5),
+        ("ewc", {"weight": 1.0}, 0),
+    ):
         assert evidence.dose({"config": {"method": method, "settings": settings}}) == dose
 
 
@@ -120,29 +161,35 @@ def test_equal_arms_are_rarely_contrary():
     for _ in range(400):
         values = rng.normal(0.7, 0.2, (9, 5))
         found += any(
-            verdicts.judge("asr", [(values[0], other, True)], 8, 0.8, 0.8, False)["outcome"] == "contrary" for other in values[1:]
+            verdicts.judge("asr", [(values[0], other, True)], 8, 0.8, 0.8, False)["outcome"] == "contrary"
+            for other in values[1:]
         )
     assert found / 400 < 0.045
 
 
 # a claim
 
-@pytest.mark.parametrize(("rows", "expected"), [
-    ([row("yes"), row("yes")], "reproduced"),
-    ([row("yes"), row("void")], "reproduced"),
-    ([row("yes"), row("missing")], "partly"),
-    ([row("yes"), row("no")], "partly"),
-    ([row("yes"), row("no"), row("no")], "not"),
-    ([row("yes"), row("no"), row("open")], "open"),                              # neither holds in half, nor is excluded in more
-    ([row("open", seeds=3)], "open (indicative)"),
-    ([row("no", seeds=3)], "not (indicative)"),
-    ([row("contrary"), *(row("missing", than=x) for x in "cdefg")], "not"),      # one better rival is enough
-    ([row("contrary", whole=False)], "not (indicative)"),
-    ([row("contrary"), row("yes", seeds=3, than="c")], "not"),
-    ([row("yes"), row("missing", than="c"), row("missing", than="d")], "not run"),
-    ([row("void")], "not run"), ([], "not run"),
-    ([row("yes", seeds=4)], "partly (indicative)"),
-])
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([row("yes"), row("yes")], "reproduced"),
+        ([row("yes"), row("void")], "reproduced"),
+        ([row("yes"), row("missing")], "partly"),
+        ([row("yes"), row("no")], "partly"),
+        ([row("yes"), row("no"), row("no")], "not"),
+        ([row("yes"), row("no"), row("open")], "open"),  # neither holds in half, nor is excluded in more
+        ([row("open", seeds=3)], "open (indicative)"),
+        ([row("no", seeds=3)], "not (indicative)"),
+        ([row("contrary"), *(row("missing", than=x) for x in "cdefg")], "not"),  # one better rival is enough
+        ([row("contrary", whole=False)], "not (indicative)"),
+        ([row("contrary"), row("yes", seeds=3, than="c")], "not"),
+        ([row("yes"), row("missing", than="c"), row("missing", than="d")], "not run"),
+        ([row("void")], "not run"),
+        ([], "not run"),
+        ([row("yes", seeds=4)], "partly (indicative)"),
+    ],
+)
 def test_verdict(rows, expected):
     assert verdicts.verdict(rows) == expected
 
@@ -150,7 +197,7 @@ def test_verdict(rows, expected):
 def test_one_better_rival_answers_c1_before_the_others_have_run():
     arms = {"nbsp": (0.5, 0.4, 0.8), "er": (0.9, 0.0, 0.8), "ewc": (0.9, 0.0, 0.8)}
     assert of("C1", numbers(arms)).verdict == "not"
-    assert of("C1", numbers(arms, seeds=4)).verdict == "not run"                # of four seeds nothing is contrary
+    assert of("C1", numbers(arms, seeds=4)).verdict == "not run"  # of four seeds nothing is contrary
     whole = {"nbsp": (0.8, 0.1, 0.8)} | dict.fromkeys(RIVALS, (0.5, 0.4, 0.8))
     assert of("C1", numbers(whole, ["window", "drawer"])).verdict == "reproduced"
     assert of("C1", numbers(whole, ["window"])).verdict == "partly"
@@ -161,7 +208,9 @@ def test_c3_has_a_verdict_per_conjunct():
     table = numbers(arms)
     assert [of(name, table).verdict for name in ("C3", "C3a", "C3b")] == ["not", "not", "reproduced"]
     assert of("C3", table).compared == 4 and of("C3a", table).compared == 2
-    assert [of(name, numbers(arms | {"replay-only": (0.6, 0.3, 0.8)})).verdict for name in ("C3", "C3a")] == ["reproduced"] * 2
+    assert [of(name, numbers(arms | {"replay-only": (0.6, 0.3, 0.8)})).verdict for name in ("C3", "C3a")] == [
+        "reproduced"
+    ] * 2
     assert verdicts.weaker(["partly", "reproduced"]) == "partly" and verdicts.weaker(["open", "not run"]) == "not run"
     assert verdicts.weaker(["partly", "partly (indicative)"]) == "partly (indicative)"
 

@@ -1,4 +1,5 @@
 """Files that were damaged are refused by name; what a killed save left behind is not seen; nothing is ever pickled."""
+
 import ast
 import json
 from pathlib import Path
@@ -13,8 +14,12 @@ from nbsp_lib.runs import state as checkpoint
 from nbsp_lib.runs.state import Corrupted, SeedState, load_agent, read_run
 
 LIBRARY = Path(checkpoint.__file__).resolve().parent
-DAMAGE = {"a byte": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "cut": lambda data: data[:len(data) // 2],
-          "empty": lambda data: b"", "longer": lambda data: data + b"\0"}
+DAMAGE = {
+    "a byte": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
+    "cut": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "longer": lambda data: data + b"\0",
+}
 
 
 def damage(path, kind):
@@ -54,7 +59,7 @@ def test_networks_of_two_seeds_that_were_exchanged_are_refused(results):
     kept = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(kept)
-    for known in (None, run):                                        # also if run.json was read before the exchange
+    for known in (None, run):  # also if run.json was read before the exchange
         with pytest.raises(Corrupted, match=r"position1\.seed[01]\.safetensors"):
             load_agent(results, 1, (0, 1), known)
     load_agent(results, 2, (0, 1), run)
@@ -78,7 +83,7 @@ def test_what_is_missing_is_named(results):
 
 def test_a_file_with_the_right_checksum_that_is_no_safetensors_is_refused_by_name(results):
     name, run = "position1.seed0.safetensors", read_run(results)
-    (results / name).write_bytes(b"\x80\x04N.")                      # a pickle of None
+    (results / name).write_bytes(b"\x80\x04N.")  # a pickle of None
     run["files"][name] = checkpoint.hashlib.sha256(b"\x80\x04N.").hexdigest()
     with pytest.raises(Corrupted, match=name):
         load_agent(results, 1, (0,), run)
@@ -91,7 +96,7 @@ def saved(folder, saves=3, width=4):
     with state.lock():
         for n in range(saves):
             tensors = {"x": torch.full((2, 3), float(n)), "generator": torch.Generator().get_state()}
-            state.save(tensors, {"position": 0, "round": n}, lambda first: rows[first:10 * (n + 1)])        # noqa: B023
+            state.save(tensors, {"position": 0, "round": n}, lambda first: rows[first : 10 * (n + 1)])  # noqa: B023
     return state, tensors, rows
 
 
@@ -100,10 +105,15 @@ def test_state_comes_back_as_it_was_saved_and_keeps_nothing_else(tmp_path):
     again, manifest, log = SeedState(tmp_path).load()
     assert again.keys() == tensors.keys() and all(torch.equal(again[k], tensors[k]) for k in tensors)
     assert np.array_equal(log, rows) and manifest["round"] == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "recent-0.bin", "state-3.safetensors", "state.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "lock",
+        "recent-0.bin",
+        "state-3.safetensors",
+        "state.json",
+    ]
     state = SeedState(tmp_path)
     state.load()
-    state.save(tensors, {"position": 1, "round": 0}, lambda first: rows[:0])     # the next position has a log of its own
+    state.save(tensors, {"position": 1, "round": 0}, lambda first: rows[:0])  # the next position has a log of its own
     assert SeedState(tmp_path).load()[2].shape == (0, 4) and not (tmp_path / "recent-0.bin").exists()
 
 
@@ -115,7 +125,7 @@ def test_damaged_state_is_refused_by_name(tmp_path, name, kind):
         (tmp_path / name).unlink()
     else:
         damage(tmp_path / name, kind)
-    if (name, kind) == ("recent-0.bin", "longer"):                   # that is what a killed save looks like
+    if (name, kind) == ("recent-0.bin", "longer"):  # that is what a killed save looks like
         assert len(SeedState(tmp_path).load()[2]) == 30
         return
     with pytest.raises(Corrupted, match=name):
@@ -164,7 +174,9 @@ def test_a_save_asks_the_replay_for_new_rows_only_and_the_log_is_that_of_all_row
                     state.load()
                 ring.add(draw(3), draw(1), draw(), draw(3), draw())
                 state.save({}, {"position": position, "round": n}, log_from)
-                assert (tmp_path / f"recent-{position}.bin").read_bytes() == ring.data[1, :4 * (n + 1)].numpy().tobytes()
+                assert (tmp_path / f"recent-{position}.bin").read_bytes() == ring.data[
+                    1, : 4 * (n + 1)
+                ].numpy().tobytes()
                 assert np.array_equal(SeedState(tmp_path).load()[2], ring.rows_so_far(1))
     assert asked == [0, 4, 8, 0, 4]
 
@@ -172,7 +184,12 @@ def test_a_save_asks_the_replay_for_new_rows_only_and_the_log_is_that_of_all_row
 def test_what_a_killed_save_left_is_ignored_and_overwritten(tmp_path):
     """Half-written parts, a whole state that no manifest names yet, rows beyond those that count."""
     _, tensors, rows = saved(tmp_path)
-    for name in ("state.json.part", "state-4.safetensors.part", "state-4.safetensors", "position1.seed0.safetensors.part"):
+    for name in (
+        "state.json.part",
+        "state-4.safetensors.part",
+        "state-4.safetensors",
+        "position1.seed0.safetensors.part",
+    ):
         (tmp_path / name).write_bytes(b"half")
     with open(tmp_path / "recent-0.bin", "ab") as file:
         file.write(b"rubbish")
@@ -193,7 +210,11 @@ def test_a_fork_is_a_copy_that_goes_its_own_way(tmp_path):
     assert fork.load()[1] == source.manifest and np.array_equal(fork.load()[2], rows)
     fork.mark(diverged=True)
     fork.save(tensors, {"position": 1, "round": 0}, lambda first: rows[:0])
-    assert source.manifest["position"] == 0 and "diverged" not in source.manifest and np.array_equal(source.load()[2], rows)
+    assert (
+        source.manifest["position"] == 0
+        and "diverged" not in source.manifest
+        and np.array_equal(source.load()[2], rows)
+    )
 
 
 # -- never pickle ------------------------------------------------------------------------------------------------------------
@@ -202,9 +223,22 @@ def test_nothing_in_the_library_pickles(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not {name.split(".")[0] for name in names} & {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
+        assert not {name.split(".")[0] for name in names} & {
+            "pickle",
+            "cPickle",
+            "dill",
+            "cloudpickle",
+            "shelve",
+            "marshal",
+        }
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            assert f"{node.value.id}.{node.attr}" not in ("torch.load", "torch.save", "joblib.load", "joblib.dump", "np.save")
+            assert f"{node.value.id}.{node.attr}" not in (
+                "torch.load",
+                "torch.save",
+                "joblib.load",
+                "joblib.dump",
+                "np.save",
+            )
             assert node.attr not in ("read_pickle", "to_pickle")
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert node.value.value is False

@@ -1,4 +1,5 @@
 """Profiles agree with each other, and whatever is wrong in one is refused in one exact line."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -28,9 +29,12 @@ from nbsp_lib.runs.settings import (
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).parents[2]
-FILES = {"shipped": ROOT / "params.yaml"} | {name: ROOT / f"profiles/{name}/params.yaml"
-                                             for name in ("smoke", "laptop", "paper")}
-EVERY = {"shipped": ROOT / "params.yaml"} | {path.parent.name: path for path in sorted(ROOT.glob("profiles/*/params.yaml"))}
+FILES = {"shipped": ROOT / "params.yaml"} | {
+    name: ROOT / f"profiles/{name}/params.yaml" for name in ("smoke", "laptop", "paper")
+}
+EVERY = {"shipped": ROOT / "params.yaml"} | {
+    path.parent.name: path for path in sorted(ROOT.glob("profiles/*/params.yaml"))
+}
 
 
 @pytest.fixture
@@ -58,7 +62,9 @@ def edited(tmp_path, changes):
 
 
 SIZE = "sizes.laptop."
-ARM = "made of at most 60 of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
+ARM = (
+    "made of at most 60 of a-z, 0-9 and -, begin with a letter and be no word that YAML or a csv file reads as a value"
+)
 BAD = [
     ({"train.stepz": 1}, 'train.stepz: unknown key "stepz", nearest valid name: "steps"'),
     ({"sedes": [0]}, 'sedes: unknown key "sedes", nearest valid name: "seeds"'),
@@ -76,8 +82,14 @@ BAD = [
     ({"train.goal": "sucess"}, 'train.goal: unknown value "sucess", nearest valid name: "success"'),
     ({"train.store": 1.5}, "train.store: 1.5 must be in [0, 1]"),
     ({"train.episode": 501}, "train.episode: 501 must be in 1..500, Meta-World's limit"),
-    ({"train.final_episodes": 50}, 'train.final_episodes: unknown key "final_episodes", nearest valid name: "scoring_episodes"'),
-    ({"train.episodes": 51}, "train.episodes: 51 must be in 3..50, one per goal, so that each of three evaluations has one"),
+    (
+        {"train.final_episodes": 50},
+        'train.final_episodes: unknown key "final_episodes", nearest valid name: "scoring_episodes"',
+    ),
+    (
+        {"train.episodes": 51},
+        "train.episodes: 51 must be in 3..50, one per goal, so that each of three evaluations has one",
+    ),
     ({"train.mastery": 1.5}, "train.mastery: 1.5 must be in (0, 1], or null"),
     ({"train.mastery": [0.9, 0]}, "train.mastery[1]: 0.0 must be in (0, 1], or null"),
     ({"train.mastery": []}, "train.mastery: an empty list, expected a value for each position"),
@@ -99,20 +111,35 @@ BAD = [
     ({"atari.target_entropy": 1.1}, "atari.target_entropy: 1.1 must be in [0, 1]"),
     ({"atari.temperature": 0}, "atari.temperature: 0.0 must be > 0"),
     ({"atari.steps": 60001}, "atari.steps: 60001 is no multiple of envs * episode = 1000"),
-    ({"atari.episodes": 5}, "atari.episodes: 5 must be at least 6: two games at a time, so that a seed is the same alone"),
+    (
+        {"atari.episodes": 5},
+        "atari.episodes: 5 must be at least 6: two games at a time, so that a seed is the same alone",
+    ),
     ({"atari.frames": 30}, "atari.frames: 30 leaves none after 30 noops"),
     ({"dmc.goal": "return"}, 'dmc.goal: unknown value "return", nearest valid name: "reward"'),
-    ({"dmc.goal": "success"}, 'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
-                              'nearest valid name: "reward"'),
-    ({"dmc.goal": ...}, 'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
-                        'nearest valid name: "reward"'),
+    (
+        {"dmc.goal": "success"},
+        'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
+        'nearest valid name: "reward"',
+    ),
+    (
+        {"dmc.goal": ...},
+        'dmc.goal: unknown goal metric (the suite has no success; given here or by train) "success", '
+        'nearest valid name: "reward"',
+    ),
     ({"dmc.episode": 300}, "dmc.steps: 20000 is no multiple of envs * episode = 1200"),
     ({"seeds": [0, 1, 1]}, "seeds: [0, 1, 1] must be distinct integers in 0..4294967295, at least one"),
     ({"seeds": [-1]}, "seeds: [-1] must be distinct integers in 0..4294967295, at least one"),
-    ({"seeds": [2 ** 32]}, "seeds: [4294967296] must be distinct integers in 0..4294967295, at least one"),
-    ({"grid.references": ["pooyan"]}, 'grid.references[0]: of the game "pooyan" no published scores are known '
-                                      '(data/atari_scores.csv), so no table could show it, nearest valid name: "pong"'),
-    ({"grid.references": ["joust"]}, 'grid.references[0]: unknown sequence or task "joust", nearest valid name: "seaquest"'),
+    ({"seeds": [2**32]}, "seeds: [4294967296] must be distinct integers in 0..4294967295, at least one"),
+    (
+        {"grid.references": ["pooyan"]},
+        'grid.references[0]: of the game "pooyan" no published scores are known '
+        '(data/atari_scores.csv), so no table could show it, nearest valid name: "pong"',
+    ),
+    (
+        {"grid.references": ["joust"]},
+        'grid.references[0]: unknown sequence or task "joust", nearest valid name: "seaquest"',
+    ),
     ({"arms": ["nbsp"]}, "arms: ['nbsp'] is a list, expected a mapping"),
     ({"arms.Frozen": {"method": "nbsp"}}, f"arms.Frozen: 'Frozen' must be {ARM}"),
     ({"arms.null": {"method": "nbsp"}}, f"arms.null: 'null' must be {ARM}"),
@@ -122,10 +149,15 @@ BAD = [
     ({"arms.nbsp.replay": 5}, 'arms.nbsp.replay: unknown key "replay", nearest valid name: "replay_every"'),
     ({"arms.nbsp.share": 1.2}, "arms.nbsp.share: 1.2 must be in [0, 1]"),
     ({"arms.nbsp.score": "balance"}, 'arms.nbsp.score: unknown value "balance", nearest valid name: "balanced"'),
-    ({"arms.nbsp.method": "no_such.module:Mine"},
-     "arms.nbsp.method: no_such.module cannot be imported: ModuleNotFoundError: No module named 'no_such'"),
-    ({"arms.nbsp.method": "nbsp_lib.methods.nbsp:Mine"}, 'arms.nbsp.method: nbsp_lib.methods.nbsp has no method class "Mine"; '
-                                                         "subclasses of nbsp_lib.core.method.Method in it: NBSP"),
+    (
+        {"arms.nbsp.method": "no_such.module:Mine"},
+        "arms.nbsp.method: no_such.module cannot be imported: ModuleNotFoundError: No module named 'no_such'",
+    ),
+    (
+        {"arms.nbsp.method": "nbsp_lib.methods.nbsp:Mine"},
+        'arms.nbsp.method: nbsp_lib.methods.nbsp has no method class "Mine"; '
+        "subclasses of nbsp_lib.core.method.Method in it: NBSP",
+    ),
     ({"arms.sac": {"method": "sac", "share": 0}}, 'arms.sac.share: unknown key "share", nearest valid name: "method"'),
     ({"grid.train": ["nbps"]}, 'grid.train[0]: unknown arm "nbps", nearest valid name: "nbsp"'),
     ({"grid.arms": ["nbsp", "nbsp"]}, 'grid.arms[1]: "nbsp" is named twice'),
@@ -143,14 +175,21 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, changes, message):
     assert str(error.value) == f"{path}: {where}{message}"
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("steps: 1\nsteps: 2\n", 'line 2: found duplicate key "steps" with value "2" (original value: "1")'),
-    ("steps: [1\n", "line 2: expected ',' or ']', but got '<stream end>'"),
-    ("a: !!python/name:os.getcwd ''\n",
-     "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.getcwd'"),
-    ("", "the file holds no mapping"), ("- 1\n", "the file holds no mapping"),
-    (b"a: \xff\n", "cannot be read: not UTF-8"), (None, "cannot be read: No such file or directory"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: 1\nsteps: 2\n", 'line 2: found duplicate key "steps" with value "2" (original value: "1")'),
+        ("steps: [1\n", "line 2: expected ',' or ']', but got '<stream end>'"),
+        (
+            "a: !!python/name:os.getcwd ''\n",
+            "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.getcwd'",
+        ),
+        ("", "the file holds no mapping"),
+        ("- 1\n", "the file holds no mapping"),
+        (b"a: \xff\n", "cannot be read: not UTF-8"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
 def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path, text, message):
     path = tmp_path / "params.yaml"
     if text is not None:
@@ -164,7 +203,7 @@ def test_yaml_1_2_reads_exponents_as_floats(tmp_path):
     path.write_text("lr: 1e-3\nno: no\neight: 010\n")
     assert read_yaml(path) == {"lr": 0.001, "no": "no", "eight": 10}
     assert load_profile(edited(tmp_path, {"train.critic_lr": 1})).train.critic_lr.hex() == (1.0).hex()
-    assert "actor_lr: 1e-3" in FILES["shipped"].read_text()                  # the spelling that YAML 1.1 reads as text
+    assert "actor_lr: 1e-3" in FILES["shipped"].read_text()  # the spelling that YAML 1.1 reads as text
     assert load_profile(FILES["laptop"]).train.actor_lr == 0.001
 
 
@@ -197,23 +236,29 @@ def test_a_size_names_only_what_differs_from_laptop():
         for section, settings in before.items():
             assert all(settings[key] != value for key, value in size.get(section, {}).items()), f"{size_name}.{section}"
         assert all(arm.items() > common["arms"][key].items() for key, arm in size.get("arms", {}).items())
-    assert set(common["sizes"]["smoke"]["arms"]) == {"ancl", "cbp", "redo"}   # smoke is so short that they would not act
+    assert set(common["sizes"]["smoke"]["arms"]) == {"ancl", "cbp", "redo"}  # smoke is so short that they would not act
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"size": "lap"}, 'profiles/x/params.yaml: size: unknown size "lap", nearest valid name: "laptop"'),
-    ({"analysis": {}}, "profiles/x/params.yaml: analysis: is read from params.yaml, not from here"),
-    ({"arms": {}}, "profiles/x/params.yaml: arms: is read from params.yaml, not from here"),
-    ({"root": ".."}, "profiles/params.yaml: cannot be read: No such file or directory"),
-    ({"arms_in": "arm.yaml"}, "arm.yaml: cannot be read: No such file or directory"),
-    ({"sizes.smoke.trian": {}}, 'params.yaml: sizes.smoke.trian: unknown key "trian", nearest valid name: "train"'),
-    ({"sizes.smoke.train": [1]}, "params.yaml: sizes.smoke.train: [1] is a list, expected a mapping"),
-    ({"sizes.smoke.train.gama": 1}, 'params.yaml: sizes.smoke.train.gama: unknown key "gama", nearest valid name: "gamma"'),
-    ({"sizes.smoke.arms.cpb": {}}, 'params.yaml: sizes.smoke.arms: unknown arm "cpb", nearest valid name: "cbp"'),
-    ({"sizes.laptop": ...}, "params.yaml: sizes.laptop: missing"),
-    ({"sizes.laptop.dmc": ...}, "params.yaml: sizes.laptop.dmc: missing"),
-    ({"sizes": ...}, "params.yaml: sizes: missing"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": "lap"}, 'profiles/x/params.yaml: size: unknown size "lap", nearest valid name: "laptop"'),
+        ({"analysis": {}}, "profiles/x/params.yaml: analysis: is read from params.yaml, not from here"),
+        ({"arms": {}}, "profiles/x/params.yaml: arms: is read from params.yaml, not from here"),
+        ({"root": ".."}, "profiles/params.yaml: cannot be read: No such file or directory"),
+        ({"arms_in": "arm.yaml"}, "arm.yaml: cannot be read: No such file or directory"),
+        ({"sizes.smoke.trian": {}}, 'params.yaml: sizes.smoke.trian: unknown key "trian", nearest valid name: "train"'),
+        ({"sizes.smoke.train": [1]}, "params.yaml: sizes.smoke.train: [1] is a list, expected a mapping"),
+        (
+            {"sizes.smoke.train.gama": 1},
+            'params.yaml: sizes.smoke.train.gama: unknown key "gama", nearest valid name: "gamma"',
+        ),
+        ({"sizes.smoke.arms.cpb": {}}, 'params.yaml: sizes.smoke.arms: unknown arm "cpb", nearest valid name: "cbp"'),
+        ({"sizes.laptop": ...}, "params.yaml: sizes.laptop: missing"),
+        ({"sizes.laptop.dmc": ...}, "params.yaml: sizes.laptop.dmc: missing"),
+        ({"sizes": ...}, "params.yaml: sizes: missing"),
+    ],
+)
 def test_what_is_wrong_is_said_of_the_file_that_holds_it(tmp_path, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
     Path("profiles/x").mkdir(parents=True)
@@ -235,7 +280,9 @@ def test_what_is_wrong_is_said_of_the_file_that_holds_it(tmp_path, monkeypatch, 
 def test_every_number_names_its_source():
     text = FILES["shipped"].read_text().split("\nsizes:")[1].split("\narms:")[0]
     lines = [line for line in text.splitlines() if re.match(r" {6}\w+: [^{]", line)]
-    assert len(lines) == sum(len(settings) for size in sizes().values() for name, settings in size.items() if name != "arms")
+    assert len(lines) == sum(
+        len(settings) for size in sizes().values() for name, settings in size.items() if name != "arms"
+    )
     assert all(re.search(r"# (CleanRL|paper \[R\]|ours|Meta-World|Machado|Mnih)", line) for line in lines)
 
 
@@ -243,17 +290,29 @@ def test_shipped_is_laptop_but_trains_nothing(profiles):
     shipped, laptop = profiles["shipped"], profiles["laptop"]
     assert (shipped.train, shipped.atari, shipped.dmc) == (laptop.train, laptop.atari, laptop.dmc)
     assert shipped.seeds == laptop.seeds and shipped.analysis == laptop.analysis
-    assert shipped.grid == dataclasses.replace(laptop.grid, train=(), alone=(), causes=shipped.grid.causes,
-                                               learn=shipped.grid.learn)
+    assert shipped.grid == dataclasses.replace(
+        laptop.grid, train=(), alone=(), causes=shipped.grid.causes, learn=shipped.grid.learn
+    )
     assert laptop.grid.train == laptop.grid.arms
     for arm, name in itertools.product(laptop.arms, ("window", "boxing-road-runner", "cartpole")):
         assert cell(shipped, name, arm) == cell(laptop, name, arm)
 
 
 def test_arms_carry_every_setting(profiles):
-    defaults = {"share": 0.2, "alpha": 0.2, "replay_every": 10, "score": "paper", "mask": "step",
-                "actor": True, "critic": True, "pooled": False, "ends": "incoming", "output": "free",
-                "reset_temperature": True, "reset_adam": False}
+    defaults = {
+        "share": 0.2,
+        "alpha": 0.2,
+        "replay_every": 10,
+        "score": "paper",
+        "mask": "step",
+        "actor": True,
+        "critic": True,
+        "pooled": False,
+        "ends": "incoming",
+        "output": "free",
+        "reset_temperature": True,
+        "reset_adam": False,
+    }
     arms = profiles["laptop"].arms
     assert arms["nbsp"] == Arm("nbsp", "nbsp", defaults)
     assert arms["fine-tuning"].settings == defaults | {"share": 0.0, "replay_every": 0}
@@ -268,8 +327,9 @@ def test_every_arm_can_be_named_to_dvc_as_a_parameter():
         assert read == {f"arms.{arm}": settings for arm, settings in arms.items()} and arms
 
 
-@pytest.mark.parametrize("name", ["share-0.05", "1e3", "0x10", "null", "nan", "na", "true", "no", "off", "inf", "2020-01-01",
-                                  "-a", ""])
+@pytest.mark.parametrize(
+    "name", ["share-0.05", "1e3", "0x10", "null", "nan", "na", "true", "no", "off", "inf", "2020-01-01", "-a", ""]
+)
 def test_a_name_that_a_file_would_take_for_something_else_is_no_arm(name):
     with pytest.raises(ConfigError, match=re.escape(f"here: {name!r} must be {ARM}")):
         arm_of(name, {"method": "sac"}, "here")
@@ -287,26 +347,52 @@ def test_arms_differ_in_what_their_names_say(profiles):
     for k in (2, 4, 20):
         assert arms[f"nbsp-k{k}"] == arms["nbsp"] | {"replay_every": k}
         assert arms[f"replay-only-k{k}"] == arms["replay-only"] | {"replay_every": k}
-    for name, change in {"outgoing": {"ends": "outgoing"}, "both-ends": {"ends": "both"}, "output-held": {"output": "held"},
-                         "hidden-frozen": {"share": 1.0, "alpha": 0.0}}.items():
+    for name, change in {
+        "outgoing": {"ends": "outgoing"},
+        "both-ends": {"ends": "both"},
+        "output-held": {"output": "held"},
+        "hidden-frozen": {"share": 1.0, "alpha": 0.0},
+    }.items():
         assert arms[name] == arms["nbsp"] | change and arms[f"mask-only-{name}"] == arms["mask-only"] | change
     assert {share: arms[f"share-{share}"]["share"] for share in ("05", "50", "80", "100")} == {
-        "05": 0.05, "50": 0.5, "80": 0.8, "100": 1.0}
+        "05": 0.05,
+        "50": 0.5,
+        "80": 0.8,
+        "100": 1.0,
+    }
     assert (arms["er"]["share"], arms["er-10"]["share"]) == (0.5, 0.1)
 
 
 def test_the_profiles_fit_the_real_methods():
     from nbsp_lib.methods import METHODS
+
     for path in FILES.values():
         for arm in load_profile(path).arms.values():
             METHODS[arm.method](**arm.settings)
 
 
 # One other valid value per training setting.
-OTHER = {"steps": 80000, "random_steps": 1600, "envs": 2, "episode": 100, "layers": [64], "batch": 64, "actor_lr": 3e-4,
-         "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.9, "tau": 0.01, "updates_per_step": 1, "store": 0.2,
-         "goal": "reward", "evaluations": 10, "episodes": 40, "mastery": 0.9, "scoring_episodes": 40,
-         "matmul_precision": "medium"}
+OTHER = {
+    "steps": 80000,
+    "random_steps": 1600,
+    "envs": 2,
+    "episode": 100,
+    "layers": [64],
+    "batch": 64,
+    "actor_lr": 3e-4,
+    "critic_lr": 3e-4,
+    "alpha_lr": 3e-4,
+    "gamma": 0.9,
+    "tau": 0.01,
+    "updates_per_step": 1,
+    "store": 0.2,
+    "goal": "reward",
+    "evaluations": 10,
+    "episodes": 40,
+    "mastery": 0.9,
+    "scoring_episodes": 40,
+    "matmul_precision": "medium",
+}
 
 
 def test_the_hash_changes_with_every_setting_of_a_run(tmp_path):
@@ -332,11 +418,23 @@ def test_atari_has_settings_of_its_own(tmp_path):
     assert isinstance(laptop.training("boxing-road-runner"), AtariTrain) and laptop.training("window") is laptop.train
     assert laptop.atari.gamma == laptop.train.gamma and laptop.atari.steps != laptop.train.steps
     game, arm = (config_hash(cell(laptop, name, "ewc")) for name in ("boxing-road-runner", "window"))
-    for name, value in {"sticky": 0.0, "noops": 0, "frames": 7200, "clip_reward": False, "life_loss": True, "moments": 7,
-                        "target_entropy": 0.9, "temperature": 0.5, "steps": 20000}.items():
+    for name, value in {
+        "sticky": 0.0,
+        "noops": 0,
+        "frames": 7200,
+        "clip_reward": False,
+        "life_loss": True,
+        "moments": 7,
+        "target_entropy": 0.9,
+        "temperature": 0.5,
+        "steps": 20000,
+    }.items():
         other = load_profile(edited(tmp_path, {f"atari.{name}": value}))
-        assert config_hash(cell(other, "boxing-road-runner", "ewc")) != game and config_hash(cell(other, "window", "ewc")) == arm
-    longer = load_profile(edited(tmp_path, {"atari.episode": 600, "atari.random_steps": 2400}))      # a round has no limit
+        assert (
+            config_hash(cell(other, "boxing-road-runner", "ewc")) != game
+            and config_hash(cell(other, "window", "ewc")) == arm
+        )
+    longer = load_profile(edited(tmp_path, {"atari.episode": 600, "atari.random_steps": 2400}))  # a round has no limit
     assert longer.atari.episode == 600
     pixels = load_profile(edited(tmp_path, {"atari.observation": "pixels"}))
     assert cell(pixels, "boxing-road-runner", "nbsp")["train"]["observation"] == "pixels"
@@ -346,8 +444,16 @@ def test_atari_has_settings_of_its_own(tmp_path):
 
 def test_the_hash_ignores_names_seeds_and_spelling(tmp_path):
     laptop = load_profile(FILES["laptop"])
-    same = {"profile": "other", "out": "o", "checkpoints": "c", "seeds": [7], "analysis.repeats": 1, "grid.train": [],
-            "arms.renamed": {"method": "nbsp", "mask": "step", "share": 0.2}, "train.gamma": 0.990}
+    same = {
+        "profile": "other",
+        "out": "o",
+        "checkpoints": "c",
+        "seeds": [7],
+        "analysis.repeats": 1,
+        "grid.train": [],
+        "arms.renamed": {"method": "nbsp", "mask": "step", "share": 0.2},
+        "train.gamma": 0.990,
+    }
     other = load_profile(edited(tmp_path, same))
     assert config_hash(cell(other, "window", "renamed")) == config_hash(cell(laptop, "window", "nbsp"))
     whole = load_profile(edited(tmp_path, {"arms.nbsp.share": 0, "arms.nbsp.replay_every": 0}))
@@ -369,19 +475,20 @@ def test_sequences_repeat_their_cycle_and_a_task_is_a_sequence_of_one():
     assert SEQUENCES["drawer-reversed"] == SEQUENCES["drawer"][1:] + SEQUENCES["drawer"][:1]
     assert tasks_of("window") == ("window-open", "window-close", "window-open", "window-close")
     assert tasks_of("window-close") == ("window-close",)
-    assert tasks_of("reach") == ("reach",)                                  # asks Meta-World
-    assert tasks_of("ms-pacman") == ("ms-pacman",)                          # asks ALE
+    assert tasks_of("reach") == ("reach",)  # asks Meta-World
+    assert tasks_of("ms-pacman") == ("ms-pacman",)  # asks ALE
     asked = ("reach", "window-open", "ms-pacman", "boxing", "walker-run", "cartpole-balance")
     assert [benchmark_of(task) for task in asked] == ["metaworld", "metaworld", "atari", "atari", "dmc", "dmc"]
     assert distinct(("b", "a", "b")) == ("b", "a")
     with pytest.raises(ConfigError, match=r'^sequence: unknown .* "window-clos", nearest .* "window-close"$'):
         tasks_of("window-clos")
-    assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0) and check_seeds([2 ** 32 - 1]) == (2 ** 32 - 1,)
+    assert check_seeds([3, 0]) == check_seeds((3, 0)) == (3, 0) and check_seeds([2**32 - 1]) == (2**32 - 1,)
 
 
 def test_continual_world_is_the_published_one_on_the_tasks_of_meta_world():
     """TASK_SEQS of continualworld/tasks.py in awarelab/continual_world, whose names end in -v2, against -v3 here."""
     from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
     published = """hammer-v2 push-wall-v2 faucet-close-v2 push-back-v2 stick-pull-v2
                    handle-press-side-v2 push-v2 shelf-place-v2 window-close-v2 peg-unplug-side-v2""".split()
     assert [f"{task}-v2" for task in tasks_of("cw10")] == published

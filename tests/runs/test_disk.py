@@ -1,4 +1,5 @@
 """What a disk refuses costs one line that names the folder, before training where it can be known; doctor tells it beforehand."""
+
 import errno
 import fcntl
 import os
@@ -19,13 +20,15 @@ RUN = "run --sequence window --arm nbsp --seeds 0 --positions 1 --no-compile"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A workplace that is the current folder; training in it would be a failure -> its profile."""
+
     def never(*args, **settings):
         raise AssertionError("this must not begin")
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "train_run", never)
     campaign.obedient(monkeypatch)
     yield campaign.workplace(tmp_path)
-    assert not Path("events").exists()                      # no job began either
+    assert not Path("events").exists()  # no job began either
 
 
 def one_line(line, capsys):
@@ -45,6 +48,7 @@ def storage():
 def test_a_disk_without_locks(place, monkeypatch, capsys, number, line):
     def flock(file, kind):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(fcntl, "flock", flock)
     said = one_line(line, capsys)
     assert said.startswith(f"{os.getcwd()}: {os.strerror(number)}: ") and "no file locks" in said
@@ -56,7 +60,9 @@ def test_a_disk_without_locks(place, monkeypatch, capsys, number, line):
     assert one_line("status --sequence window --arm nbsp --seeds 0", capsys).startswith(f"{folder.absolute()}: ")
 
 
-@pytest.mark.parametrize("closed", [".state", ".state/window", ".state/window/seed0", ".state/window/seed0/lock", "runs/laptop"])
+@pytest.mark.parametrize(
+    "closed", [".state", ".state/window", ".state/window/seed0", ".state/window/seed0/lock", "runs/laptop"]
+)
 @pytest.mark.parametrize("line", [RUN, f"{RUN} --jobs 1"])
 def test_what_belongs_to_another_user(place, monkeypatch, capsys, closed, line):
     """os.access is asked, because these tests may be run by one who may write everywhere."""
@@ -69,7 +75,7 @@ def test_what_belongs_to_another_user(place, monkeypatch, capsys, closed, line):
     folder = refused if os.path.isdir(refused) else os.path.dirname(refused)
     failed = storage()
     assert len(failed) == 1 and failed.pop().startswith(f"{folder}: Permission denied: it belongs to another user")
-    if closed != "runs/laptop":                             # a result folder is asked about itself, not its parents
+    if closed != "runs/laptop":  # a result folder is asked about itself, not its parents
         assert one_line(line, capsys).startswith(f"{folder}: Permission denied: it belongs to another user")
 
 
@@ -77,8 +83,10 @@ def test_what_belongs_to_another_user(place, monkeypatch, capsys, closed, line):
 @pytest.mark.parametrize("line", [RUN, f"{RUN} --jobs 1"])
 def test_a_read_only_clone_and_a_full_disk(place, monkeypatch, capsys, number, line):
     """Nothing can be made in the folder: known before anything is trained."""
+
     def refuse(*args, **settings):
         raise OSError(number, os.strerror(number), f"{os.getcwd()}/tmp123" if number != errno.ENOSPC else None)
+
     monkeypatch.setattr(disk.tempfile, "TemporaryFile", refuse)
     said = one_line(line, capsys)
     assert said.startswith(f"{os.getcwd()}: {os.strerror(number)}: ")
@@ -89,11 +97,15 @@ def test_a_read_only_clone_and_a_full_disk(place, monkeypatch, capsys, number, l
 
 def test_a_state_that_may_not_be_read(place, monkeypatch, capsys):
     folder = Run(place, "window", "nbsp").states((0,))[0].folder
+
     def read_bytes(path):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     said = one_line("status --sequence window --arm nbsp --seeds 0", capsys)
-    assert said.startswith(f"{folder.absolute()}: Permission denied: ") or said.startswith(f"{folder.absolute().parent}")
+    assert said.startswith(f"{folder.absolute()}: Permission denied: ") or said.startswith(
+        f"{folder.absolute().parent}"
+    )
 
 
 def test_an_error_of_another_kind_is_left_as_it_is():
@@ -114,6 +126,6 @@ def test_a_lock_is_waited_for_until_given_up(tmp_path):
         with pytest.raises(BlockingIOError):
             disk.lock(two, giving_up=lambda: asked.append(0) or len(asked) == 3)
         assert len(asked) == 3
-        disk.lock(two, giving_up=lambda: fcntl.flock(one, fcntl.LOCK_UN))       # free at the second try
+        disk.lock(two, giving_up=lambda: fcntl.flock(one, fcntl.LOCK_UN))  # free at the second try
         with pytest.raises(BlockingIOError):
             disk.lock(one, giving_up=lambda: True)

@@ -1,4 +1,5 @@
 """Which edits are another run: the hash of the code, and what a method's own files have to do with a finished run."""
+
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -43,17 +44,27 @@ def digest(path):
 def test_the_hash_of_a_text_is_the_same_for_every_python(tmp_path):
     """Fixed digests: of the library's own way to write a syntax tree, not of ast.dump, which differs from 3.12 on."""
     file = tmp_path / "text.py"
-    file.write_text('def f(x, *, y=1):\n    return [x**2 for _ in range(y)] or f"{x:.2f}"\n\n\nclass A(int):\n    n: int = 0\n')
+    file.write_text(
+        'def f(x, *, y=1):\n    return [x**2 for _ in range(y)] or f"{x:.2f}"\n\n\nclass A(int):\n    n: int = 0\n'
+    )
     assert fingerprint.digest([file]) == "730c3f7ca68d3c01"
 
 
-@pytest.mark.parametrize(("edit", "same"), [
-    (lambda text: text.replace('"""Shorter steps."""', '"""Steps of half the length."""'), True),
-    (lambda text: text.replace("        return", "        # why\n        return"), True),
-    (lambda text: text.replace("import strength_of_mine\nfrom nbsp_lib.core.method import Method\n",
-                               "from nbsp_lib.core.method import Method\nimport strength_of_mine\n"), True),
-    (lambda text: text.replace("step *", "step + 0 *"), False),
-])
+@pytest.mark.parametrize(
+    ("edit", "same"),
+    [
+        (lambda text: text.replace('"""Shorter steps."""', '"""Steps of half the length."""'), True),
+        (lambda text: text.replace("        return", "        # why\n        return"), True),
+        (
+            lambda text: text.replace(
+                "import strength_of_mine\nfrom nbsp_lib.core.method import Method\n",
+                "from nbsp_lib.core.method import Method\nimport strength_of_mine\n",
+            ),
+            True,
+        ),
+        (lambda text: text.replace("step *", "step + 0 *"), False),
+    ],
+)
 def test_comments_docstrings_and_the_order_of_imports_do_not_count(own, edit, same):
     before = digest(own)
     own.write_text(edit(OWN))
@@ -77,6 +88,7 @@ def test_a_definition_may_move_to_another_file(tmp_path):
 
 def test_two_files_of_one_name_are_two_methods(own, tmp_path):
     from nbsp_lib.methods import find
+
     other = tmp_path / "other" / "mine.py"
     other.parent.mkdir()
     other.write_text(OWN.replace("steps.items()", "steps.items() if k"))
@@ -87,8 +99,11 @@ def test_two_files_of_one_name_are_two_methods(own, tmp_path):
 def test_a_finished_run_of_a_method_that_was_edited_is_not_finished(own, tmp_path, monkeypatch):
     """And nothing is mixed: the older version's folder is named and left as it is."""
     monkeypatch.setattr(fingerprint, "method_hash", fingerprint.method_hash.__wrapped__)
-    made = replace(tiny_run.profile(), arms={"mine": arm_of("mine", {"method": f"{own}:Mine"}, "arms.mine")},
-                   checkpoints=str(tmp_path / "checkpoints"))
+    made = replace(
+        tiny_run.profile(),
+        arms={"mine": arm_of("mine", {"method": f"{own}:Mine"}, "arms.mine")},
+        checkpoints=str(tmp_path / "checkpoints"),
+    )
     run, out = Run(made, "window", "mine"), tmp_path / "checkpoints/window/mine"
     shutil.move(tiny_run.train(tmp_path / "run", arm="mine", made=made, positions=1), out)
     assert run.finished() == {0: 1}

@@ -1,4 +1,5 @@
 """Where one stands: in a subfolder, outside a clone, in another clone than the one whose library runs."""
+
 import os
 import re
 import shutil
@@ -20,7 +21,14 @@ CLI = "import sys; from nbsp_lib.cli import main; sys.exit(main(sys.argv[1:]))"
 def copy(folder, library=True):
     """A clone at `folder`, as far as these tests need one; its library is broken, so that it cannot pass for ours."""
     (folder / "profiles/smoke").mkdir(parents=True)
-    for name in ("params.yaml", "profiles/smoke/params.yaml", "dvc.yaml", "Makefile", "pyproject.toml", "requirements.lock"):
+    for name in (
+        "params.yaml",
+        "profiles/smoke/params.yaml",
+        "dvc.yaml",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+    ):
         shutil.copy(ROOT / name, folder / name)
     if library:
         (folder / "nbsp_lib").mkdir()
@@ -31,7 +39,9 @@ def copy(folder, library=True):
 def ours(folder, *words, code=CLI):
     """What this library says, started in `folder` as the console script is: without the current folder on its path."""
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", code, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.mark.parametrize("below", [".", "docs", "profiles/smoke"])
@@ -63,7 +73,7 @@ def test_ones_own_library_is_fine_by_any_path_and_outside_a_clone_too(tmp_path, 
     monkeypatch.chdir(ROOT)
     assert [grade for grade, _ in doctor.checkout()] == ["ok"]
     monkeypatch.setattr(clone.nbsp_lib, "__file__", str(tmp_path / "site-packages/nbsp_lib/__init__.py"))
-    assert "site-packages" in clone.foreign()               # a wheel's copy in a clone: its processes would import the clone's
+    assert "site-packages" in clone.foreign()  # a wheel's copy in a clone: its processes would import the clone's
 
 
 @pytest.mark.parametrize("below", ["docs", "profiles/smoke"])
@@ -105,7 +115,7 @@ def shared(tmp_path):
     """An environment that holds the library of the clone `first`: (environment, first, second)."""
     first, second, env = copy(tmp_path / "first"), copy(tmp_path / "second"), tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
-    site, = env.glob("lib/python*/site-packages")
+    (site,) = env.glob("lib/python*/site-packages")
     (site / "editable.pth").write_text(f"{first}\n")
     (env / ".nbsp-installed").touch()
     return env, first, second
@@ -123,8 +133,8 @@ def test_make_leaves_an_environment_to_the_clone_that_has_it(shared):
     assert told.returncode == 2 and "pip install" not in told.stdout
     assert re.fullmatch(rf"Makefile:\d+: \*\*\* {env} holds the nbsp-lib of {first}: .*\n", told.stderr)
     told = setup(first, env)
-    assert told.returncode == 0 and "pip install" not in told.stdout            # nothing to do
-    shutil.rmtree(first / "nbsp_lib")                                           # gone, or uninstalled
+    assert told.returncode == 0 and "pip install" not in told.stdout  # nothing to do
+    shutil.rmtree(first / "nbsp_lib")  # gone, or uninstalled
     told = setup(second, env)
     assert told.returncode == 0 and "pip install" in told.stdout
 
@@ -141,7 +151,7 @@ def test_a_changed_dvc_lock_is_explained_off_the_reference_machine(tmp_path, mon
         assert compare.main(["results", "expected"]) == 0
         return capsys.readouterr().out.splitlines()
 
-    assert not any("dvc.lock" in line for line in said())                       # no git
+    assert not any("dvc.lock" in line for line in said())  # no git
     git("init", "-q")
     Path("dvc.lock").write_text("a: 1\n")
     git("add", "dvc.lock")

@@ -3,6 +3,7 @@ its own files.
 
 A run is held to the settings that its run.json records, not to those of today's profile: runs of two protocols are shipped.
 """
+
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,12 @@ def settings_of(folder):
 
 
 def test_runs_are_shipped_as_soon_as_there_is_a_pipeline():
-    assert FOLDERS or not (ROOT / "dvc.yaml").exists(), f"{SHIPPED} holds no run, and the pipeline begins with them; nbsp promote"
-    stray = [path for path in SHIPPED.glob("*") if not path.is_dir()] + [path for path in SHIPPED.glob("*/*") if path.is_file()]
+    assert FOLDERS or not (ROOT / "dvc.yaml").exists(), (
+        f"{SHIPPED} holds no run, and the pipeline begins with them; nbsp promote"
+    )
+    stray = [path for path in SHIPPED.glob("*") if not path.is_dir()] + [
+        path for path in SHIPPED.glob("*/*") if path.is_file()
+    ]
     assert not stray, f"what is this? {stray}"
 
 
@@ -50,15 +55,24 @@ def test_the_shipped_profile_has_the_settings_of_profile_laptop():
 def test_a_run_records_what_trained_it(folder):
     run, sequence, arm = read_run(folder), folder.parent.name, folder.name
     config, profile = run["config"], PROFILES[folder.parents[1]]
-    assert run["profile"] == profile.profile and set(config) == {"sequence", "tasks", "arm", "method", "settings", "train"}
+    assert run["profile"] == profile.profile and set(config) == {
+        "sequence",
+        "tasks",
+        "arm",
+        "method",
+        "settings",
+        "train",
+    }
     assert (config["sequence"], config["arm"], tuple(config["tasks"])) == (sequence, arm, tasks_of(sequence))
     assert run["config_hash"] == config_hash({key: value for key, value in config.items() if key != "arm"})
     assert config["method"] == profile.arms[arm].method
-    filled = arm_of(arm, {"method": config["method"], **config["settings"]}, arm)       # settings younger than the run: defaults
+    filled = arm_of(
+        arm, {"method": config["method"], **config["settings"]}, arm
+    )  # settings younger than the run: defaults
     assert filled.settings == profile.arms[arm].settings
     assert ("final_episodes" in config["train"]) != ("mastery" in config["train"])
     assert len(run["code_hash"]) == 16
-    for known in versions_of(run).values():                          # two are younger, and needed by their benchmark alone
+    for known in versions_of(run).values():  # two are younger, and needed by their benchmark alone
         assert {*VERSIONS, "python"} - set(known) <= {"ale-py", "dm-control"}
 
 
@@ -80,8 +94,12 @@ def test_what_a_seed_has_finished_agrees_with_its_files(folder):
         younger = absent if name == "R" else {"null_score"} - set(frame)
         assert list(frame.columns) == [column for column in COLUMNS[name] if column not in younger]
     R, curves = tables["R"], tables["curves"]
-    expected = [(seed, k + 1, tasks[k], task) for seed, done in sorted(finished.items())
-                for k in range(done) for task in distinct(tasks)]
+    expected = [
+        (seed, k + 1, tasks[k], task)
+        for seed, done in sorted(finished.items())
+        for k in range(done)
+        for task in distinct(tasks)
+    ]
     assert list(R[["seed", "position", "training_task", "task"]].itertuples(index=False, name=None)) == expected
     for seed, done in finished.items():
         assert 0 < done <= len(tasks) or seed in run["diverged"]
@@ -89,7 +107,9 @@ def test_what_a_seed_has_finished_agrees_with_its_files(folder):
         assert mine.position.nunique() == done and set(mine.position) <= set(range(1, done + 1))
         assert not done or set(mine.task) == set(tasks)
         networks = {k for k in range(1, len(tasks) + 1) if f"position{k}.seed{seed}.safetensors" in run["files"]}
-        assert networks in ({done}, set(range(1, done + 1))), f"seed {seed}: networks of positions {networks}, finished {done}"
+        assert networks in ({done}, set(range(1, done + 1))), (
+            f"seed {seed}: networks of positions {networks}, finished {done}"
+        )
 
 
 @every_run
@@ -101,11 +121,11 @@ def test_evaluations_are_those_of_the_protocol(folder):
     for (seed, position), here in curves.groupby(["seed", "position"]):
         most, level = budget(train, position), at_position(train.get("mastery"), position - 1)
         longest = max(train["steps"]) if isinstance(train["steps"], list) else train["steps"]
-        planned = max(3, round(train["evaluations"] * most / longest))          # as densely as in the longest position
+        planned = max(3, round(train["evaluations"] * most / longest))  # as densely as in the longest position
         due = [-(-j * (most // rows) // planned) * rows for j in range(1, planned + 1)]
         steps = here[here.task == tasks[position - 1]].step.tolist()
         ended = due.index(steps[-1])
-        assert steps == [0][:position == 1] + due[:ended + 1]
+        assert steps == [0][: position == 1] + due[: ended + 1]
         assert all(here[here.task == task].step.tolist() == steps for task in distinct(tasks))
         number = {0: 0} | {step: j for j, step in enumerate(due, start=1)}
         assert here.episodes.tolist() == [len(episodes_of(train, number[step])) for step in here.step]
@@ -133,7 +153,7 @@ def test_R_is_what_the_last_three_evaluations_of_each_position_give_together(fol
         assert found.steps.tolist() == curves.groupby(keys).step.max().loc[found.index].tolist()
         own = R[R.task == R.training_task]
         levels = [at_position(settings_of(folder)["mastery"], position - 1) for position in own.position]
-        mastered = own.success >= [2.0 if level is None else level - 1e-6 for level in levels]      # no success is 2
+        mastered = own.success >= [2.0 if level is None else level - 1e-6 for level in levels]  # no success is 2
         assert (own.steps_to_mastery == own.steps).tolist() == mastered.tolist()
         assert R.groupby(keys[:2]).steps_to_mastery.nunique(dropna=False).eq(1).all()
 
@@ -156,7 +176,9 @@ def test_scores_and_unscored_rollouts_are_those_of_finished_positions(folder):
 def test_networks_are_small_finite_and_can_be_loaded(folder):
     run, sequence = read_run(folder), folder.parent.name
     seen, judged = {"metaworld": (39, 43), "atari": (128, 128), "dmc": (5, 6)}[benchmark_of(tasks_of(sequence)[0])]
-    units = run["config"]["train"]["layers"][0] // (2 if run["config"]["method"] == "crelu" else 1)      # crelu: each unit twice
+    units = run["config"]["train"]["layers"][0] // (
+        2 if run["config"]["method"] == "crelu" else 1
+    )  # crelu: each unit twice
     for name in (name for name in run["files"] if name.endswith(".safetensors")):
         tensors = load_file(folder / name)
         assert {str(t.dtype) for t in tensors.values()} == {"float16"}

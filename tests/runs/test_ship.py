@@ -1,4 +1,5 @@
 """Result folders: shipping merges seeds, never mixes settings, never loses a finished seed."""
+
 import importlib.metadata
 import json
 import multiprocessing
@@ -28,12 +29,27 @@ def finished(root, seed, positions, made=None, unscored=False, versions=None):
     """A state as training leaves it after `positions` positions, with rows and networks that depend on the seed only."""
     state = Run(made or tiny_run.profile(), "window", "nbsp", root).states((seed,))[seed]
     agent, _ = tiny.make(Method(), (seed,))
-    row = lambda k, **more: {"seed": seed, "position": k + 1, "task": "window-open", "training_task": "window-open", **more}
-    info = {"seed": seed, "position": positions, "round": 0, "stored": [], "seconds": 2.0,
-            "curves": [row(k, step=400, updates=150, success=1 / 3 + seed, episodes=2) for k in range(positions + 1)],
-            "R": [row(k, success=1 / 3 + seed, status="ok") for k in range(positions)],
-            "scores": [row(k, network="actor", status="unscored") | ({} if unscored else {"chosen": 6, "status": "scored"})
-                       for k in range(positions)], "plasticity": []}
+    row = lambda k, **more: {
+        "seed": seed,
+        "position": k + 1,
+        "task": "window-open",
+        "training_task": "window-open",
+        **more,
+    }
+    info = {
+        "seed": seed,
+        "position": positions,
+        "round": 0,
+        "stored": [],
+        "seconds": 2.0,
+        "curves": [row(k, step=400, updates=150, success=1 / 3 + seed, episodes=2) for k in range(positions + 1)],
+        "R": [row(k, success=1 / 3 + seed, status="ok") for k in range(positions)],
+        "scores": [
+            row(k, network="actor", status="unscored") | ({} if unscored else {"chosen": 6, "status": "scored"})
+            for k in range(positions)
+        ],
+        "plasticity": [],
+    }
     with state.lock():
         for k in range(positions):
             name = f"position{k + 1}.seed{seed}.safetensors"
@@ -59,9 +75,13 @@ def test_a_folder_grows_seed_by_seed_to_what_it_would_be_at_once(tmp_path):
             finished(tmp_path / "b" / "state", other, 2, unscored=other == 1)
     assert tiny_run.contents(tmp_path / "b" / "out") == tiny_run.contents(tmp_path / "a" / "out")
     run = read_run(tmp_path / "a" / "out")
-    assert run["seeds"] == [0, 1, 2] and run["unscored"] == [[1, 1], [1, 2]] and run["finished"] == {"0": 2, "1": 2, "2": 2}
+    assert (
+        run["seeds"] == [0, 1, 2]
+        and run["unscored"] == [[1, 1], [1, 2]]
+        and run["finished"] == {"0": 2, "1": 2, "2": 2}
+    )
     curves = pd.read_csv(tmp_path / "a" / "out" / "curves.csv")
-    assert curves.position.max() == 2 and curves.success[0] == 0.333333      # nothing of the position in training
+    assert curves.position.max() == 2 and curves.success[0] == 0.333333  # nothing of the position in training
 
 
 def test_a_seed_that_stands_further_in_the_folder_is_kept(tmp_path):
@@ -86,13 +106,16 @@ def test_shipping_that_dies_at_any_call_loses_no_seed(tmp_path, monkeypatch, cal
     finished(tmp_path / "state", 1, 2)
     calls = []
     with monkeypatch.context() as patch:
+
         def dies(real):
             def call_or_die(*args, **kwargs):
                 calls.append(real)
                 if len(calls) == call + 1:
                     raise KeyboardInterrupt
                 return real(*args, **kwargs)
+
             return call_or_die
+
         patch.setattr(Path, "rename", dies(Path.rename))
         patch.setattr(shutil, "rmtree", dies(shutil.rmtree))
         with pytest.raises(KeyboardInterrupt):
@@ -110,7 +133,7 @@ def ship_each(folder, seeds, go):
 
 def test_two_workers_that_ship_at_the_same_time_lose_no_seed(tmp_path):
     """Each seed is shipped once: whatever one worker overwrote of the other's would stay lost."""
-    context, seeds = multiprocessing.get_context("spawn"), range(20)      # a fork of a process that used torch may hang
+    context, seeds = multiprocessing.get_context("spawn"), range(20)  # a fork of a process that used torch may hang
     for seed in seeds:
         finished(tmp_path / "state", seed, 1)
     go = context.Barrier(2)
@@ -140,7 +163,7 @@ def test_every_seed_says_by_which_code_it_was_trained(tmp_path, monkeypatch):
     shipped(tmp_path, (0,))
     old = read_run(tmp_path / "out")
     assert old["code"] == {"0": old["code_hash"]}
-    path = tmp_path / "out" / "run.json"                            # as it was written before: one hash for all seeds
+    path = tmp_path / "out" / "run.json"  # as it was written before: one hash for all seeds
     path.write_text(json.dumps({k: v for k, v in old.items() if k != "code"}))
     for module in (fingerprint, export):
         monkeypatch.setattr(module, "code_hash", lambda method: "f" * 16)
@@ -148,7 +171,7 @@ def test_every_seed_says_by_which_code_it_was_trained(tmp_path, monkeypatch):
     shipped(tmp_path, (1,))
     run = read_run(tmp_path / "out")
     assert run["code"] == {"0": old["code_hash"], "1": "f" * 16} and run["code_hash"] == old["code_hash"]
-    finished(tmp_path / "state", 0, 3)                              # trained anew by the code at hand
+    finished(tmp_path / "state", 0, 3)  # trained anew by the code at hand
     shipped(tmp_path, (0,))
     assert read_run(tmp_path / "out")["code"] == {"0": "f" * 16, "1": "f" * 16}
 
@@ -162,7 +185,7 @@ def test_every_seed_keeps_the_versions_that_trained_it_and_what_is_not_installed
     here, version = provenance.versions(), importlib.metadata.version
     assert here["torch"] == version("torch") and here["python"] == platform.python_version()
     finished(tmp_path / "state", 1, 2)
-    for _ in range(2):                                              # the second time all is read back
+    for _ in range(2):  # the second time all is read back
         shipped(tmp_path, (1,))
         run = read_run(tmp_path / "out")
         assert run["versions"] == {"torch": "1.0", "python": "3.0"} and run["versions_of"] == {"1": here}
@@ -184,7 +207,9 @@ def test_a_seed_says_on_what_and_beside_how_many_it_was_trained(tmp_path):
     shipped(tmp_path, (0, 1))
     like = {"seconds": 2.0, "updates_per_s": 75.0, "hardware": "a cpu"}
     assert json.loads((tmp_path / "out" / "timing.json").read_text()) == {
-        "0": like | {"mode": "eager", "population": 1}, "1": like | {"mode": "compiled", "population": 4}}
+        "0": like | {"mode": "eager", "population": 1},
+        "1": like | {"mode": "compiled", "population": 4},
+    }
 
 
 def test_a_seed_that_changed_its_machine_or_its_company_was_timed_on_no_one_kind():
@@ -197,7 +222,9 @@ def test_a_seed_that_changed_its_machine_or_its_company_was_timed_on_no_one_kind
     assert provenance.trained_here("cpu", 3, here | {"hardware": "another"}) == here | {"hardware": None}
 
 
-def test_a_run_with_other_settings_makes_way_as_a_whole_if_it_is_said_and_only_for_one_that_has_finished_something(tmp_path):
+def test_a_run_with_other_settings_makes_way_as_a_whole_if_it_is_said_and_only_for_one_that_has_finished_something(
+    tmp_path,
+):
     finished(tmp_path / "state", 0, 4)
     shipped(tmp_path, (0,))
     before, new = tiny_run.contents(tmp_path / "out"), tiny_run.profile(batch=17)
@@ -206,20 +233,25 @@ def test_a_run_with_other_settings_makes_way_as_a_whole_if_it_is_said_and_only_f
     finished(tmp_path / "state", 1, 1, new)
     assert replaced() == {1: 1} and replaced() == {1: 1}
     run = read_run(tmp_path / "out")
-    assert run["seeds"] == [1] and run["config"]["train"]["batch"] == 17 and not list((tmp_path / "out").glob("*.seed0.*"))
+    assert (
+        run["seeds"] == [1] and run["config"]["train"]["batch"] == 17 and not list((tmp_path / "out").glob("*.seed0.*"))
+    )
 
 
 def test_what_was_timed_elsewhere_stays_as_it_was_recorded_and_may_be_missing(tmp_path):
     for seed in (0, 1):
         finished(tmp_path / "state", seed, 2)
     shipped(tmp_path, (0,))
-    path, elsewhere = tmp_path / "out" / "timing.json", {"0": {"seconds": 7.0, "updates_per_s": 1.0, "hardware": "elsewhere"}}
+    path, elsewhere = (
+        tmp_path / "out" / "timing.json",
+        {"0": {"seconds": 7.0, "updates_per_s": 1.0, "hardware": "elsewhere"}},
+    )
     path.write_text(json.dumps(elsewhere))
     shutil.rmtree(tiny_run.run_in(tmp_path).states((0,))[0].folder)
     shipped(tmp_path, (1,))
     timing = json.loads(path.read_text())
     assert timing["0"] == elsewhere["0"] and set(timing) == {"0", "1"}
-    path.unlink()                                                   # DVC does not keep it
+    path.unlink()  # DVC does not keep it
     assert shipped(tmp_path, (1,)) == {0: 2, 1: 2} and set(json.loads(path.read_text())) == {"1"}
     path.write_text("{")
     with pytest.raises(Corrupted, match=r"timing\.json"):

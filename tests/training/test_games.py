@@ -1,4 +1,6 @@
 """Whole games in the task cycle: resumed in the middle of a game, seeds alone, pixels; rollouts of games against a plain loop."""
+
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,8 +50,13 @@ def stopped_everywhere(folder, **how):
     """The same run, stopped after every round, as one process after another; how often."""
     run, stops = Trainer.run, 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run", lambda self, states, bar, stop, every, end: run(
-            self, states, bar, lambda: self.round < self.rounds, every, end))
+        patch.setattr(
+            Trainer,
+            "run",
+            lambda self, states, bar, stop, every, end: run(
+                self, states, bar, lambda: self.round < self.rounds, every, end
+            ),
+        )
         while True:
             try:
                 return trained(folder, **how), stops
@@ -161,13 +168,22 @@ def test_a_stack_for_who_keeps_no_replay_is_that_of_the_ring():
         frame = torch.randint(256, (1, 2, 36, 36), generator=g, dtype=torch.uint8)
         began = torch.tensor([[t in (0, 5), t == 0]])
         assert torch.equal(ring.see(frame, began), watch(frame, began))
-        ring.add(torch.zeros(1, 2, 1), torch.zeros(1, 2), frame, torch.zeros(1, 2), torch.tensor([[float(t == 4), 0.0]]))
+        ring.add(
+            torch.zeros(1, 2, 1), torch.zeros(1, 2), frame, torch.zeros(1, 2), torch.tensor([[float(t == 4), 0.0]])
+        )
 
 
 def test_a_method_without_a_form_for_images_is_refused():
     for method in METHODS.values():
-        make = lambda: sac.make_agent(method(), tiny.generators((0,), 1), (4, 36, 36), Categorical(6), ("a", "b"),  # noqa: B023
-                                      SimpleNamespace(**vars(tiny.SETTINGS) | {"layers": (16,)}))
+        make = partial(
+            sac.make_agent,
+            method(),
+            tiny.generators((0,), 1),
+            (4, 36, 36),
+            Categorical(6),
+            ("a", "b"),
+            SimpleNamespace(**vars(tiny.SETTINGS) | {"layers": (16,)}),
+        )
         if method.images:
             assert make().actor.params["w0"].shape[2:] == (4 * 64, 32)
         else:

@@ -1,4 +1,5 @@
 """The task cycle: what may not change a run, does not, byte for byte: kills, forks, populations, evaluations, other seeds."""
+
 import json
 import os
 import signal
@@ -51,8 +52,14 @@ def test_what_is_compared_here_really_happened(undisturbed):
     assert len(curves) == 2 * 2 * (1 + 3 + 3) and len(R) == 2 * 2 * 2
     one = curves[(curves.seed == 0) & (curves.task == "window-open")]
     assert one[["position", "step", "total_step", "updates"]].values.tolist() == [
-        [1, 0, 0, 0], [1, 200, 200, 50], [1, 300, 300, 100], [1, 400, 400, 150],
-        [2, 200, 600, 200], [2, 300, 700, 250], [2, 400, 800, 300]]
+        [1, 0, 0, 0],
+        [1, 200, 200, 50],
+        [1, 300, 300, 100],
+        [1, 400, 400, 150],
+        [2, 200, 600, 200],
+        [2, 300, 700, 250],
+        [2, 400, 800, 300],
+    ]
     networks = [data for name, data in tiny_run.contents(undisturbed).items() if name.endswith(".safetensors")]
     assert len(networks) == len(set(networks)) == 4
     mean = curves[(curves.position == 2) & (curves.seed == 1) & (curves.task == "window-close")]["return"].mean()
@@ -73,7 +80,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(undisturbed, tmp_pa
         assert tiny_run.contents(tmp_path / kind / "out") == tiny_run.contents(undisturbed)
         for state in states(tmp_path / kind, (0, 1)).values():
             left = [len(list(state.folder.glob(name))) for name in ("state-*.safetensors", "recent-*.bin", "*.part")]
-            assert max(left) <= 2, left                              # what one last kill may leave, not what all of them left
+            assert max(left) <= 2, left  # what one last kill may leave, not what all of them left
 
 
 def test_position_one_may_be_forked_or_not(undisturbed, tmp_path):
@@ -87,7 +94,10 @@ def test_a_method_that_forks_position_one_would_have_learned_the_same(arm, tmp_p
     """State, columns of the replay, a second agent: what a fork does not bring is neutral, to the last byte."""
     one, other = (tiny_run.train(tmp_path / str(fork), arm=arm, fork=fork) for fork in (True, False))
     assert tiny_run.contents(one, 0) == tiny_run.contents(other, 0)
-    assert tiny_run.contents(one, 0)["position2.seed0.safetensors"] != tiny_run.contents(one, 0)["position1.seed0.safetensors"]
+    assert (
+        tiny_run.contents(one, 0)["position2.seed0.safetensors"]
+        != tiny_run.contents(one, 0)["position1.seed0.safetensors"]
+    )
 
 
 @pytest.mark.parametrize("arm", ["clear", "cbp", "cotasp", "pi", "ne"])
@@ -97,8 +107,13 @@ def test_a_method_stopped_in_any_position_goes_on_with_the_same_bytes(arm, tmp_p
     tiny_run.train(tmp_path / "parts", arm=arm, positions=1)
     run = Trainer.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run", lambda self, states, bar, stop, every, end: run(
-            self, states, bar, lambda: (self.position, self.round) == (1, 2), every, end))
+        patch.setattr(
+            Trainer,
+            "run",
+            lambda self, states, bar, stop, every, end: run(
+                self, states, bar, lambda: (self.position, self.round) == (1, 2), every, end
+            ),
+        )
         with pytest.raises(train_run.Stopped):
             tiny_run.train(tmp_path / "parts", arm=arm)
     assert tiny_run.contents(tiny_run.train(tmp_path / "parts", arm=arm), 0) == tiny_run.contents(whole, 0)
@@ -110,8 +125,9 @@ def test_a_population_of_two_is_two_of_one_and_seeds_may_be_regrouped(undisturbe
         first = tiny_run.train(tmp_path, seeds=(seed,), positions=1)
     assert json.loads((first / "run.json").read_text())["finished"] == {"0": 1, "1": 1}
     places, finish = [], switch.finish
-    monkeypatch.setattr(switch, "finish",
-                        lambda trainer, s: (places.append((trainer.position, trainer.seeds)), finish(trainer, s)))
+    monkeypatch.setattr(
+        switch, "finish", lambda trainer, s: (places.append((trainer.position, trainer.seeds)), finish(trainer, s))
+    )
     out = tiny_run.train(tmp_path, seeds=(0, 1), population=2)
     assert places == [(1, (0, 1))] and tiny_run.contents(out) == tiny_run.contents(undisturbed)
     together = tiny_run.train(tmp_path / "together", seeds=(0, 1), population=2)
@@ -123,10 +139,14 @@ def test_evaluations_leave_no_trace_in_what_is_learned(undisturbed, tmp_path):
     mine, theirs = tiny_run.contents(out, 0), tiny_run.contents(undisturbed, 0)
     assert len(mine["curves.csv"]) > len(theirs["curves.csv"])
     measured = ("curves.csv", "R.csv", "plasticity.csv")
-    assert {k: v for k, v in mine.items() if k not in measured} == {k: v for k, v in theirs.items() if k not in measured}
+    assert {k: v for k, v in mine.items() if k not in measured} == {
+        k: v for k, v in theirs.items() if k not in measured
+    }
 
 
-@pytest.mark.parametrize(("value", "bad"), [(65519.0, []), (65520.0, [1]), (-7e4, [1]), (float("inf"), [1]), (float("nan"), [1])])
+@pytest.mark.parametrize(
+    ("value", "bad"), [(65519.0, []), (65520.0, [1]), (-7e4, [1]), (float("inf"), [1]), (float("nan"), [1])]
+)
 def test_divergence_is_looked_for_in_what_ships(value, bad):
     """fp16 reaches to 65504, and to 65520 by rounding; a weight beyond ships as inf. In every network, and in the state that
     a method acts from (PI's signs); not in what stays here."""
@@ -134,7 +154,11 @@ def test_divergence_is_looked_for_in_what_ships(value, bad):
     trainer = Trainer(tiny_run.profile().train, tiny_run.SEQUENCE, find(arm.method)(**arm.settings), (0, 1, 2))
     assert trainer.diverged() == [] and trainer.method.acts_from
     where = [net.params[name] for net in trainer.agent.networks for name in ("w0", "b1")]
-    where += [trainer.method.state[name] for name in trainer.method.acts_from if trainer.method.state[name].is_floating_point()]
+    where += [
+        trainer.method.state[name]
+        for name in trainer.method.acts_from
+        if trainer.method.state[name].is_floating_point()
+    ]
     for tensor in where:
         before = tensor[1].clone()
         tensor[1].reshape(-1)[-1] = value
@@ -163,8 +187,11 @@ def test_a_diverged_seed_stops_alone_in_its_last_good_state(undisturbed, tmp_pat
     assert tiny_run.contents(out, 0) == tiny_run.contents(undisturbed, 0)
     until = tiny_run.contents(undisturbed, 1)
     for name, data in tiny_run.contents(out, 1).items():
-        assert data and (data == [line for line in until[name] if line.startswith(b"1,1,")]
-                         if name.endswith(".csv") else data == until[name])
+        assert data and (
+            data == [line for line in until[name] if line.startswith(b"1,1,")]
+            if name.endswith(".csv")
+            else data == until[name]
+        )
     mine = states(tmp_path, (0, 1, 2))
     assert [mine[seed].place for seed in (0, 1, 2)] == [(2, 0), (1, 1), (0, 2)]
     for seed in (1, 2):
@@ -200,11 +227,16 @@ def test_a_signal_stops_at_the_end_of_a_round_and_the_same_command_goes_on(undis
 
 def test_a_state_says_where_it_was_trained_and_progress_waits_for_no_disk(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name), fsync(file)))
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name), fsync(file))
+    )
     out = tiny_run.train(tmp_path, seeds=(0, 1), positions=1, population=2, save_every=0)
     for state in states(tmp_path, (0, 1)).values():
         assert {k: state.manifest[k] for k in ("hardware", "population", "versions")} == {
-            "hardware": machine()["cpu"], "population": 2, "versions": versions()}
+            "hardware": machine()["cpu"],
+            "population": 2,
+            "versions": versions(),
+        }
         assert json.loads((state.folder / "progress.json").read_text())["done"] == 4
     assert json.loads((out / "run.json").read_text())["versions"] == versions()
     assert {"state.json.part", "recent-0.bin", "run.json.part"} < set(synced) and "progress.json.part" not in synced
@@ -225,7 +257,7 @@ def test_arms_share_position_one_and_other_settings_share_nothing(tmp_path):
     prints = [run.fingerprint for run in (nbsp, tuned, other, nbsp.trunk(), other.trunk())]
     assert len(set(prints)) == 5
     renamed = replace(made, arms={"x": replace(made.arms["nbsp"], name="x")}, profile="y", seeds=(7,))
-    assert Run(renamed, "window", "x").fingerprint == prints[0]       # names and seeds train nothing
+    assert Run(renamed, "window", "x").fingerprint == prints[0]  # names and seeds train nothing
 
 
 def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
@@ -240,15 +272,22 @@ def test_the_code_of_a_method_is_all_that_it_is_made_of(monkeypatch):
     for now in ("sac", "nbsp", "ancl", "clear"):
         fingerprint.code_hash.__wrapped__(now)
     extra = {name: found - files["sac"] for name, found in files.items()}
-    assert extra == {"sac": set(), "nbsp": {"nbsp", "selection"}, "ancl": {"ancl", "ewc"}, "clear": {"clear", "er", "clonex"}}
+    assert extra == {
+        "sac": set(),
+        "nbsp": {"nbsp", "selection"},
+        "ancl": {"ancl", "ewc"},
+        "clear": {"clear", "er", "clonex"},
+    }
 
 
 @pytest.mark.parametrize("arm", ["packnet", "cotasp"])
 def test_a_method_that_asks_is_told_what_is_played(arm, tmp_path):
     """Both keep the policy of an earlier task as it was, so its return, from mean actions, does not change any more."""
     curves = pd.read_csv(tiny_run.train(tmp_path, arm=arm, made=tiny_run.profile(evaluations=4)) / "curves.csv")
-    first = curves[curves.task == "window-open"]["return"].to_numpy()       # evaluations 0 … 4 of position 1, 1 … 4 of position 2
-    assert first[4] == first[5] == first[8] != first[1]                     # numbers 1 and 4 play the same goals
+    first = curves[curves.task == "window-open"][
+        "return"
+    ].to_numpy()  # evaluations 0 … 4 of position 1, 1 … 4 of position 2
+    assert first[4] == first[5] == first[8] != first[1]  # numbers 1 and 4 play the same goals
     assert curves[curves.task == "window-close"]["return"].nunique() > 3
 
 
@@ -262,7 +301,7 @@ def test_a_generator_goes_on_where_it_stood_and_on_another_device_from_what_that
     torch.rand(9, generator=one)
     restore(other, one.get_state())
     assert torch.equal(torch.rand(9, generator=one), torch.rand(9, generator=other))
-    strange = [torch.arange(k, k + 16, dtype=torch.uint8) for k in (0, 0, 1)]           # a GPU's states are of 16 bytes
+    strange = [torch.arange(k, k + 16, dtype=torch.uint8) for k in (0, 0, 1)]  # a GPU's states are of 16 bytes
     drawn = []
     for state in strange:
         restore(other, state)
@@ -282,7 +321,16 @@ def test_only_updates_multiply_in_low_precision(tmp_path, monkeypatch):
     seen = {"update_from_rows": set(), "rollout": set()}
     for name, module in (("update_from_rows", nbsp_lib.training.trainer), ("rollout", nbsp_lib.training.rollout)):
         real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args, _name=name, _real=real, **kwargs: (
-            seen[_name].add(torch.get_float32_matmul_precision()), _real(*args, **kwargs))[1])
+        monkeypatch.setattr(
+            module,
+            name,
+            lambda *args, _name=name, _real=real, **kwargs: (
+                seen[_name].add(torch.get_float32_matmul_precision()),
+                _real(*args, **kwargs),
+            )[1],
+        )
     tiny_run.train(tmp_path, positions=1, made=tiny_run.profile(matmul_precision="medium"))
-    assert seen == {"update_from_rows": {"medium"}, "rollout": {"highest"}} and torch.get_float32_matmul_precision() == "highest"
+    assert (
+        seen == {"update_from_rows": {"medium"}, "rollout": {"highest"}}
+        and torch.get_float32_matmul_precision() == "highest"
+    )

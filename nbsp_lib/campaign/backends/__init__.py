@@ -4,6 +4,7 @@ A backend starts a Task while it has `capacity` and returns a handle: `poll()` i
 that signal), `stop()` asks the process to save and end, `kill()` does not ask. `close()` lets go of what the backend holds.
 Commands, logs and states lie on a file system that every machine sees under the same path.
 """
+
 from __future__ import annotations
 
 from nbsp_lib.campaign.backends.local import Local

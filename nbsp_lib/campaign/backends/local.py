@@ -1,4 +1,5 @@
 """What every backend has in common, and the one that starts processes of this machine."""
+
 from __future__ import annotations
 
 import importlib
@@ -60,7 +61,7 @@ class Local(Backend):
         super().__init__(jobs, gpus)
         self.visible = visible_gpus() if gpus else []
         if gpus:
-            self.jobs = min(jobs, int(1 / gpus + 1e-6) * len(self.visible))         # a third of a GPU is there three times
+            self.jobs = min(jobs, int(1 / gpus + 1e-6) * len(self.visible))  # a third of a GPU is there three times
 
     def launch(self, task):
         if not self.gpus:
@@ -75,6 +76,7 @@ def visible_gpus():
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         import torch
+
         names = [str(number) for number in range(torch.cuda.device_count())]
     else:
         names = [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
@@ -91,4 +93,5 @@ def needed(name, extra=None):
 
 def refuse(text):
     from nbsp_lib.errors import ConfigError
+
     raise ConfigError(text)

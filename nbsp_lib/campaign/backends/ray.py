@@ -1,4 +1,5 @@
 """Tasks of a Ray cluster."""
+
 from __future__ import annotations
 
 import os
@@ -10,7 +11,7 @@ from nbsp_lib.artifact.sockets import bindable
 from nbsp_lib.campaign.backends.local import Backend, needed, refuse
 from nbsp_lib.campaign.worker import call
 
-SOCKET = f"ray-session_{'x' * 60}-plasma_store"             # as long as the paths that Ray makes below the folder of TMPDIR
+SOCKET = f"ray-session_{'x' * 60}-plasma_store"  # as long as the paths that Ray makes below the folder of TMPDIR
 
 
 class Ray(Backend):
@@ -28,13 +29,13 @@ class Ray(Backend):
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self.ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=orphans, **here)
-        except Exception as error:                          # Ray raises plain ones too, when it cannot be started in time
+        except Exception as error:  # Ray raises plain ones too, when it cannot be started in time
             refuse(f"Ray: {str(error).splitlines()[0]}")
-        for number, handler in before.items():              # ray.init puts its own in place of the engine's
+        for number, handler in before.items():  # ray.init puts its own in place of the engine's
             signal.signal(number, handler)
         if gpus and not self.ray.cluster_resources().get("GPU"):
             self.ray.shutdown()
-            refuse("--gpus: Ray knows of no GPU here")      # its tasks would wait for ever
+            refuse("--gpus: Ray knows of no GPU here")  # its tasks would wait for ever
 
     def launch(self, task):
         settings = {"num_cpus": 1, "num_gpus": self.gpus, "max_retries": 0, "name": task.name}
@@ -57,15 +58,14 @@ class RayTask:
                 self.code = self.ray.get(self.reference)
             except self.ray.exceptions.TaskCancelledError:  # before it had begun
                 self.code = -signal.SIGTERM
-            except self.ray.exceptions.RayError:            # the machine or its Ray went away
+            except self.ray.exceptions.RayError:  # the machine or its Ray went away
                 self.code = -signal.SIGKILL
         return self.code
 
     def stop(self):
-        self.ray.cancel(self.reference)                     # arrives in `call` as a SIGINT
+        self.ray.cancel(self.reference)  # arrives in `call` as a SIGINT
 
     def kill(self):
         self.stop()
         time.sleep(0.5)
-        self.stop()                                         # the second one kills
-
+        self.stop()  # the second one kills

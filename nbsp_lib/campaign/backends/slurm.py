@@ -1,4 +1,5 @@
 """Tasks as jobs of Slurm, one for each, through submitit."""
+
 from __future__ import annotations
 
 import os
@@ -10,7 +11,7 @@ import time
 from nbsp_lib.campaign.backends.local import Backend, needed, refuse
 from nbsp_lib.campaign.worker import call, kill_tree
 
-ASK_EVERY, GRACE = 10.0, 60.0                               # seconds between two questions to Slurm; until a vanished job is lost
+ASK_EVERY, GRACE = 10.0, 60.0  # seconds between two questions to Slurm; until a vanished job is lost
 
 
 class Slurm(Backend):
@@ -34,6 +35,7 @@ class Slurm(Backend):
 
     def launch(self, task):
         import submitit
+
         self.executor.update_parameters(name=task.name)
         try:
             job = self.executor.submit(call, task, os.getcwd())
@@ -45,7 +47,7 @@ class Slurm(Backend):
         """Ids of this user's jobs that wait or run, asked for at most every 10 s: squeue works without an accounting database."""
         if time.monotonic() - self.asked > ASK_EVERY:
             answer = subprocess.run(["squeue", "--me", "--noheader", "--format=%A"], capture_output=True, text=True)
-            if answer.returncode == 0:                      # a controller that is restarting has lost nothing
+            if answer.returncode == 0:  # a controller that is restarting has lost nothing
                 self.asked, self.queue = time.monotonic(), set(answer.stdout.split())
         return self.queue
 
@@ -65,13 +67,13 @@ class LocalJob:
                 text = f"job {self.job.job_id} ended without a result, see {self.job.paths.stdout}"
                 self.code = -signal.SIGTERM if self.again else self.lost(text)
             elif self.again and time.monotonic() > self.again:
-                self.stop()                                 # the first came before there was anybody to hear it
+                self.stop()  # the first came before there was anybody to hear it
         return self.code
 
     def result(self):
         try:
             return self.job.result()
-        except Exception as error:                          # `call` itself failed, and submitit says how
+        except Exception as error:  # `call` itself failed, and submitit says how
             return self.lost(str(error), 1)
 
     def lost(self, text, code=-signal.SIGKILL):
@@ -92,6 +94,7 @@ class LocalJob:
 
 class SlurmJob(LocalJob):
     """Handle of a job of Slurm."""
+
     grace = GRACE
 
     def alive(self):
