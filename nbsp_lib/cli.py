@@ -31,14 +31,14 @@ def profile_of(name):
 def chosen(args):
     """-> profile, [Run], seeds: what the options ask for, by default what the profile trains."""
     profile = profile_of(args.profile)
-    from nbsp_lib.runs.run import SHIPPED, Run  # here, because --help and a wrong profile need no torch
+    from nbsp_lib.runs.run import Run  # here, because --help and a wrong profile need no torch
 
     sequences, arms = args.sequence or profile.grid.sequences, args.arm or profile.grid.train
     for sequence in sequences:
         tasks_of(sequence, "--sequence")
     for arm in arms:
         one_of(arm, profile.arms, "arm", "--arm")
-    if args.command in ("run", "promote") and profile.checkpoints == SHIPPED:
+    if args.command in ("run", "promote") and profile.checkpoints == profile.shipped:
         raise ConfigError('--profile: "shipped" trains nothing, nearest valid name: "laptop"')
     grid = [(sequence, arm) for sequence in dict.fromkeys(sequences) for arm in dict.fromkeys(arms)]
     if not args.sequence and not args.arm:
@@ -71,13 +71,13 @@ def plan(args):
 
 
 def promote(args):
-    """Copy finished positions into data/checkpoints."""
+    """Copy finished positions to where the profile ships its runs."""
     from nbsp_lib.campaign.promote import promote, runs_of
 
     profile, runs, seeds = chosen(args)
     if clone := getattr(args, "from"):  # a word of Python
         runs, seeds = runs_of(profile, clone, args.sequence, args.arm), args.seeds
-    return promote(profile, runs, seeds, args.last_only, args.copy_only, args.replace, clone)
+    return promote(profile, runs, seeds, args.networks, args.copy_only, args.replace, clone)
 
 
 def doctor(args):
@@ -199,7 +199,12 @@ def parser():
             )
             sub.add_argument("--no-dvc", action="store_true", help="do not record finished stages with dvc commit")
         if name == "promote":
-            sub.add_argument("--last-only", action="store_true", help="only each seed's last network")
+            sub.add_argument(
+                "--networks",
+                choices=("all", "actors", "last", "none"),
+                default="all",
+                help="to ship: with critics (default), actors of all positions, each seed's last actor, or tables only",
+            )
             sub.add_argument("--copy-only", action="store_true", help="copy, and leave the tables for later")
             sub.add_argument("--replace", action="store_true", help="in place of a run with other settings, which goes")
             sub.add_argument("--from", metavar="FOLDER", help="another clone; by default all that stands further there")

@@ -15,7 +15,7 @@ With a bar, one after the other; with --jobs or --backend as processes, each ret
 cluster, or as jobs of Slurm. With --minutes it ends when they are over, with everything saved and exit code 75.""",
     "status": "What is done, running (with time left), stalled, failed, stopped (begun, not running) or missing.",
     "promote": """\
-Copy finished positions of runs from their states into data/checkpoints; then regenerate the tables, accept them.
+Copy finished positions of runs to data/checkpoints, or where their profile ships them; regenerate the tables.
 
 With --from, of whatever stands further in the result folders of another clone, with what was recorded there.""",
     "check-method": """Hold a method to what every method must hold to, on small networks; seconds. path: file.py:Class, \

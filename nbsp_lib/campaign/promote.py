@@ -1,4 +1,4 @@
-"""Runs into data/checkpoints, and then everything that is made of them: dvc.lock, the tables, data/expected."""
+"""Runs to where their profile ships them, and then everything that is made of them: dvc.lock, the tables, data/expected."""
 
 from __future__ import annotations
 
@@ -10,51 +10,50 @@ from pathlib import Path
 from nbsp_lib.artifact.compare import MACHINE, accept
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.export import check_same_run, ship, take
-from nbsp_lib.runs.run import SHIPPED, Run
+from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.settings import load_profile
 
 EXPECTED = "data/expected"
-REPRO = ("-m", "dvc", "repro", "dvc.yaml")
+REPRO = ("-m", "nbsp_lib.artifact.reproduce", "dvc.yaml")
 
 
-def promote(profile, runs, seeds, last_only=False, copy_only=False, replace=False, clone=None):
-    """Copies the finished positions of runs of a profile into data/checkpoints, from their states or, where they stand further
-    than there, from the result folders of another `clone`; unless copy_only, regenerates every table and takes them as the
-    expected ones. Says what it did and what to commit; returns the exit code.
+def promote(profile, runs, seeds, networks="all", copy_only=False, replace=False, clone=None):
+    """Copies the finished positions of runs of a profile into its folder `shipped`, from their states or, where they stand
+    further than there, from the result folders of another `clone`; unless copy_only, regenerates every table and takes
+    them as the expected ones. Says what it did and what to commit; returns the exit code.
 
-    seeds: None takes all that the clone has. replace: a run with other settings makes way.
+    seeds: None takes all that the clone has. networks: see export.kept. replace: a run with other settings makes way.
     ConfigError before anything is copied if a run cannot stand beside those that are shipped.
     """
-    places = {run: Path(SHIPPED, run.sequence, run.arm) for run in runs}
-    for run, out in places.items():
+    for run in runs:
         if clone:
             check_same_run(run, Path(clone) / run.folder, f'profile "{profile.profile}" is another one there')
         if not replace:
-            check_same_run(run, out, "--replace puts the new run in its place")
+            check_same_run(run, run.shipped, "--replace puts the new run in its place")
     shown = None if copy_only else shown_with(profile)
-    for run, out in places.items():
+    for run in runs:
         if clone:
-            taken = take(run, seeds, clone, out, last_only=last_only, replace=replace)
+            taken = take(run, seeds, clone, run.shipped, networks=networks, replace=replace)
         else:
-            done = ship(run, seeds, out, last_only=last_only, replace=replace)
+            done = ship(run, seeds, run.shipped, networks=networks, replace=replace)
             taken = {seed: (0, positions) for seed, positions in done.items()}
         said = ", ".join(
             f"seed {seed}: {now} of {len(run.tasks)}" + (f", before {before}" if before else "")
             for seed, (before, now) in taken.items()
         )
-        print(f"{out}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
+        print(f"{run.shipped}: {said or ('nothing further' if clone else 'nothing finished')}", flush=True)
     if copy_only:
         return 0
     if code := subprocess.run([sys.executable, *REPRO], env=os.environ | {"PATH": path_with_python()}).returncode:
         print(
-            f"dvc repro dvc.yaml ended with exit code {code}: {SHIPPED} has the runs, {EXPECTED} is as it was; "
+            f"the pipeline ended with exit code {code}: {profile.shipped} has the runs, {EXPECTED} is as it was; "
             "the same command goes on when the cause is gone",
             file=sys.stderr,
         )
         return 1
     before = contents(EXPECTED)
     accept(shown.out, EXPECTED)
-    say(before, contents(EXPECTED), shown.out)
+    say(before, contents(EXPECTED), shown.out, profile.shipped)
     return 0
 
 
@@ -71,7 +70,8 @@ def runs_of(profile, clone, sequences=None, arms=None):
 
 
 def shown_with(profile):
-    """params.yaml, the profile that shows what is shipped. ConfigError if the runs of `profile` were trained otherwise."""
+    """params.yaml, the profile that shows what is shipped. ConfigError if runs of `profile` would stand in its folder, and were
+    trained otherwise."""
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: not in this folder; nbsp promote belongs into the root of the repository")
     shown = load_profile("params.yaml")
@@ -80,7 +80,7 @@ def shown_with(profile):
         ("atari.", shown.atari, profile.atari),
         ("dmc.", shown.dmc, profile.dmc),
     )
-    if any(here != there for _, here, there in sections):
+    if profile.shipped == shown.shipped and any(here != there for _, here, there in sections):
         names = [
             prefix + name
             for prefix, here, there in sections
@@ -105,7 +105,7 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
 
 
-def say(before, after, results):
+def say(before, after, results, shipped):
     """Print which expected tables changed, which pictures of the documents are behind, and what to commit."""
     for name in sorted({*before, *after} - {MACHINE}):
         if before.get(name) != after.get(name):
@@ -119,4 +119,4 @@ def say(before, after, results):
     for image in sorted(Path("docs/images").glob("*.png")):
         made = [path for path in Path(results).rglob(image.name) if path.read_bytes() != image.read_bytes()]
         print(*(f"{image} shows an older figure: cp {path} {image}\n" for path in made), sep="", end="")
-    print(f"to commit: git add {SHIPPED} {EXPECTED} docs/images dvc.lock")
+    print(f"to commit: git add {shipped} {EXPECTED} docs/images dvc.lock")

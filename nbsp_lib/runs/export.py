@@ -123,12 +123,12 @@ def folder_lock(out, root=STATE):
         yield
 
 
-def ship(run, seeds, out, last_only=False, replace=False):
+def ship(run, seeds, out, networks="all", replace=False):
     """Writes the result folder `out` of a run from its states; returns {seed: positions finished}.
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
     has finished no position is left out unless it diverged. ConfigError if `out` holds another run, unless
-    `replace`: then nothing of it is kept. last_only: ship only each seed's last actor.
+    `replace`: then nothing of it is kept. networks: see `kept`.
     """
     out = Path(out)
     with merging(out, run, replace) as records:
@@ -136,14 +136,14 @@ def ship(run, seeds, out, last_only=False, replace=False):
             fresh = record_of(state, code_hash(run.config["method"])) if state.manifest else None
             if fresh and (seed not in records or fresh.finished >= records[seed].finished):
                 records[seed] = fresh
-        return settle(out, run, records, last_only)
+        return settle(out, run, records, networks)
 
 
-def take(run, seeds, clone, out, last_only=False, replace=False):
+def take(run, seeds, clone, out, networks="all", replace=False):
     """Merges the result folder that a run has in `clone`, another clone of this repository, into the result folder `out`, with
     what was recorded where it was trained; returns {seed: (positions finished here before, now)} of the seeds it took.
 
-    The seed that stands further counts, at a draw the one in `out`. seeds: None takes all. replace, last_only: as in `ship`.
+    The seed that stands further counts, at a draw the one in `out`. seeds: None takes all. replace, networks: as in `ship`.
     ConfigError if either folder holds another run, Corrupted if a file is not what its run.json says.
     """
     out, taken, source, there = Path(out), {}, Path(clone) / run.folder, Path(clone, STATE)
@@ -158,7 +158,7 @@ def take(run, seeds, clone, out, last_only=False, replace=False):
             if (seeds is None or seed in seeds) and (seed not in records or fresh.finished > before):
                 records[seed], taken[seed] = fresh, (before, fresh.finished)
         if taken:
-            settle(out, run, records, last_only)
+            settle(out, run, records, networks)
     return taken
 
 
@@ -172,15 +172,15 @@ def merging(out, run, replace):
         yield read_records(out) if run.recorded(out) else {}
 
 
-def settle(out, run, records, last_only):
+def settle(out, run, records, networks):
     """Writes what there is to ship of `records`, if anything; returns {seed: positions finished}."""
     records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
     if records:
-        write(out, run, records, last_only)
+        write(out, run, records, networks)
     return {seed: record.finished for seed, record in records.items()}
 
 
-def write(out, run, records, last_only):
+def write(out, run, records, networks):
     """Puts a folder of `records`, {seed: Record}, in the place of the result folder `out`."""
     part, old = out.with_name(out.name + ".part"), out.with_name(out.name + ".old")
     shutil.rmtree(part, ignore_errors=True)
@@ -193,9 +193,8 @@ def write(out, run, records, last_only):
         )  # may be empty
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for record in records.values():
-        for name, data in record.networks.items():
-            if not last_only or name.startswith(f"position{record.finished}."):
-                write_atomic(part / name, actor_bytes(data) if last_only else data)
+        for name, data in kept(record, networks).items():
+            write_atomic(part / name, data)
     timing = {str(seed): record.timing for seed, record in records.items() if record.timing}
     files = {path.name: sha256(path) for path in sorted(part.iterdir())}
     write_atomic(part / "timing.json", json.dumps(timing, indent=1) + "\n")
@@ -204,6 +203,16 @@ def write(out, run, records, last_only):
         out.rename(old)
     part.rename(out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def kept(record, networks):
+    """Returns {file name: bytes} of what a Record ships of its networks: "all" as they are, the "actors" of all positions, the
+    "last" position's actor, or "none"."""
+    if networks == "none":
+        return {}
+    last = f"position{record.finished}."
+    files = {name: data for name, data in record.networks.items() if networks != "last" or name.startswith(last)}
+    return files if networks == "all" else {name: actor_bytes(data) for name, data in files.items()}
 
 
 def description(run, records, files):

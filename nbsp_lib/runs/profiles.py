@@ -13,7 +13,7 @@ from pathlib import Path
 from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.runs.strict import convert, mapping, read_yaml, required
 
-OWN = ("profile", "root", "here", "out", "checkpoints", "size", "arms_in", "grid", "seeds")
+OWN = ("profile", "root", "here", "out", "checkpoints", "shipped", "size", "arms_in", "grid", "seeds")
 SHARED = ("sizes", "arms", "analysis")
 BASE = "laptop"  # the size that every other one says its difference from
 TRAINING = ("train", "atari", "dmc")

@@ -14,7 +14,6 @@ from nbsp_lib.runs import fingerprint, settings
 from nbsp_lib.runs.state import SeedState
 
 STATE = ".state"  # resumable state, outside everything that DVC owns
-SHIPPED = "data/checkpoints"
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,11 @@ class Run:
     def folder(self):
         """The result folder, in the profile's folder of checkpoints."""
         return Path(self.profile.checkpoints) / self.sequence / self.arm
+
+    @property
+    def shipped(self):
+        """The folder that it is promoted to."""
+        return Path(self.profile.shipped) / self.sequence / self.arm
 
     @property
     def training(self):
@@ -126,9 +130,9 @@ class Run:
         return recorded if recorded and not self.unlike(recorded) else {}
 
     def finished(self, folders=None):
-        """Returns {seed: positions finished}, by default in its own result folder or in data/checkpoints."""
+        """Returns {seed: positions finished}, by default in its own result folder or where it ships."""
         found = {}
-        for folder in folders or (self.folder, Path(SHIPPED) / self.sequence / self.arm):
+        for folder in folders or (self.folder, self.shipped):
             for seed, positions in self.recorded(folder).get("finished", {}).items():
                 found[int(seed)] = max(positions, found.get(int(seed), 0))
         return found

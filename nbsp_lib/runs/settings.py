@@ -113,6 +113,7 @@ class Profile:
     here: Text  # this file, seen from the repository
     out: Text  # folder of tables, figures and executed notebooks
     checkpoints: Text  # folder of training results
+    shipped: Text  # folder that finished runs are promoted to
     size: Text  # of params.yaml's `sizes`: what differs from size laptop
     arms_in: Text  # the file whose `arms` are this profile's, seen from the repository
     grid: Grid

@@ -202,7 +202,7 @@ def test_promote_copies_what_is_finished(tiny, capsys):
     assert run["finished"] == {"0": 2} and run["profile"] == "laptop" and run["config"]["arm"] == "fine-tuning"
     assert {f"position{k}.seed0.safetensors" for k in (1, 2)} < set(run["files"])
     assert pd.read_csv(out / "fine-tuning/R.csv").position.tolist() == [1, 1, 2, 2]
-    assert cli.main("promote --sequence window --arm fine-tuning --seeds 0 --last-only --copy-only".split()) == 0
+    assert cli.main("promote --sequence window --arm fine-tuning --seeds 0 --networks last --copy-only".split()) == 0
     assert [name for name in read_run(out / "fine-tuning")["files"] if name.startswith("pos")] == [
         "position2.seed0.safetensors"
     ]

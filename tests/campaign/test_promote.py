@@ -34,8 +34,8 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text("")
     fill(tmp_path / "data/expected", OLD | {"machine.json": json.dumps(compare.machine(), indent=1).encode() + b"\n"})
 
-    def ship(run, seeds, out, last_only, replace):
-        made.calls.append(("ship", str(out), tuple(seeds), last_only, *(["replace"] if replace else [])))
+    def ship(run, seeds, out, networks, replace):
+        made.calls.append(("ship", str(out), tuple(seeds), networks, *(["replace"] if replace else [])))
         return {seeds[0]: 3} if run.arm == "nbsp" else {}
 
     def dvc(command, env):
@@ -59,9 +59,9 @@ def expected(root):
 
 
 def test_runs_are_copied_then_tables_made_then_expected(place, capsys):
-    assert promote.promote(place.profile, runs(place.profile), (1, 2), last_only=True) == 0
-    assert place.calls == [("ship", f"data/checkpoints/window/{arm}", (1, 2), True) for _, arm in GRID] + [
-        ("dvc", "-m", "dvc", "repro", "dvc.yaml")
+    assert promote.promote(place.profile, runs(place.profile), (1, 2), networks="last") == 0
+    assert place.calls == [("ship", f"data/checkpoints/window/{arm}", (1, 2), "last") for _, arm in GRID] + [
+        ("dvc", "-m", "nbsp_lib.artifact.reproduce", "dvc.yaml")
     ]
     assert expected(place.root) == NEW
     assert capsys.readouterr().out.splitlines() == [
