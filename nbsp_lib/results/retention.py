@@ -38,7 +38,7 @@ def seed_rows(read):
 
     steps_to_mastery: of position 1 (NaN: not mastered); first: R[1, old]; old, new: R[2, ·] of the first and of the second
     task; old_through: success on the old task averaged over the steps of position 2 (trapezoids, from its value at the
-    switch); asr: the mean of old and new; network: first 16 digits of the sha256 of the shipped network after position 1.
+    switch); asr: the mean of old and new; network: first 16 digits of the sha256 of the network after position 1, where it ships.
     """
     rows = []
     for arm, result in read.items():
@@ -65,9 +65,10 @@ def seed_rows(read):
 
 
 def same_start(read, seed, arms):
-    """Whether these arms start position 2 of a seed alike: the bytes of the network after position 1, and its recorded curves."""
-    starts = {start(read[arm], seed) for arm in arms}
-    return len(starts) == 1 and all(network for network, _ in starts)
+    """Whether these arms start position 2 of a seed alike: the recorded curves of position 1, and the bytes of the network after
+    it where it ships."""
+    networks, curves = zip(*(start(read[arm], seed) for arm in arms))
+    return len(set(curves)) == 1 and len({network for network in networks if network}) <= 1
 
 
 def arm_table(rows):
