@@ -27,6 +27,8 @@ class Method:
     # Parts of SAC's own state that are reset at a switch of tasks: the temperature with its optimiser; Adam's moments and
     # counts of actor and critics (together: moments alone would overshoot).
     reset_temperature, reset_adam = True, False
+    # Share of the rows trained on that come from the store; tables mark comparisons at unequal dose.
+    dose = 0.0
     # Names of the state that `forward` and before_task(…, "evaluate") read; it ships with the networks, as fp16.
     acts_from = ()
 

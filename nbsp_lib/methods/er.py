@@ -22,7 +22,7 @@ class ER(Method):
         super().__init__()
         if not 0 <= share <= 1:
             raise ValueError(f"share of the minibatch must be in [0, 1], not {share}")
-        self.share = share
+        self.share = self.dose = share
 
     def rows(self, step, recent, stored):
         old = int(self.share * recent.shape[1] + 1e-9)  # 0.29 · 100 is 28.999…

@@ -60,6 +60,7 @@ class NBSP(Method):
     ):
         super().__init__()
         self.share, self.alpha, self.replay_every, self.score, self.mask = share, alpha, replay_every, score, mask
+        self.dose = 1 / replay_every if replay_every else 0.0
         self.reset_temperature, self.reset_adam = reset_temperature, reset_adam
         self.masked, self.pooled, self.ends, self.output = {"actor": actor, "critic": critic}, pooled, ends, output
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib.envs.performance import NORMALISED
+from nbsp_lib.methods import find
 from nbsp_lib.results import metrics
 from nbsp_lib.results.study import performances
 
@@ -35,19 +36,10 @@ COLUMNS = [
 ]
 BENCHMARKS = "benchmarks/results.json"
 
-# The share of the rows trained on that come from the store, by the settings of a method; no entry: it stores nothing for
-# SAC's losses.
-DOSES = {
-    "nbsp": lambda settings: 1 / settings.get("replay_every", 10) if settings.get("replay_every", 10) else 0.0,
-    "er": lambda settings: settings.get("share", 0.5),
-    "clear": lambda settings: 0.5,
-}
-
 
 def dose(run):
     """Returns the replay dose of a run.json: the share of trained rows that come from the store, 0 without a store."""
-    config = run["config"]
-    return float(DOSES.get(config["method"], lambda settings: 0.0)(config["settings"]))
+    return float(find(run["config"]["method"])(**run["config"]["settings"]).dose)
 
 
 def start(result, seed):
