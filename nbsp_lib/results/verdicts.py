@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
-from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, LEARNED, MARGIN, uninformative, without_difference
+from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, uninformative
+from nbsp_lib.results.comparisons import LEARNED, MARGIN, without_difference
 from nbsp_lib.results.evidence import alike
 from nbsp_lib.results.intervals import LEVEL, interval
 
