@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.results import metrics
-from nbsp_lib.results.comparisons import compare, interval
+from nbsp_lib.results.comparisons import HOLDS, UNTOLD, compare, interval, ledger_line, of_benchmark
 
 ENOUGH = 5  # seeds below which every verdict is indicative
 RIVALS = ("fine-tuning", "ewc", "npc", "ancl", "cotasp", "crelu", "cbp", "pi")
@@ -80,7 +79,7 @@ def seed_numbers(R, order, seeds, diverged=()):
 
 def verdict(rows, sequences=1):
     """Verdict of a claim from its comparisons (dicts of `compare`); `sequences` = fewest for "reproduced"."""
-    told = [row for row in rows if row["outcome"] not in ("missing", "void")]
+    told = [row for row in rows if row["outcome"] not in UNTOLD]
     pairs, tried = ({(row["better"], row["than"]) for row in some} for some in (rows, told))
     if not told or 2 * len(tried) < len(pairs):
         return "not run"
@@ -88,7 +87,7 @@ def verdict(rows, sequences=1):
     enough = n >= ENOUGH and all(row["whole"] for row in told)
     suffix = "" if enough else " (indicative)"
     outcomes = [row["outcome"] for row in told]
-    if "contrary" in outcomes or 2 * sum(x in ("yes", "leaning") for x in outcomes) < len(told):
+    if "contrary" in outcomes or 2 * sum(x in HOLDS for x in outcomes) < len(told):
         return "not" + suffix
     complete = set(outcomes) == {"yes"} and all(row["outcome"] != "missing" for row in rows)
     wide = min(len(row["sequences"].split()) for row in told) >= sequences
@@ -135,31 +134,17 @@ def ledger(numbers, speeds, scores):
     scores: rows of scores.csv of the arm nbsp; speeds: see `cost`.
     """
     lines, comparisons = [], []
-    about = lambda rows, claim: rows[rows.sequence.map(lambda name: benchmark_of(tasks_of(name)[0])) == claim.benchmark]
     for claim in CLAIMS:
         rows = [
-            {"claim": claim.name} | compare(about(numbers, claim), measure, *pair)
+            {"claim": claim.name} | compare(of_benchmark(numbers, claim.benchmark), measure, *pair)
             for pair in claim.pairs
             for measure in claim.measures
         ]
         found = verdict(rows, claim.sequences)
         if claim.name == "C5" and found == "reproduced" and uninformative(scores):
             found = "partly"
-        lines.append(_line(claim, found, rows))
+        lines.append(ledger_line(claim.name, claim.text, found, rows))
         comparisons += rows
-    row = cost(about(speeds, COSTS))
-    lines.append(_line(COSTS, verdict([row]), [row]))
+    row = cost(of_benchmark(speeds, COSTS.benchmark))
+    lines.append(ledger_line(COSTS.name, COSTS.text, verdict([row]), [row]))
     return pd.DataFrame(lines), pd.DataFrame([*comparisons, row])
-
-
-def _line(claim, found, rows):
-    told = [row for row in rows if row["outcome"] not in ("missing", "void")]
-    return {
-        "claim": claim.name,
-        "text": claim.text,
-        "verdict": found,
-        "seeds": min((row["seeds"] for row in told), default=0),
-        "holding": sum(row["outcome"] in ("yes", "leaning") for row in told),
-        "compared": len(told),
-        "missing": sum(row["outcome"] == "missing" for row in rows),
-    }

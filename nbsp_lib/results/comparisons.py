@@ -1,12 +1,16 @@
-"""Paired comparisons of two arms for claims.py: the same seeds of both, an interval of the difference, and an outcome."""
+"""Comparisons of two arms: outcomes, and lines of the ledger, as both dates of rules have them; for claims.py also the
+paired comparison by the rules of 2026-11-23: the same seeds of both arms, an interval of the difference, an outcome."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.results import metrics
 
+UNTOLD = ("missing", "void")  # outcomes that say nothing about a claim
+HOLDS = ("yes", "leaning")
 MARGIN = 0.05  # smallest mean difference that counts
 LEARNED = 0.5  # success on the first task below which a sequence tells nothing
 
@@ -95,4 +99,23 @@ def compare(numbers, measure, better, than):
         "plasticity_better": pa,
         "plasticity_than": pb,
         "outcome": outcome(measure, mean, low, high, pa, pb, failed),
+    }
+
+
+def of_benchmark(rows, benchmark):
+    """The rows whose sequence is of a benchmark."""
+    return rows[rows.sequence.map(lambda name: benchmark_of(tasks_of(name)[0])) == benchmark]
+
+
+def ledger_line(name, text, verdict, rows):
+    """One row of the ledger: a claim with its verdict, seeds, and how many of its comparisons `rows` hold."""
+    told = [row for row in rows if row["outcome"] not in UNTOLD]
+    return {
+        "claim": name,
+        "text": text,
+        "verdict": verdict,
+        "seeds": min((row["seeds"] for row in told), default=0),
+        "holding": sum(row["outcome"] in HOLDS for row in told),
+        "compared": len(told),
+        "missing": sum(row["outcome"] == "missing" for row in rows),
     }

@@ -16,8 +16,8 @@ from nbsp_lib.core.conv import LAYERS
 from nbsp_lib.core.frame_replay import FrameStack
 from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.results.figures import DARK, panels
 from nbsp_lib.results.neuron_tables import neuron_rows
+from nbsp_lib.results.style import DARK, panels
 
 
 def filter_rows(played, share):
