@@ -4,9 +4,9 @@
 
 Parameters are the constants of the cell tagged `parameters`. A value is YAML, but that of a parameter declared as text is
 text. An unknown name or a wrong type is refused before a kernel starts (exit 2, one line). A failing notebook leaves
-target.failed.ipynb and no target (exit 1); one that finds what it needs in other hands, a BlockingIOError, may be tried again
-later (exit 75). Ctrl-C and SIGTERM stop the kernel first (exit 130, 143), which is given time to save. The notebook runs in
-the current folder, the root of the repository.
+target.failed.ipynb and no target (exit 1). After a BlockingIOError another process holds a lock: retry later (exit 75).
+Ctrl-C and SIGTERM stop the kernel (exit 130, 143), which gets time to save. The notebook runs in the current folder, the
+root of the repository.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ PATIENCE = (
 
 
 class Stopped(KeyboardInterrupt):
-    """The signal that stopped the run, args[0]; what catches Exception lets it pass."""
+    """Raised by the signal args[0]. Code that catches Exception does not catch it."""
 
 
 @contextmanager
 def stoppable():
-    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills what the clean-up left of the kernel.
+    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills the processes of the kernel that remain.
 
-    An exception that is raised anywhere may be swallowed there, and an interrupt of the kernel too. So a kernel that is still
-    there after a third of PATIENCE gets a SIGTERM: one that is saving bears it, any other ends.
+    Other code may swallow the exception, or the kernel its interrupt. So a kernel that still runs after a third of
+    PATIENCE gets SIGTERM: a kernel that is saving ignores it, any other ends.
     """
     import psutil
 
@@ -66,7 +66,7 @@ def stoppable():
     def stop(number, frame):
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
-        logging.getLogger("asyncio").disabled = True  # the interrupted cell's own error is no news
+        logging.getLogger("asyncio").disabled = True  # the error of the interrupted cell is expected
         family.extend(psutil.Process().children(recursive=True))
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE / 3)
@@ -95,8 +95,8 @@ def stoppable():
 
 
 def engine(copy=None):
-    """papermill's engine, except that a kernel whose cells are done gets seconds to end, not PATIENCE: it has nothing to save.
-    About one kernel in a hundred does not heed the request. copy: a warm.ForkedKernel to take in place of a new process."""
+    """papermill's engine, except that a kernel whose cells are done gets 10 s to end, not PATIENCE: it has nothing to save.
+    About one kernel in a hundred ignores the request. copy: a warm.ForkedKernel to take in place of a new process."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
     from papermill.log import logger

@@ -30,7 +30,7 @@ EXPLORED = "03_which_neurons_carry_a_skill"  # the notebook whose widget is also
 
 
 def found(folder) -> list[Path]:
-    """The executed notebooks of a folder, without what a failed run left."""
+    """Returns the executed notebooks of a folder, without those of failed runs."""
     return [path for path in sorted(Path(folder).glob("*.ipynb")) if not path.name.endswith(".failed.ipynb")]
 
 

@@ -1,4 +1,4 @@
-"""Awakening: neurons that were silent on the old task answer its states after the next one. How much of the change is theirs?
+"""Awakening: neurons that were silent on the old task fire on its states after the next one.
 
 A neuron is formerly silent if its activation was zero on every state of the rollout of position 1. Silencing it changes nothing
 of the old network there. So the change of the output on these states falls into two parts, exactly:

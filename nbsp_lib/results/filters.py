@@ -1,4 +1,4 @@
-"""What a skill neuron of a convolutional network sees: its filters scored on whole games, their maps laid over the pictures.
+"""Shows what skill neurons of convolutional networks see: filters scored on whole games, their maps laid over the pictures.
 
 One seed at a time. N moments, W filters of a layer, H the side of a picture, h that of a map.
 """

@@ -1,4 +1,6 @@
-"""How fast an old task goes after one switch: R of both tasks, differences of arms paired by seed, the curves of position 2.
+"""Measures how fast an old task is forgotten after one switch.
+
+R of both tasks, differences of arms paired by seed, the curves of position 2.
 
 Reads folders as profile retention ships them: a sequence of two tasks, position 2 of equal length in all runs.
 """
