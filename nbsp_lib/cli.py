@@ -90,34 +90,15 @@ def doctor(args):
 def check_method(args):
     """The exit code of the checks of a method."""
     from nbsp_lib.methods import check, find
-    from nbsp_lib.runs.settings import arm_of
+    from nbsp_lib.runs.arms import arm_of, text_settings
 
     settings = dict(pair.partition("=")[::2] for pair in args.set or ())
-    typed = {key: value if key in texts_of(args.path) else scalar(value) for key, value in settings.items()}
+    typed = {key: value if key in text_settings(args.path) else scalar(value) for key, value in settings.items()}
     chosen = arm_of("checked", {"method": args.path} | typed, "check-method")
     print(
         f"{args.path} with " + (", ".join(f"{key}={value}" for key, value in chosen.settings.items()) or "no settings")
     )
     return 0 if check.check_method(lambda: find(chosen.method)(**chosen.settings)) else 1
-
-
-def texts_of(path):
-    """Names of the settings of a method that are text; none if it cannot be read, which arm_of says."""
-    import inspect
-    from typing import Literal, get_args, get_origin
-
-    from nbsp_lib.methods import find
-
-    try:
-        parameters = inspect.signature(find(path), eval_str=True).parameters
-    except ValueError:
-        return ()
-    words = lambda hint: get_origin(hint) is Literal and all(isinstance(word, str) for word in get_args(hint))
-    return [
-        name
-        for name, given in parameters.items()
-        if given.annotation is str or words(given.annotation) or isinstance(given.default, str)
-    ]
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,4 +1,4 @@
-"""The executed notebook without what differs between two runs of the same source."""
+"""Removes from an executed notebook what differs between two runs of the same source."""
 
 from __future__ import annotations
 

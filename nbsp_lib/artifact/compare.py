@@ -1,6 +1,7 @@
-"""Regenerated tables against the expected ones: `python -m nbsp_lib.artifact.compare results/tables data/expected`.
+"""Compares regenerated tables with the expected ones: `python -m nbsp_lib.artifact.compare results/tables data/expected`.
 
-Bytes agree on the reference machine; elsewhere numbers may differ within a tolerance; the largest difference is said.
+On the reference machine bytes must agree. Elsewhere numbers may differ within a tolerance, and the largest
+difference is printed.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def compare(results, expected, tolerance) -> tuple[list[str], bool]:
 
 
 def accept(results, expected):
-    """Take the tables of `results` as the expected ones, and this machine as the reference; returns their names."""
+    """Makes the tables of `results` the expected ones and this machine the reference; returns their names."""
     results, expected = Path(results), Path(expected)
     names = sorted(
         path.relative_to(results) for path in results.rglob("*.csv") if path.relative_to(results).parts[0] != "report"

@@ -1,4 +1,4 @@
-"""Is this installation whole? One line per check: ok, warn or FAIL, with what to do about it."""
+"""Checks this installation: one line per check, ok, warn or FAIL, with what to do about it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPACE = 2e9  # bytes: the states of one laptop grid
 
 
 def check_installation():
-    """Print all checks; whether none failed. A check yields (grade, text) and may raise: what it raises is a failure."""
+    """Prints all checks; returns whether none failed. A check yields (grade, text); an exception is a failure."""
     checks = (checkout, packages, environments, rendering, learner, storage, kernel, notebooks, shipped)
     whole = True
     for check in checks if (ROOT / "pyproject.toml").is_file() else (library, rendering, learner):
@@ -63,7 +63,7 @@ def checkout():
 
 
 def library():
-    """The library was installed without its repository: what needs none works."""
+    """Says what works without a repository, where the library was installed alone."""
     yield (
         "warn",
         (
@@ -212,7 +212,7 @@ def kernel():
 
 
 def notebooks():
-    """A page is executed from its .py; what was edited in the .ipynb alone would be left out."""
+    """Every notebook equals its .py file: pages are executed from the .py, so edits of the .ipynb would be lost."""
     from nbsp_lib.artifact.pairs import check
     from nbsp_lib.errors import ConfigError
 

@@ -4,15 +4,14 @@
 
 Parameters are the constants of the cell tagged `parameters`. A value is YAML, but that of a parameter declared as text is
 text. An unknown name or a wrong type is refused before a kernel starts (exit 2, one line). A failing notebook leaves
-target.failed.ipynb and no target (exit 1); one that finds what it needs in other hands, a BlockingIOError, may be tried again
-later (exit 75). Ctrl-C and SIGTERM stop the kernel first (exit 130, 143), which is given time to save. The notebook runs in
-the current folder, the root of the repository.
+target.failed.ipynb and no target (exit 1). After a BlockingIOError another process holds a lock: retry later (exit 75).
+Ctrl-C and SIGTERM stop the kernel (exit 130, 143), which gets time to save. The notebook runs in the current folder, the
+root of the repository.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import logging
 import os
 import re
@@ -23,20 +22,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from nbsp_lib.artifact.parameters import checked, declared
 except ModuleNotFoundError as error:  # a stage of dvc calls the `python` it finds first
     sys.exit(f"{sys.executable} has no {error.name}: activate the environment first, with source .venv/bin/activate")
 
 from nbsp_lib.artifact.canonical import KERNEL, canonical
 from nbsp_lib.artifact.pairs import check as check_pair
 from nbsp_lib.artifact.sockets import folder_for_sockets
-from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.clone import refuse_foreign
 from nbsp_lib.runs.progress import watching
-from nbsp_lib.runs.strict import convert
 
-TYPES = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 QUIET = {
     "TQDM_DISABLE": "1",
@@ -53,61 +49,15 @@ PATIENCE = (
 
 
 class Stopped(KeyboardInterrupt):
-    """The signal that stopped the run, args[0]; what catches Exception lets it pass."""
-
-
-def declared(nb, source) -> dict:
-    """name -> (default, type) of each parameter of a notebook: the constants assigned in its cell tagged `parameters`. The type
-    is that of the annotation, without `| None`, or else of the default."""
-    cells = [cell.source for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
-    found = {}
-    for statement in ast.parse("\n".join(cells)).body:
-        try:
-            annotated = isinstance(statement, ast.AnnAssign)
-            default, targets = ast.literal_eval(statement.value), [statement.target] if annotated else statement.targets
-            name = re.match(r"\w+", ast.unparse(statement.annotation).strip("'\"")) if annotated else None
-            found |= {target.id: (default, TYPES.get(name and name[0], type(default))) for target in targets}
-        except (AttributeError, ValueError):
-            line = ast.unparse(statement).splitlines()[0]
-            raise ConfigError(f"{source}: the parameters cell holds more than constants: {line}") from None
-    return found
-
-
-def defaults(nb, source) -> dict:
-    """name -> default of each parameter of a notebook."""
-    return {name: default for name, (default, _) in declared(nb, source).items()}
-
-
-def checked(pairs, valid, source) -> dict:
-    """The parameters given as (name, text), by what is `declared`. A text is taken as it is; any other type is read as YAML 1.2,
-    and so is what is declared by a default of None, which takes any type but keeps a text whole. ConfigError."""
-    values = {}
-    for name, text in pairs:
-        one_of(name, valid, "parameter", source)
-        if name in values:
-            raise ConfigError(f"{source}: parameter {name} is given twice")
-        default, kind = valid[name]
-        if kind is str:
-            values[name] = text
-            continue
-        try:
-            value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError:
-            raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
-        if kind is type(None):
-            whole = not isinstance(value, str) or text[:1] in ("'", '"')
-            values[name] = value if whole else text  # YAML ends a text at " #"
-        else:
-            values[name] = None if value is None and default is None else convert(value, kind, f"{source}: {name}")
-    return values
+    """Raised by the signal args[0]. Code that catches Exception does not catch it."""
 
 
 @contextmanager
 def stoppable():
-    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills what the clean-up left of the kernel.
+    """Raises Stopped in the main thread at SIGINT or SIGTERM; at the end kills the processes of the kernel that remain.
 
-    An exception that is raised anywhere may be swallowed there, and an interrupt of the kernel too. So a kernel that is still
-    there after a third of PATIENCE gets a SIGTERM: one that is saving bears it, any other ends.
+    Other code may swallow the exception, or the kernel its interrupt. So a kernel that still runs after a third of
+    PATIENCE gets SIGTERM: a kernel that is saving ignores it, any other ends.
     """
     import psutil
 
@@ -116,7 +66,7 @@ def stoppable():
     def stop(number, frame):
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
-        logging.getLogger("asyncio").disabled = True  # the interrupted cell's own error is no news
+        logging.getLogger("asyncio").disabled = True  # the error of the interrupted cell is expected
         family.extend(psutil.Process().children(recursive=True))
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE / 3)
@@ -145,8 +95,8 @@ def stoppable():
 
 
 def engine(copy=None):
-    """papermill's engine, except that a kernel whose cells are done gets seconds to end, not PATIENCE: it has nothing to save.
-    About one kernel in a hundred does not heed the request. copy: a warm.ForkedKernel to take in place of a new process."""
+    """papermill's engine, except that a kernel whose cells are done gets 10 s to end, not PATIENCE: it has nothing to save.
+    About one kernel in a hundred ignores the request. copy: a warm.ForkedKernel to take in place of a new process."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
     from papermill.log import logger

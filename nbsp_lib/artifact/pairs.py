@@ -1,6 +1,6 @@
-"""A notebook is two files, name.py and name.ipynb, which jupytext holds together: do they say the same?
+"""Checks that the two files of a notebook, name.py and name.ipynb, paired by jupytext, have the same cells.
 
-`python -m nbsp_lib.artifact.pairs` looks at all of notebooks/, before the pipeline runs, which knows the .py files only.
+`python -m nbsp_lib.artifact.pairs` checks all of notebooks/, before the pipeline, which reads the .py files only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from nbsp_lib.errors import ConfigError
 
 
 def cells(nb):
-    """What a pair has in common: [(type, tags, text)] of the cells that are not empty."""
+    """Returns what the two files must share: [(type, tags, text)] of the cells that are not empty."""
     return [
         (cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source.strip())
         for cell in nb.cells
@@ -28,7 +28,7 @@ def read(path):
     try:
         nb = jupytext.read(path)
         return jupytext.reads(jupytext.writes(nb, fmt="py:percent"), fmt="py:percent")
-    except Exception as error:  # whatever a half-written or merged file makes of a parser
+    except Exception as error:  # a half-written or merged file makes the parser raise anything
         raise ConfigError(
             f"{path}: is no notebook: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         ) from None
@@ -57,7 +57,7 @@ def check(source):
 
 
 def main(argv=None) -> int:
-    """1 if a pair differs, said on stderr, a line each."""
+    """Returns 1 if a pair differs, after a line on stderr for each."""
     parser = argparse.ArgumentParser(
         prog="python -m nbsp_lib.artifact.pairs", description="Do the .py and .ipynb of notebooks agree?"
     )

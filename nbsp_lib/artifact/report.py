@@ -14,26 +14,23 @@ import re
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import jinja2
 import nbformat
 
-from nbsp_lib.artifact.report_api import module_page, modules
+from nbsp_lib.artifact.report_api import library_pages, modules
+from nbsp_lib.artifact.report_first_page import shown
 from nbsp_lib.artifact.report_pages import Sources, summary
-from nbsp_lib.runs.files import enter_repository, read_csv
+from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.strict import read_yaml
 
 UNUSED = ("**/*.map", "_static/locales", "_static/*webpack-macros.html", ".buildinfo")
-VERDICTS = ("reproduced", "partly", "not", "not run")
-
-FILMED = ("learned", "forgotten", "nbsp")
 EXPLORED = "03_which_neurons_carry_a_skill"  # the notebook whose widget is also a page
 
 
 def found(folder) -> list[Path]:
-    """The executed notebooks of a folder, without what a failed run left."""
+    """Returns the executed notebooks of a folder, without those of failed runs."""
     return [path for path in sorted(Path(folder).glob("*.ipynb")) if not path.name.endswith(".failed.ipynb")]
 
 
@@ -54,6 +51,10 @@ class Site:
 
     def render(self, template, page, **values):
         self.sources.write(page, self.templates.get_template(template).render(**values))
+
+    def list_page(self, page, title, text, groups, below=True):
+        """Writes a page of links: groups = {heading: [(title, page, sentence)]}; below: also in the sidebar under it."""
+        self.render("list.md", page, title=title, text=text, groups=groups, below=below)
 
     def lay_out(self):
         self.name_pages()
@@ -119,7 +120,7 @@ class Site:
             self.render("explorer.md", "learn/explorer.md", data=data)
             entries.append(("Any neuron beside its film", "learn/explorer", "An explorer without a kernel."))
         text = "Each asks one question, runs in minutes on a laptop with real agents, and has exercises with folded answers."
-        self.render("list.md", "learn/index.md", title="Learn by looking", text=text, groups={"": entries}, below=False)
+        self.list_page("learn/index.md", "Learn by looking", text, {"": entries}, below=False)
         self.toctrees["Learn"] = [("All notebooks", "learn/index"), *((title, doc) for title, doc, _ in entries)]
 
     def results_pages(self):
@@ -154,24 +155,12 @@ class Site:
                 for group, subjects in self.contents["subjects"].items()
             }
             text = f"What was measured on the sequence `{sequence}`, a page for each question."
-            self.render(
-                "list.md",
-                f"results/{sequence}.md",
-                title=title,
-                text=text,
-                below=True,
-                groups={group: entries for group, entries in groups.items() if entries},
-            )
+            filled = {group: entries for group, entries in groups.items() if entries}
+            self.list_page(f"results/{sequence}.md", title, text, filled)
             lists.append((title, f"results/{sequence}"))
         if trained := [page for (subject, _), page in pages.items() if subject == "train"]:
-            self.render(
-                "list.md",
-                "results/training.md",
-                title="Training runs",
-                groups={"": trained},
-                below=True,
-                text="The notebook of every run that was trained under this profile.",
-            )
+            text = "The notebook of every run that was trained under this profile."
+            self.list_page("results/training.md", "Training runs", text, {"": trained})
             lists.append(("Training runs", "results/training"))
         matrix = {
             title: [pages.get((subject, sequence), ("", None))[1] for sequence in sequences]
@@ -189,68 +178,20 @@ class Site:
     def api(self):
         """A page for each module, a list for each folder, and a list of these."""
         folders = []
-        for folder, members in modules(self.root / "nbsp_lib").items():
-            name, listed, entries = folder or "nbsp_lib", f"api/folder-{folder.replace('/', '-') or 'nbsp_lib'}", []
-            for module, path in members:
-                source = path.relative_to(self.root).as_posix()
-                page, copy = self.sources.pages[source], self.sources.copy(source, f"files/{source}")
-                text, sentence = module_page(path, module, f"/{copy}", (name, f"/{listed}"))
-                self.sources.write(page, text)
-                entries.append((module.removeprefix("nbsp_lib."), page.removesuffix(".md"), sentence))
-            self.render(
-                "list.md",
-                f"{listed}.md",
-                title=name,
-                text="What each module is for; its page has its source.",
-                groups={"": entries},
-                below=False,
-            )
-            folders.append((name, listed, f"{len(entries)} modules"))
-        self.render(
-            "list.md",
-            "api/index.md",
-            title="The library",
-            groups={"": folders},
-            below=True,
-            text="Every module of `nbsp_lib`: what it offers, and its source.",
-        )
+        for name, page, entries in library_pages(self.root, self.sources):
+            self.list_page(page, name, "What each module is for; its page has its source.", {"": entries}, below=False)
+            folders.append((name, page.removesuffix(".md"), f"{len(entries)} modules"))
+        text = "Every module of `nbsp_lib`: what it offers, and its source."
+        self.list_page("api/index.md", "The library", text, {"": folders})
         self.toctrees["Use it"].append(("The library", "api/index"))
 
     def first_page(self):
         """The question, the main figure, the verdicts, where to go next: from tables, never typed."""
-        films = []
-        for path in sorted(
-            (self.root / "docs/films").glob("*.json"), key=lambda path: FILMED.index(path.stem.split("-")[-1])
-        ):
-            about, picture = json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png")
-            picture = path.with_suffix(".gif") if path.with_suffix(".gif").exists() else picture
-            films.append(
-                {
-                    "path": self.sources.copy(picture.relative_to(self.root)),
-                    "caption": about["caption"],
-                    "alt": f"A robot arm and a window, {about['caption']}",
-                }
-            )
-        kept, claims = None, []
-        if (table := self.results / "retention/retention.csv").exists():
-            arms = read_csv(table).groupby("arm", sort=False)
-            kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
-            (self.sources.folder / "results/figures").mkdir(parents=True)
-            shutil.copyfile(
-                self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg"
-            )
-        if (table := self.results / "claims/claims.csv").exists():
-            columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]
-            claims = read_csv(table)[columns].drop_duplicates().to_dict("records")
-        counted = Counter(claim["verdict"].split(" (")[0] for claim in claims)
         groups = ("Learn", "Results", "Methods", "Use it")
         self.render(
             "index.md",
             "index.md",
-            films=films,
-            kept=kept,
-            claims=claims,
-            verdicts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]},
+            **shown(self.results, self.root, self.sources),
             learn=len(self.teaching),
             toctrees={group: self.toctrees[group] for group in groups if group in self.toctrees},
         )

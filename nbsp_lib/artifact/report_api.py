@@ -72,3 +72,16 @@ def modules(package) -> dict:
         if path.read_text(encoding="utf-8").strip():
             found.setdefault("/".join(inside.parts[1:-1]), []).append((".".join(parts), path))
     return dict(sorted(found.items()))
+
+
+def library_pages(root, sources):
+    """Writes the page of every module of nbsp_lib -> (folder, page of its list, [(module, page, first sentence)]) of each."""
+    for folder, members in modules(root / "nbsp_lib").items():
+        name, listed, entries = folder or "nbsp_lib", f"api/folder-{folder.replace('/', '-') or 'nbsp_lib'}", []
+        for module, path in members:
+            source = path.relative_to(root).as_posix()
+            page, copy = sources.pages[source], sources.copy(source, f"files/{source}")
+            text, sentence = module_page(path, module, f"/{copy}", (name, f"/{listed}"))
+            sources.write(page, text)
+            entries.append((module.removeprefix("nbsp_lib."), page.removesuffix(".md"), sentence))
+        yield name, f"{listed}.md", entries

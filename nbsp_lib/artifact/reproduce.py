@@ -1,9 +1,9 @@
 """Brings the stages of a dvc.yaml up to date, several at once: `python -m nbsp_lib.artifact.reproduce dvc.yaml`.
 
 `dvc repro dvc.yaml` does the same, one stage after the other. Here as many stages as there are cores run side by side,
-the one that most of the rest waits for first, and a page runs in a copy of a process that has imported torch and the
-like once. Each stage writes a log below .state/pipeline/. When a stage fails, those beside it finish (exit 1). Ctrl-C
-and SIGTERM stop all (exit 130, 143). What finished is recorded, and the same command goes on from there.
+the stage with the longest chain of waiting stages first. A page runs in a copy of a process that has imported torch
+and the other libraries once. Each stage writes a log below .state/pipeline/. When a stage fails, those beside it finish
+(exit 1). Ctrl-C and SIGTERM stop all (exit 130, 143). What finished is recorded, and the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def perform(command, folder, log):
 
 
 def known_seconds(*paths):
-    """{name: seconds} of the tables (columns stage, seconds) that are there, later ones first to be believed."""
+    """Returns {name: seconds} of the tables (columns stage, seconds) that exist; later tables override earlier ones."""
     known = {}
     for path in filter(Path.is_file, paths):
         known |= read_csv(path).itertuples(index=False, name=None)
@@ -157,7 +157,7 @@ class Crew:
             self.fail(name, str(error))
 
     def work(self):
-        """Until everything is done, or something has failed and nothing runs any more -> whether everything is done."""
+        """Runs until all is done, or something failed and nothing runs any more -> whether all is done."""
         while True:
             while not self.failed and len(self.running) < self.jobs and (ready := self.ready()):
                 self.advance(self.begin, ready[0])
@@ -176,7 +176,7 @@ class Crew:
 
 
 def raise_interrupt(number, frame):
-    """SIGTERM, once, as an exception."""
+    """Raises an exception at the first SIGTERM and ignores later ones."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt(number)

@@ -27,7 +27,7 @@ def folder_for_sockets(first):
         chosen = first if bindable(first) else None
         for place in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"):
             if not chosen:
-                with suppress(OSError):  # not there, or may not be written
+                with suppress(OSError):  # missing or not writable
                     temporary = tempfile.TemporaryDirectory(prefix="nb-", dir=place, ignore_cleanup_errors=True)
                     folder = made.enter_context(temporary)
                     chosen = folder if bindable(folder) else None

@@ -1,6 +1,6 @@
-"""The stages of a dvc.yaml in the hands of DVC's own library: which depend on which, which are stale, and their record.
+"""The stages of a dvc.yaml, through DVC's own library: their order, which are stale, and their record.
 
-What `dvc repro` does to one stage is cut in two here, so that several commands can run between the halves.
+Splits what `dvc repro` does to a stage into two halves, so that several commands can run between them.
 """
 
 from __future__ import annotations

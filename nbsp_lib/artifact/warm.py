@@ -1,4 +1,4 @@
-"""A notebook kernel that has its libraries already: a copy of this process instead of a new one.
+"""Starts notebook kernels as copies of a process that has imported the libraries.
 
 A pipeline of forty pages would otherwise import torch, pandas and matplotlib forty times.
 """
@@ -87,7 +87,7 @@ class ForkedKernel:
 
 
 def be_kernel(told):
-    """Waits for the arguments, then is the kernel; does not return.
+    """Waits for the arguments, then runs the kernel; does not return.
 
     The steps are those of `python -m ipykernel_launcher`.
     """
@@ -138,6 +138,6 @@ class WarmProvisioner(LocalProvisioner):
 
 
 def provision(manager, copy):
-    """Makes a kernel manager that has not started anything take `copy` as its kernel."""
+    """Makes a kernel manager use `copy` as its kernel; call it before the manager starts."""
     manager.provisioner = WarmProvisioner(kernel_id="warm", kernel_spec=manager.kernel_spec, parent=manager)
     manager.provisioner.copy = copy

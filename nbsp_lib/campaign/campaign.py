@@ -1,4 +1,4 @@
-"""A campaign: what is missing of some runs, trained by an engine, and a report of what came of it. `nbsp run --jobs 2`."""
+"""Trains what is missing of some runs with an engine and reports the outcome of every job: `nbsp run --jobs 2`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Tells DVC of runs that an engine trained.
+"""Records runs that an engine trained as finished stages of DVC.
 
 `python -m nbsp_lib.campaign.dvc_record profiles/smoke/dvc.yaml train@window-nbsp …`
 
-Each stage's own command is run once more, which finds every seed finished and takes seconds, and its outputs are committed. A
-later `dvc repro` then trains nothing. `dvc repro` itself would delete the outputs first.
+Runs each stage's own command once more and commits its outputs. It takes seconds, because every seed is finished.
+A later `dvc repro` trains nothing. Without this record it would delete the outputs and train again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Recording(BaseJob):
 
 
 def recordings(runs):
-    """Returns [Recording] of the complete ones of some runs of a profile: at most one."""
+    """Returns [Recording] of the runs that are complete; empty if none is."""
     stages = [stage_of(run)[1] for run in runs if stage_of(run) and complete(run)]
     file = Path(runs[0].profile.here).with_name("dvc.yaml") if runs else None
     return [Recording(runs[0].profile, str(file), tuple(stages))] if stages else []
@@ -61,7 +61,7 @@ def stage_of(run):
 
 
 def complete(run):
-    """Whether the stage's command would find every seed of the profile finished, here and in its result folder."""
+    """Whether every seed of the profile is finished, in its state and in the result folder."""
     seeds = run.profile.seeds
     if not run.recorded() or run.unfinished(seeds, folders=[run.folder]):
         return False
@@ -82,7 +82,7 @@ def main(file, *names):
 
 
 def record(file, name):
-    """The same for one stage; what is recorded already stays as it is."""
+    """Brings the record of one stage up to date; an up-to-date record stays as it is."""
     from dvc.cli import main as dvc
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageNotFound

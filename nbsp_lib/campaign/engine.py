@@ -1,7 +1,7 @@
 """Runs jobs on a backend, in order, each retried once.
 
 All that is known about a run lies in its state and its result folder. An engine only starts and stops processes, so it may die
-at any moment, and several may share the work of one folder: jobs locked by another process are re-queued.
+at any moment. Several engines may share one folder: jobs locked by another process are re-queued.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Engine:
         self.looked = self.drawn = -1e9
         self.deadline = deadline
         self.reserve = min(RESERVE, (deadline - time.monotonic()) / 10)
-        self.patient = False  # whether it was said that only others' jobs are left
+        self.patient = False  # whether a line has said that other processes hold all waiting jobs
 
     def run(self):
         """-> {job: (what came of it, words, last lines)}; what came of it: one of OUTCOMES."""
@@ -90,7 +90,7 @@ class Engine:
                 signal.signal(kind, handler)
 
     def late(self):
-        """Whether the time is over, or too little of it is left for what has not begun."""
+        """Whether the deadline has passed, or is too near for a new job."""
         left = self.deadline - time.monotonic()
         return left < 0 or (left < self.reserve and not self.running)
 
@@ -138,7 +138,7 @@ class Engine:
         self.screen.say(f"{job.title}: {outcome}, {words}")
 
     def fill(self):
-        """Starts what can be started, in order."""
+        """Starts waiting jobs in order while the backend has room."""
         if time.monotonic() - self.looked < LOOK or self.deadline - time.monotonic() < self.reserve:
             return
         while self.waiting and self.backend.capacity > 0:
@@ -153,7 +153,7 @@ class Engine:
         self.patient = bool(self.waiting and not self.running)
 
     def next(self):
-        """The first waiting job that nobody keeps from starting; drops those that others have finished."""
+        """Returns the first waiting job whose folders are free; drops jobs that other processes have finished."""
         taken = set().union(*(job.needs() for job in self.running))
         for job in list(self.waiting):
             needs = job.needs()
@@ -191,13 +191,13 @@ class Engine:
             self.tell("kill")
 
     def cause(self):
-        """Why the campaign ends before its jobs, as the beginning of a line."""
+        """Returns why the campaign ends early, as the beginning of a line."""
         if self.signals:
             return f"{signal.Signals(self.signals[0]).name}: "
         return "time is over: " if self.late() else ""
 
     def tell(self, word):
-        """Calls `stop` or `kill` of every running process; one that just ended is fine."""
+        """Calls `stop` or `kill` of every running process; ignores one that has just ended."""
         for process in self.running.values():
             with suppress(ProcessLookupError):
                 getattr(process.handle, word)()

@@ -1,4 +1,4 @@
-"""What is left of a job that failed: its log, and a record of the failure for `nbsp status`."""
+"""Logs of jobs, and records of failed jobs for `nbsp status`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def last_lines(log, offset=0, n=6):
 
 
 def why(code, lines):
-    """What went wrong, in a line: the exit code, and of its last lines the one before the runner's pointer to a notebook."""
+    """Returns one line on a failure: the exit code and the last line of the log that does not point to a notebook."""
     said = [line for line in lines if ": failed, see " not in line]
     return f"{reason(code)}: {said[-1]}" if said else reason(code)
 
@@ -43,7 +43,7 @@ def note_failure(job, attempts, code, lines):
 
 
 def forget_failure(job):
-    """Removes the record of a job that succeeded, and its log if nothing was said."""
+    """Removes the record of a job that succeeded, and its log if that is empty."""
     (ENGINE / f"{job.name}.json").unlink(missing_ok=True)
     with suppress(OSError):
         if not job.log.stat().st_size:
@@ -51,7 +51,7 @@ def forget_failure(job):
 
 
 def failures():
-    """The records of failed jobs, oldest first; one that cannot be read is passed over."""
+    """Returns the records of failed jobs, oldest first; skips unreadable ones."""
     found = []
     for path in sorted(ENGINE.glob("*.json"), key=lambda path: path.stat().st_mtime):
         with suppress(OSError, ValueError):

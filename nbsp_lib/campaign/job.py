@@ -21,22 +21,22 @@ from nbsp_lib.runs.run import ONE_BY_ONE, Placement, Run
 
 
 class BaseJob:
-    """What an engine asks of a job: `name`, `title`, `command`, and the following, here for a process without any state."""
+    """The interface of a job: subclasses add `name`, `title`, `command`. Defaults are of a job without state."""
 
     @property
     def log(self):
         return ENGINE / f"{self.name}.log"
 
     def needs(self):
-        """The folders that it locks now, or soon."""
+        """Returns the folders that the job locks, now or later."""
         return set()
 
     def over(self):
-        """Whether nothing is left to do, whichever process did it."""
+        """Whether the job is finished, by this process or another one."""
         return False
 
     def saves(self):
-        """How often its states were saved so far; grows with every sign of progress that outlives the process."""
+        """Returns how often the states of the job were saved; it grows with every progress that survives a kill."""
         return 0
 
     def reports(self):
@@ -70,7 +70,7 @@ class Job(BaseJob):
     @cached_property
     def name(self):
         seeds = "-".join(map(str, self.seeds))
-        if len(seeds) > 40:  # file names end somewhere
+        if len(seeds) > 40:  # the length of file names is limited
             seeds = f"{self.seeds[0]}to{self.seeds[-1]}-{hashlib.sha256(seeds.encode()).hexdigest()[:6]}"
         return f"{self.run.profile.profile}-{self.run.sequence}-{self.run.arm}-{seeds}"
 
@@ -114,7 +114,7 @@ class Job(BaseJob):
         return [state for state in trunk.states(new).values() if not trunk.arrived(state)] if self.run.forkable else []
 
     def needs(self):
-        """The folders that this job locks now, or soon. A damaged state is for the process to refuse, by name."""
+        """Returns the folders that this job locks, now or later. The process of the job reports a damaged state."""
         try:
             return {state.folder for state in (*self.states(), *self.trunks())}
         except Corrupted:
@@ -164,8 +164,10 @@ def jobs_of(run, seeds, placement=ONE_BY_ONE):
 
 
 def busy(folder):
-    """Whether a process trains in this state folder. The lock is shared and held for no time: two processes that look do not
-    disturb each other, and nothing is created."""
+    """Whether a process trains in this state folder. Creates nothing.
+
+    Takes a shared lock for a moment, so two callers do not disturb each other.
+    """
     try:
         with open(Path(folder) / "lock") as file:
             lock(file, fcntl.LOCK_SH, lambda: True)

@@ -1,4 +1,4 @@
-"""What `nbsp run` does once its options are read: it trains what is missing, in this process or in those of an engine."""
+"""The command `nbsp run` after its options are read: trains what is missing, in this process or with an engine."""
 
 from __future__ import annotations
 

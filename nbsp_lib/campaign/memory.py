@@ -45,9 +45,9 @@ class Memory:
         )
 
 
-@functools.cache  # as it was before this process trained or measured anything
+@functools.cache  # the value before this process trained or measured anything
 def libraries():
-    """Bytes of this process, with all that training imports, when this was asked first."""
+    """Returns the bytes of this process with everything that training imports, as at the first call."""
     import nbsp_lib.training.trainer  # noqa: F401
 
     return psutil.Process().memory_info().rss

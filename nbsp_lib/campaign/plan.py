@@ -1,4 +1,4 @@
-"""What training would take: work counted from the settings and the states on disk, speed timed for seconds on this machine."""
+"""Estimates time, memory and disk of training: work counted from settings and states, speed timed here for seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs to where their profile ships them, and then everything that is made of them: dvc.lock, the tables, data/expected."""
+"""Copies runs to where their profile ships them, then regenerates what depends on them: dvc.lock, the tables, data/expected."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def path_with_python():
 
 
 def contents(folder):
-    """{name: bytes} of the tables in a folder, and of what says on which machine they were made."""
+    """Returns {name: bytes} of the tables in a folder and of the file that names the machine."""
     paths = [*Path(folder).rglob("*.csv"), *Path(folder).glob(MACHINE)]
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
 

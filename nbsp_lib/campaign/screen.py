@@ -1,4 +1,4 @@
-"""What a campaign shows: lines that stay, and on a terminal a bar for each running job below them."""
+"""The screen of a campaign: lines that stay and, on a terminal, a bar for each running job below them."""
 
 from __future__ import annotations
 

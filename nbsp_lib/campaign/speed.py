@@ -1,4 +1,4 @@
-"""How fast this machine trains: the real update and the real environments, timed for a few seconds on one thread."""
+"""Measures how fast this machine trains: times the real update and the real environments for seconds on one thread."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def measure(train, sequence, method, size, seconds):
 
     def round_():
         for generator in trainer.streams["goals"]:
-            generator.manual_seed(0)  # always the same goals: their starts are computed once
+            generator.manual_seed(0)  # always the same goals, so that their starts are computed once
         trainer.play_round(env, updates=False)
 
     calls = {

@@ -1,4 +1,4 @@
-"""What the files say about runs: done, running, stalled, failed, stopped, missing. Nothing is changed by asking."""
+"""Reads from the files how far runs are: done, running, stalled, failed, stopped, missing. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.errors import Corrupted
 from nbsp_lib.runs.progress import words
 
-STALLED = 600.0  # seconds without a sign of life
+STALLED = 600.0  # seconds without a report or a save
 KINDS = ("done", "diverged", "running", "stalled", "failed", "stopped", "missing")
 
 
@@ -78,7 +78,7 @@ def standing(state, trunk, record, seed):
             if quiet > STALLED
             else ("running", report)
         )
-    if record and record["serials"].get(str(seed), 0) == state.serial:  # otherwise it was saved since: no news any more
+    if record and record["serials"].get(str(seed), 0) == state.serial:  # otherwise the seed was saved after the failure
         return "failed", why(record["code"], record["lines"])
     if state.manifest:
         return "stopped", ""
@@ -96,7 +96,7 @@ def seconds_quiet(state, trunk):
 
 
 def last_report(state, trunk):
-    """What was last reported of a seed that is in training, without the label."""
+    """Returns the last report of a seed in training, without the label."""
     for folder, where in ((state.folder, ""), (trunk.folder, "position 1, shared: ")):
         with suppress(OSError, ValueError, KeyError):
             return where + words(json.loads((folder / "progress.json").read_text()))

@@ -1,4 +1,4 @@
-"""What training would have to do: positions, updates and steps, counted from the settings and the states on disk."""
+"""Counts the work that training would take: positions, updates and steps, from settings and states on disk."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def work_from(run, start, over=False, mastered=False):
             end = min(r for r, number in due.items() if number >= ROUND)
         if position == start[0]:
             done = max(start[1], 0)
-            end = (
-                done if over else max(end, min(r for r in due if r > done))
-            )  # it ends at an evaluation that is to come
+            end = done if over else max(end, min(r for r in due if r > done))  # the position ends at a later evaluation
         learned = max(0, end * rows - max(train.random_steps, done * rows))
         updates = learned // train.envs * round(train.updates_per_step * train.envs)
         measured = scoring + sum(evaluation(number) for r, number in due.items() if done < r <= end)

@@ -1,10 +1,9 @@
 """The process of one task, on whatever machine it runs, and how it comes to an end.
 
-No worker outlives whoever started it: the kernel is asked to send it SIGTERM at that moment, however its starter died. Unlike
-a pipe whose end the worker would have to notice, that needs nothing in the worker. It is Linux only: elsewhere the workers of a
-killed engine go on to their end, and their locks keep others away. The kernel looks at the thread that started the
-worker, so a backend's `start` belongs into a thread that lives as long as the engine: the main one. The signal may come
-again for every other thread of the starter, so a worker takes only the first to heart (nbsp_lib.artifact.notebook does).
+No worker outlives the process that started it: Linux sends the worker SIGTERM when that process dies, however it dies.
+On other systems the workers of a killed engine finish their job, and their locks keep other processes away.
+Call a backend's `start` from the main thread: Linux sends the signal when the thread that started the worker ends. It may
+send it again for every other thread, so workers act on the first signal and ignore repeats, as artifact.notebook does.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ class Task:
     name: str
     command: tuple[str, ...]
     log: Path  # stdout and stderr are appended
-    env: dict = field(default_factory=dict)  # besides the environment of whoever starts it
+    env: dict = field(default_factory=dict)  # added to the environment of the starting process
 
 
 def spawn(task, folder=None, **env):
-    """The Popen of a task in a session of its own: Ctrl-C reaches the engine alone, which then asks every worker once."""
+    """Starts a task in a session of its own -> Popen. Ctrl-C reaches the engine only; it asks each worker once."""
     Path(folder or ".", task.log).parent.mkdir(parents=True, exist_ok=True)
     with open(Path(folder or ".", task.log), "ab") as log:
         return subprocess.Popen(
@@ -52,7 +51,7 @@ def spawn(task, folder=None, **env):
 
 
 def kill_tree(pid):
-    """SIGKILL to a process and everything below it; what is gone already is fine."""
+    """Sends SIGKILL to a process and its descendants; ignores those that have ended."""
     import psutil
 
     with suppress(psutil.NoSuchProcess):
@@ -63,7 +62,7 @@ def kill_tree(pid):
 
 
 def call(task, folder):
-    """The exit code of a task, run in `folder`: what Ray and Slurm execute, on whatever machine they chose.
+    """Runs a task in `folder` -> its exit code. Ray and Slurm call this on the machine that they chose.
 
     The first of the signals ASKED is passed on as SIGTERM; a second SIGINT kills.
     """
@@ -83,10 +82,10 @@ def call(task, folder):
 
 
 def main(argv):
-    """Become the command argv[1:], to be told when process argv[0] dies. Exit codes of a shell if that cannot be."""
+    """Becomes the command argv[1:] and gets SIGTERM when process argv[0] dies. Returns an exit code on failure."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGTERM)
-        if os.getppid() != int(argv[0]):  # died before it was asked for
+        if os.getppid() != int(argv[0]):  # the starter died before prctl was called
             return 128 + signal.SIGTERM
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray blocks SIGINT, a shell's & ignores it; kernels need it
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -73,7 +73,7 @@ class Atari(Batched):
 
     obs_shape, obs_dtype: of one observation. act_dim: number of actions, numbered as in ALE (0 no-op, 1 fire, 2 up …) unless
     the protocol asks for the game's own. An action that a game does not have acts like the action that remains without the
-    direction or the fire the game does not know (tests/test_atari.py); in "ram" a few bytes show which was pressed.
+    direction or the fire the game does not know (tests/envs/test_atari.py); in "ram" a few bytes show which was pressed.
     ValueError for an unknown game, an empty population, a negative seed.
     """
 

@@ -19,7 +19,7 @@ import numpy as np
 from nbsp_lib.envs.batched import Episodes
 
 # obs_dim, act_dim and the time between two actions as a multiple of the suite's own (an action repeat; PlaNet, Hafner et al.
-# 2019, has 8, 4 and 2). Known without building anything; tests/test_dmc.py holds it to the suite.
+# 2019, has 8, 4 and 2). Known without building anything; tests/envs/test_dmc.py holds it to the suite.
 DOMAINS = {"cartpole": (5, 1, 4), "reacher": (6, 2, 4), "walker": (24, 6, 2)}
 TASKS = (
     "cartpole-balance",

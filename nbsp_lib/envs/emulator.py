@@ -21,7 +21,7 @@ import numpy as np
 from nbsp_lib.core.frames import FRAME_SKIP, SCREEN
 from nbsp_lib.envs.sequences import TWO_PLAYERS
 
-# Games that begin with a saved state, because it is exact however they were played before: tests/test_atari_games.py.
+# Games that begin with a saved state, because it is exact however they were played before: tests/envs/test_atari_games.py.
 EXACT = ("alien", "bank-heist", "bowling", "boxing", "demon-attack", "pong", "road-runner", "space-invaders")
 
 

@@ -1,7 +1,7 @@
 """Environments stepped by several processes: the same trajectories as in one, while the caller computes.
 
 For a GPU, whose updates would otherwise wait for the environments. On a CPU a second training process is the better use of a
-core. Nothing here is random, so the division of environments among processes changes nothing (tests/test_envs.py).
+core. Nothing here is random, so the division of environments among processes changes nothing (tests/envs/test_envs.py).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Axes: P population (seed), E environments of a seed. All environments run in thi
 
 Meta-World compiles a model (0.15 s, 20 MB) for every environment and simulates 100 steps at every reset. Here all
 environments of a task take turns on one simulator, and the start of an episode is computed once for each goal.
-The trajectories stay those of a fresh, untouched environment, bit for bit (tests/test_envs.py).
+The trajectories stay those of a fresh, untouched environment, bit for bit (tests/envs/test_envs.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Awakening: neurons that were silent on the old task answer its states after the next one. How much of the change is theirs?
+"""Awakening: neurons that were silent on the old task fire on its states after the next one.
 
 A neuron is formerly silent if its activation was zero on every state of the rollout of position 1. Silencing it changes nothing
 of the old network there. So the change of the output on these states falls into two parts, exactly:
@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib.core.neurons import silent
-from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
 from nbsp_lib.results.grafts import put_back
 from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.old_states import play_actors, read_old
+from nbsp_lib.results.style import GREY, MISSING, PALETTE, name_panel, name_rows, panels, say, seeds_row
 from nbsp_lib.training.rollout import silenced
 
 CHANGE = ["arm", "seed", "layer", "neurons", "silent", "awake", "share", "distance", "distance_without"]
@@ -149,12 +149,8 @@ def awakening_figure(change, played, title, unit):
         lower.set_xlim(-0.04, 1.04)
         upper.set_xlabel("share of the change", fontsize=8)
         lower.set_xlabel(unit, fontsize=8)
-    axes[0, 0].set_yticks(
-        range(len(layers)), [f"through formerly silent neurons: {name}" for name in names], fontsize=7.5
-    )
-    axes[0, 0].set_ylim(max(len(layers), 1) - 0.5, -0.5)
-    axes[1, 0].set_yticks(range(len(ACTORS)), list(ACTORS.values()), fontsize=7.5)
-    axes[1, 0].set_ylim(len(ACTORS) - 0.5, -0.5)
+    name_rows(axes[0, 0], [f"through formerly silent neurons: {name}" for name in names], 7.5)
+    name_rows(axes[1, 0], list(ACTORS.values()), 7.5)
     figure.supxlabel("hollow: a seed; tick: the mean; line: 95 % t interval over seeds", fontsize=8)
     return figure
 
@@ -162,7 +158,4 @@ def awakening_figure(change, played, title, unit):
 def rows_of(ax, groups, colour, bounds=(-np.inf, np.inf)):
     """One line of points for each group of numbers, with its mean and its t interval, cut at `bounds`."""
     for y, values in enumerate(groups):
-        mean, low, high = interval([(1.0, values)])
-        ax.scatter(values, [y] * len(values), s=18, facecolor="none", edgecolor=colour, lw=0.9, zorder=3)
-        ax.plot(np.clip([low, high], *bounds), [y, y], color=GREY, lw=1.4)
-        ax.plot(mean, y, "|", color=DARK, ms=11, mew=2)
+        seeds_row(ax, y, values, *interval([(1.0, values)]), colour, bounds)

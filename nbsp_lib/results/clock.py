@@ -11,11 +11,11 @@ import torch
 
 from nbsp_lib.core.neurons import base_rate, constant_goal, silent, skill_scores, top_neurons
 from nbsp_lib.methods.selection import exchanged, exchanges, late
-from nbsp_lib.results.figures import MISSING, name_panel, panels, say
 from nbsp_lib.results.intervals import interval
-from nbsp_lib.results.neuron_figures import NETWORK_COLOURS
+from nbsp_lib.results.neuron_figures import NETWORK_COLOURS, name_networks
 from nbsp_lib.results.neuron_tables import expected_jaccard, jaccard, networks
 from nbsp_lib.results.reevaluate import agents
+from nbsp_lib.results.style import MISSING, name_panel, panels, say
 from nbsp_lib.training.rollout import play
 
 PLACE = ["arm", "seed", "position", "task", "network"]
@@ -174,10 +174,7 @@ def horizon_figure(rows, title):
                 ax.plot(wide.index, wide, color=colour, lw=0.7, alpha=0.6)
                 ax.plot(wide.index, wide.mean(axis=1), color=colour, lw=2)
         upper.set_ylim(-0.04, 1.04)
-    for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(
-            0.98, 0.9 - 0.13 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right"
-        )
+    name_networks(axes[0, 0], 0.9, -0.13)
     axes[0, 0].set_ylabel("silent among\nthe chosen", fontsize=8)
     axes[1, 0].set_ylabel("base rate", fontsize=8)
     figure.supxlabel("steps of an episode that the score sees; thin: a seed, thick: the mean", fontsize=8)

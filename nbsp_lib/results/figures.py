@@ -1,61 +1,32 @@
 """One function a figure: arrays and DataFrames in, a matplotlib Figure out, no reading and no writing.
 
-Colours: seaborn's "colorblind" palette. A line is named beside itself, not in a legend. The title is given by
-the caller, who knows the profile and the number of seeds (results.Study.title).
+The title is given by the caller, who knows the profile and the number of seeds (Study.title). Colours and panels: style.py.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 
 from nbsp_lib.envs.performance import BOUNDED, SUCCESS
 from nbsp_lib.results.notes import reached
 from nbsp_lib.results.positions import marks, spans, ticks, traces
-from nbsp_lib.results.style import begin
-
-begin()  # here, so that no page can forget it
-PALETTE = sns.color_palette("colorblind").as_hex()
-TASK_COLOURS = [PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 3, 7)]
-GREY, DARK = "#9a9a9a", "#333333"
-MISSING = "not run"
-FEW = 6  # arms that all get a panel or a line, run or not
-
-
-def panels(rows, columns, width, height, title, **grid):
-    """An empty figure of rows x columns axes and these axes, [rows, columns]; width and height in inches of one panel.
-
-    The Figure is made without pyplot, so no global state is touched and a notebook does not show it twice.
-    """
-    with sns.axes_style("ticks"):
-        figure = Figure(figsize=(columns * width, rows * height + 0.5), layout="constrained", dpi=110)
-        axes = figure.subplots(rows, columns, squeeze=False, **grid)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=DARK)
-    for ax in axes.flat:
-        sns.despine(ax=ax)
-        ax.tick_params(labelsize=8)
-    return figure, axes
-
-
-def say(ax, text):
-    """Write in the middle of a panel why it holds no data."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=9)
-
-
-def name_panel(ax, text):
-    ax.set_title(text, loc="left", fontsize=9, color=DARK, pad=3)
-
-
-def folded(arms, present, width, word=MISSING):
-    """(arms to draw, a note): all of them if they are few, else those that are present, the others named in the note."""
-    drawn = [arm for arm in arms if arm in present or len(arms) <= FEW] or list(arms[:1])
-    rest = [arm for arm in arms if arm not in drawn]
-    return drawn, textwrap.fill(f"{word}: {', '.join(rest)}", width) if rest else ""
+from nbsp_lib.results.style import (
+    DARK,
+    FEW,
+    GREY,
+    MISSING,
+    PALETTE,
+    TASK_COLOURS,
+    folded,
+    name_panel,
+    name_rows,
+    panels,
+    say,
+)
 
 
 def learning_curves(curves, arms, tasks, title, column="success", unit=SUCCESS, ends=None):
@@ -211,8 +182,7 @@ def metric_points(values, table, arms, title, unit=SUCCESS):
         if metric in ("ASR", "plasticity") and unit in BOUNDED:
             ax.set_xlim(-0.03, 1.03)
     counts = table.drop_duplicates("arm").set_index("arm")
-    axes[0, 0].set_yticks(range(len(arms)), [f"{arm}  {counts.k[arm]}/{counts.n[arm]}" for arm in arms], fontsize=8)
-    axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
+    name_rows(axes[0, 0], [f"{arm}  {counts.k[arm]}/{counts.n[arm]}" for arm in arms])
     figure.supxlabel(missing, fontsize=8)
     return figure
 

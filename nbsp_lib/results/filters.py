@@ -1,4 +1,4 @@
-"""What a skill neuron of a convolutional network sees: its filters scored on whole games, their maps laid over the pictures.
+"""Shows what skill neurons of convolutional networks see: filters scored on whole games, their maps laid over the pictures.
 
 One seed at a time. N moments, W filters of a layer, H the side of a picture, h that of a map.
 """
@@ -16,8 +16,8 @@ from nbsp_lib.core.conv import LAYERS
 from nbsp_lib.core.frame_replay import FrameStack
 from nbsp_lib.core.rng import generators
 from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.results.figures import DARK, panels
 from nbsp_lib.results.neuron_tables import neuron_rows
+from nbsp_lib.results.style import DARK, panels
 
 
 def filter_rows(played, share):

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 
 from nbsp_lib.core.neurons import constant_goal, held_shares, skill_scores, top_neurons
-from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, name_panel, panels, say
 from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.old_states import play_actors, read_old
+from nbsp_lib.results.style import MISSING, PALETTE, name_panel, name_rows, panels, say, seeds_row
 
 CHOSEN = 0.2  # the paper's share
 SHARES = (0.2, 0.5, 0.8)
@@ -132,15 +132,12 @@ def graft_figure(rows, title, unit):
         if rows.empty:
             say(ax, MISSING)
             continue
-        for y, graft in enumerate(grafts):
+        bars = table[table.arm == arm].set_index("graft")[["mean", "low", "high"]].reindex(grafts)
+        for y, (graft, bar) in enumerate(zip(grafts, bars.to_numpy(), strict=True)):
             points = named[(named.arm == arm) & (named.graft == graft)].success
-            ax.scatter(points, [y] * len(points), s=18, facecolor="none", edgecolor=PALETTE[0], lw=0.9, zorder=3)
-        here = table[table.arm == arm].set_index("graft").reindex(grafts)
-        ax.hlines(range(len(grafts)), here.low.clip(lower=0), here.high.clip(upper=1), color=GREY, lw=1.4)
-        ax.plot(here["mean"], range(len(grafts)), "|", color=DARK, ms=11, mew=2)
+            seeds_row(ax, y, points, *bar, PALETTE[0], (0, 1))
         ax.set_xlim(-0.04, 1.04)
-    axes[0, 0].set_yticks(range(len(grafts)), grafts, fontsize=8)
-    axes[0, 0].set_ylim(max(len(grafts), 1) - 0.5, -0.5)
+    name_rows(axes[0, 0], grafts)
     figure.supxlabel(
         f"{unit} on the old task after position 2, with weights of position 1 put back\n"
         "hollow: a seed; tick: the mean; line: 95 % t interval over seeds, cut at 0 and 1",

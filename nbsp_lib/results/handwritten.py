@@ -1,6 +1,6 @@
 """Strict reading of csv files that people write, also by a spreadsheet. Every refusal is a ConfigError with the line's number.
 
-A byte order mark, line ends of Windows, and empty cells or rows behind the table are taken as they are.
+A byte order mark, Windows line ends, and empty cells or rows after the table are accepted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_table(path, columns):
         if cells is None:
             break
         while len(cells) > len(columns) and not cells[-1].strip():
-            del cells[-1]  # what a spreadsheet writes behind the table
+            del cells[-1]  # empty cells that a spreadsheet adds
         if not any(cell.strip() for cell in cells):
             continue
         where = f"{path}: line {line}"
@@ -77,7 +77,7 @@ def read_table(path, columns):
 
 
 def check_header(cells, columns, where, expected):
-    """Refuses a header that is not `columns`, with the reason that it most likely has."""
+    """Refuses a header that is not `columns`, and names the most likely reason."""
     if cells == list(columns):
         return
     for sign, name in ((";", "semicolons"), ("\t", "tabs")):
@@ -101,7 +101,7 @@ def number(text, low, high, where):
 
 
 def unique(rows, keys, where):
-    """Refuses a row that says again, or otherwise, what one before it said: rows [(line, {column: value})]."""
+    """Refuses a row whose `keys` equal those of an earlier row: rows [(line, {column: value})]."""
     seen = {}
     for line, row in rows:
         name = " ".join(row[key] for key in keys)

@@ -1,4 +1,4 @@
-"""Around the verdicts of claims.py: numbers gathered from the runs, the paper's beside ours, the page to read."""
+"""Makes the ledger of claims: gathers numbers from the runs, sets the paper's beside them, writes the page."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def escaped(both):
 
 
 def side_by_side(before, now):
-    """Returns (claims, comparisons) of the rules of now, with those of the rules before in columns beside them.
+    """Returns (claims, comparisons) by the current rules, with those by the earlier rules in columns beside them.
 
     before, now: (claims, comparisons) of claims.ledger and of verdicts.ledger. A conjunct had no verdict before.
     """

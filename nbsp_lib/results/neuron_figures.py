@@ -8,9 +8,15 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from nbsp_lib.envs.performance import BOUNDED, SUCCESS
-from nbsp_lib.results.figures import DARK, GREY, MISSING, PALETTE, folded, name_panel, panels, say
+from nbsp_lib.results.style import DARK, GREY, MISSING, PALETTE, folded, name_panel, name_rows, panels, say
 
 NETWORK_COLOURS = {"actor": PALETTE[0], "critic0": PALETTE[1], "critic1": PALETTE[4]}
+
+
+def name_networks(ax, y, step):
+    """Names the networks in their colours at the right of a panel, from `y` on, in steps, in shares of its height."""
+    for i, (network, colour) in enumerate(NETWORK_COLOURS.items()):
+        ax.text(0.98, y + step * i, network, transform=ax.transAxes, color=colour, fontsize=8, ha="right")
 
 
 def score_distribution(neurons, title):
@@ -127,8 +133,7 @@ def overlap(pairs, title):
             ax.plot(here.jaccard.mean(), y, "|", ms=18, mew=2.2, color=DARK)
             ax.plot(here.expected.mean(), y, "|", ms=18, mew=1.4, color=PALETTE[3])
         ax.set_xlim(-0.02, 1.02)
-    axes[0, 0].set_yticks(range(len(comparisons)), comparisons, fontsize=8)
-    axes[0, 0].set_ylim(max(len(comparisons), 1) - 0.5, -0.5)
+    name_rows(axes[0, 0], comparisons)
     figure.supxlabel(
         "Jaccard overlap of the chosen neurons      dark tick: mean, red tick: expected of random sets", fontsize=8
     )
@@ -190,10 +195,7 @@ def base_rate_trap(scores, title):
         lower.set_xticks(sorted(here.position.unique()))
         upper.set_xlabel("base rate", fontsize=8)
         lower.set_xlabel("position", fontsize=8)
-    for y, (network, colour) in enumerate(NETWORK_COLOURS.items()):
-        axes[0, 0].text(
-            0.98, 0.04 + 0.1 * y, network, transform=axes[0, 0].transAxes, color=colour, fontsize=8, ha="right"
-        )
+    name_networks(axes[0, 0], 0.04, 0.1)
     axes[0, 0].text(
         0.98, 0.36, "diagonal: never fires", transform=axes[0, 0].transAxes, ha="right", fontsize=7.5, color=GREY
     )
@@ -227,7 +229,6 @@ def health_points(last, arms, title):
                 points = last[(last.arm == arm) & (last.network == network)][measure]
                 ax.scatter(points, [y] * len(points), s=16, facecolor="none", edgecolor=PALETTE[0], lw=0.8, zorder=3)
                 ax.plot(points.mean(), y, "|", color=DARK, ms=9, mew=1.6)
-            ax.set_ylim(len(arms) - 0.5, -0.5)
             ax.grid(axis="y", color="#eeeeee", lw=0.8)
             ax.tick_params(axis="y", length=0)
             if measure == "gradient_norm" and (last[measure] > 0).any():
@@ -235,7 +236,7 @@ def health_points(last, arms, title):
                 ax.xaxis.set_major_locator(LogLocator(numticks=4))
                 ax.xaxis.set_minor_formatter(NullFormatter())
         labels = [arm if arm in recorded else f"{arm}  (nothing recorded)" for arm in arms]
-        line[0].set_yticks(range(len(arms)), labels, fontsize=8)
+        name_rows(line[0], labels)
         line[0].set_ylabel(network, fontsize=9, color=DARK)
     figure.supxlabel(missing, fontsize=8)
     return figure

@@ -1,4 +1,4 @@
-"""What stands beside a table: how far each arm and seed is, and what a reader must know of them."""
+"""Notes beside a table: how far each arm and seed is, and what limits its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the positions of a run took: environment steps, and whether and when the task was mastered there.
+"""Environment steps of each position of a run, and whether and when its task was mastered.
 
 A run stops a position at mastery if its settings have `mastery`; other runs have a fixed budget of steps.
 """
@@ -75,7 +75,7 @@ def traces(curves, positions, column):
 
 
 def joined(parts):
-    """Pieces (x, y) of a line as one, with a gap after each."""
+    """Joins pieces (x, y) of a line, with a gap (NaN) after each."""
     x, y = (np.concatenate([np.append(np.asarray(piece[i], dtype=float), np.nan) for piece in parts]) for i in (0, 1))
     return x, y
 

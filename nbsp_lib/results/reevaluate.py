@@ -1,4 +1,4 @@
-"""Shipped networks rolled out again: what was recorded is measured once more, and single neurons are looked at."""
+"""Rolls shipped networks out again: measures recorded results once more, and scores and silences single neurons."""
 
 from __future__ import annotations
 

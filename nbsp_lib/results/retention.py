@@ -1,4 +1,6 @@
-"""How fast an old task goes after one switch: R of both tasks, differences of arms paired by seed, the curves of position 2.
+"""Measures how fast an old task is forgotten after one switch.
+
+R of both tasks, differences of arms paired by seed, the curves of position 2.
 
 Reads folders as profile retention ships them: a sequence of two tasks, position 2 of equal length in all runs.
 """
@@ -12,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from nbsp_lib.results.evidence import start
-from nbsp_lib.results.figures import TASK_COLOURS, name_panel, panels
 from nbsp_lib.results.intervals import interval, sign_flip
 from nbsp_lib.results.positions import visit
 from nbsp_lib.results.study import read_result
+from nbsp_lib.results.style import TASK_COLOURS, name_panel, panels
 from nbsp_lib.runs.export import json_in, versions_of
 
 PAIRS = (("nbsp", "replay-only"), ("nbsp", "mask-only"), ("replay-only", "fine-tuning"))

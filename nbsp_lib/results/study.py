@@ -1,4 +1,4 @@
-"""The recorded results of one sequence, read and put together for tables and figures.
+"""Reads the recorded results of one sequence for tables and figures.
 
 What is missing is named, never left out: an arm without a run, a seed that stopped early or diverged, a rollout that
 could not be scored. Runs trained under two profiles, or with two sets of training settings, are refused.
@@ -28,7 +28,7 @@ COLUMNS = {name: ["sequence", "arm", *columns] for name, columns in RECORDED.ite
 
 @dataclass(frozen=True)
 class Result:
-    """What one arm left behind: run.json (verified) and its tables, each row with the columns sequence and arm."""
+    """The results of one arm: run.json (verified) and its tables, each row with the columns sequence and arm."""
 
     arm: str
     folder: Path
@@ -55,7 +55,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """All arms of one sequence: results by arm (only those that exist), references by task, and who was asked for."""
+    """All arms of one sequence: results by arm (only those that exist), references by task, and the arms asked for."""
 
     sequence: str
     tasks: tuple  # one name per position [K]

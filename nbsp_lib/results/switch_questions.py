@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results.figures import DARK, GREY, MISSING, TASK_COLOURS, name_panel, panels
 from nbsp_lib.results.intervals import cut, interval
 from nbsp_lib.results.questions import QUESTIONS
+from nbsp_lib.results.style import GREY, MISSING, TASK_COLOURS, name_panel, name_rows, panels, seeds_row
 
 ORDERS = ("score", "balanced", "random", "activation")
 FROZEN = tuple(f"freeze-{order}-{share}" for order in ORDERS for share in (20, 50, 80))
@@ -82,14 +82,9 @@ def arms_figure(rows, table, tasks, title):
                 ax.text(0.0, y, MISSING, va="center", color=GREY, fontsize=8)
                 continue
             points = rows[rows.arm == line["arm"]][measure]
-            ax.hlines(y, line[f"{measure}_low"], line[f"{measure}_high"], color=GREY, lw=1.4)
-            ax.scatter(
-                points, [y] * len(points), s=18, facecolor="none", edgecolor=colour, lw=0.9, zorder=3, clip_on=False
-            )
-            ax.plot(line[measure], y, "|", color=DARK, ms=11, mew=2, zorder=4)
+            seeds_row(ax, y, points, line[measure], line[f"{measure}_low"], line[f"{measure}_high"], colour)
         ax.set_xlim(-0.04, 1.04)
-    axes[0, 0].set_yticks(range(len(arms)), arms, fontsize=8)
-    axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
+    name_rows(axes[0, 0], arms)
     figure.supxlabel(
         "success at any step, the last three evaluations of position 2\n"
         "hollow: a seed; tick: the mean; line: 95 % t interval over seeds, cut at 0 and 1",

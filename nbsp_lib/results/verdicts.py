@@ -8,8 +8,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.envs.sequences import benchmark_of, tasks_of
-from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, LEARNED, MARGIN, uninformative, without_difference
+from nbsp_lib.results.claims import CLAIMS, COST, COSTS, ENOUGH, uninformative
+from nbsp_lib.results.comparisons import (
+    HOLDS,
+    LEARNED,
+    MARGIN,
+    UNTOLD,
+    ledger_line,
+    of_benchmark,
+    without_difference,
+)
 from nbsp_lib.results.evidence import alike
 from nbsp_lib.results.intervals import LEVEL, interval
 
@@ -20,8 +28,6 @@ CONJUNCTS = {
     )
 }
 RANKS = ("not", "not run", "open", "partly", "reproduced")  # from the weakest
-UNTOLD = ("missing", "void")
-HOLDS = ("yes", "leaning")
 INDICATIVE = " (indicative)"
 DEAR, CHEAP = 0.25, 0.10  # overheads above which C7 is not, up to which it is reproduced
 
@@ -190,30 +196,16 @@ def cost(updates, scoring):
     }
 
 
-def line(name, text, found, rows):
-    told = [row for row in rows if row["outcome"] not in UNTOLD]
-    return {
-        "claim": name,
-        "text": text,
-        "verdict": found,
-        "seeds": min((row["seeds"] for row in told), default=0),
-        "holding": sum(row["outcome"] in HOLDS for row in told),
-        "compared": len(told),
-        "missing": sum(row["outcome"] == "missing" for row in rows),
-    }
-
-
 def ledger(numbers, benchmarked, scores):
     """Returns (claims, comparisons): a row a claim and conjunct with its verdict; and a row a comparison.
 
     benchmarked: see evidence.benchmarked; scores: rows of scores.csv of the arm nbsp.
     """
     lines, comparisons = [], []
-    of = lambda rows, benchmark: rows[[benchmark_of(tasks_of(name)[0]) == benchmark for name in rows.sequence]]
     for claim in CLAIMS:
         planned = len(claim.pairs) * len(claim.measures)
         rows = [
-            {"claim": claim.name} | compare(of(numbers, claim.benchmark), measure, *pair, planned)
+            {"claim": claim.name} | compare(of_benchmark(numbers, claim.benchmark), measure, *pair, planned)
             for pair in claim.pairs
             for measure in claim.measures
         ]
@@ -221,13 +213,12 @@ def ledger(numbers, benchmarked, scores):
             (name, text, [row for row in rows if (row["better"], row["than"]) == pair])
             for name, text, pair in CONJUNCTS.get(claim.name, ())
         ]
-        parts = [line(name, text, verdict(some, claim.sequences), some) for name, text, some in conjuncts]
+        parts = [ledger_line(name, text, verdict(some, claim.sequences), some) for name, text, some in conjuncts]
         found = weaker([part["verdict"] for part in parts]) if parts else verdict(rows, claim.sequences)
-        if claim.name == "C5" and found == "reproduced" and uninformative(of(scores, claim.benchmark)):
+        if claim.name == "C5" and found == "reproduced" and uninformative(of_benchmark(scores, claim.benchmark)):
             found = "partly"
-        lines += [line(claim.name, claim.text, found, rows), *parts]
+        lines += [ledger_line(claim.name, claim.text, found, rows), *parts]
         comparisons += rows
     row = cost(*benchmarked)
-    return pd.DataFrame([*lines, line(COSTS.name, COSTS.text, verdict([row]), [row])]), pd.DataFrame(
-        [*comparisons, row]
-    )
+    lines.append(ledger_line(COSTS.name, COSTS.text, verdict([row]), [row]))
+    return pd.DataFrame(lines), pd.DataFrame([*comparisons, row])

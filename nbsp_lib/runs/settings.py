@@ -6,7 +6,6 @@ Every refusal is a ConfigError of one line: file: key path: what is wrong, neare
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import typing
 from dataclasses import asdict, dataclass
@@ -15,10 +14,10 @@ from typing import Annotated, Literal
 from nbsp_lib.core.budgets import longest, values_of
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
+from nbsp_lib.runs.arms import Arm, arm_of
 from nbsp_lib.runs.profiles import OWN, read_profile, said_of
 from nbsp_lib.runs.ranges import (
     NOT_NEGATIVE,
-    OF_METHODS,
     PER_POSITION,
     Count,
     Goals,
@@ -100,13 +99,6 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class Arm:
-    name: str
-    method: str  # name in nbsp_lib.methods.METHODS, or import path, see methods.find
-    settings: dict  # every keyword argument of the method's constructor, defaults filled in
-
-
-@dataclass(frozen=True)
 class Profile:
     profile: Name
     root: Text  # from the folder of the file to the repository
@@ -166,39 +158,6 @@ def _check_atari(train: AtariTrain):
         raise ConfigError("atari.mastery: games have no success, expected null")
     if train.frames <= train.noops:
         raise ConfigError(f"atari.frames: {train.frames} leaves none after {train.noops} noops")
-
-
-def arm_of(name, value, key) -> Arm:
-    """The arm of a mapping {method, settings…}, checked against the annotations of the method's constructor and by the
-    constructor. ConfigError, which begins with `key`."""
-    from nbsp_lib.methods import METHODS, find  # here, because reading a file otherwise needs no torch
-
-    convert(name, Name, key)  # paths are made of it
-    if not isinstance(value, dict) or "method" not in value:
-        raise ConfigError(f"{key}.method: missing")
-    if ":" not in convert(value["method"], str, f"{key}.method"):  # not an import path
-        one_of(value["method"], METHODS, "method", f"{key}.method")
-    try:
-        method = find(value["method"])
-    except ValueError as error:
-        raise ConfigError(f"{key}.method: {' '.join(str(error).split())}") from None
-    parameters = inspect.signature(method, eval_str=True).parameters.values()
-    if bare := [p.name for p in parameters if p.default is p.empty]:
-        raise ConfigError(
-            f"{key}.method: {value['method']}: settings without a default: {', '.join(bare)}; give each one"
-        )
-    known = {p.name: p for p in parameters}
-    mapping(value, ["method", *known], f"{key}.", needed=())
-    settings = {}
-    for setting, parameter in known.items():
-        hint = type(parameter.default) if parameter.annotation is parameter.empty else parameter.annotation
-        hint = Annotated[hint, OF_METHODS[setting]] if setting in OF_METHODS else hint
-        settings[setting] = convert(value.get(setting, parameter.default), hint, f"{key}.{setting}")
-    try:
-        method(**settings)
-    except ValueError as error:
-        raise ConfigError(f"{key}: {' '.join(str(error).split())}") from None
-    return Arm(name, value["method"], settings)
 
 
 def _check_grid(grid: Grid, arms):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.patches import FancyBboxPatch
 
-from nbsp_lib.results.figures import DARK, GREY, PALETTE, panels
+from nbsp_lib.results.style import DARK, GREY, PALETTE, panels
 
 PICTURE = Path("docs/images/update.png")
 # what happens, in order, from the shortest time to the longest: (title, file, [(what the learner does, the hooks there)])

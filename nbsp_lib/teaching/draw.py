@@ -7,11 +7,10 @@ import io
 import numpy as np
 import pandas as pd
 from IPython.display import Image
-from matplotlib.patches import Rectangle
 
 from nbsp_lib.envs.performance import BOUNDED
-from nbsp_lib.results.figures import DARK, GREY, PALETTE, TASK_COLOURS, panels
 from nbsp_lib.results.positions import spans, ticks, traces
+from nbsp_lib.results.style import DARK, GREY, PALETTE, TASK_COLOURS, panels
 
 
 def show(figure):
@@ -117,27 +116,4 @@ def lines(values, title, xlabel, ylabel, reference=None):
         ax.annotate(
             f" {reference[1]}", (x[-1], reference[0]), color=PALETTE[3], fontsize=8, va="center", annotation_clip=False
         )
-    return figure
-
-
-def cartpole(strips, title, steps):
-    """Film strips of the cart with its pole: {name: observations [T, 5]} of episodes (position, cos and sin of the angle, …),
-    drawn at `steps`; a row a strip. Drawn by hand, so no renderer is needed."""
-    figure, axes = panels(len(strips), len(steps), 1.35, 1.3, title)
-    for row, (name, seen) in zip(axes, strips.items()):
-        for ax, step in zip(row, steps):
-            x, cos, sin = seen[step][:3]
-            ax.plot([-2, 2], [0, 0], color=GREY, lw=1)
-            ax.add_patch(Rectangle((x - 0.3, -0.15), 0.6, 0.3, color=DARK))
-            ax.plot([x, x + sin], [0, cos], color=PALETTE[1], lw=3, solid_capstyle="round")
-            ax.set_xlim(-2.1, 2.1)
-            ax.set_ylim(-1.3, 1.3)
-            ax.set_aspect("equal")
-            ax.set_xticks([])
-            ax.set_yticks([])
-            for side in ax.spines.values():
-                side.set_visible(False)
-        row[0].set_ylabel(name, fontsize=8)
-    for ax, step in zip(axes[0], steps):
-        ax.set_title(f"step {step}", fontsize=8, color=DARK)
     return figure

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from nbsp_lib.core.neurons import base_rate, skill_scores
-from nbsp_lib.results.figures import DARK, GREY, PALETTE, panels
+from nbsp_lib.results.style import DARK, GREY, PALETTE, panels
 from nbsp_lib.runs.state import load_agent
 from nbsp_lib.teaching.draw import show
 from nbsp_lib.training.rollout import WAVE, rollout

@@ -14,7 +14,6 @@ from nbsp_lib.envs.performance import performed
 from nbsp_lib.methods import find
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
-from nbsp_lib.runs.state import load_agent
 from nbsp_lib.training.rollout import schedule
 from nbsp_lib.training.switch import pass_on
 from nbsp_lib.training.trainer import Trainer
@@ -80,37 +79,6 @@ def train(sequence, arm="fine-tuning", seeds=(0, 1), positions=1, **settings):
         before = switch(trainer) if k else None
         rounds(trainer, arm)
     return result(trainer, before)
-
-
-def go_on(arm, sequence, position=1, seeds=(0, 1, 2), shipped="fine-tuning", **settings):
-    """Trains one more position under `arm`, from the networks that `shipped` had at the end of `position` -> Trained.
-
-    The rest is made anew: the agent plays some experience of the task just learned, on which the arm scores its neurons and of
-    which it keeps what it replays. Adam and the temperature begin afresh.
-    """
-    method, chosen = arm_settings(arm, sequence, **settings)
-    trainer = Trainer(chosen, sequence, method, seeds)
-    agent, _ = load_agent(f"data/checkpoints/{sequence}/{shipped}", position, list(seeds))
-    for mine, theirs in (
-        (trainer.agent.actor.params, agent.actor.params),
-        (trainer.agent.critic.params, agent.critic.params),
-        (trainer.agent.target, agent.critic.params),
-    ):
-        for k, t in mine.items():
-            t.copy_(theirs[k])
-    trainer.position = position - 1
-    trainer.method.before_task(trainer.agent, trainer.task, "train")
-    play_only(trainer)
-    before = switch(trainer)
-    rounds(trainer, arm)
-    return result(trainer, before)
-
-
-def play_only(trainer):
-    """Fills the ring with experience of the agent as it is, without learning."""
-    env = trainer.environments()
-    while trainer.replay.filled < trainer.replay.capacity:
-        trainer.play_round(env, updates=False)
 
 
 def end_of(trained, task):

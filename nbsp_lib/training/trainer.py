@@ -1,8 +1,7 @@
 """The trainer: one loop for every method, sequence and device, resumable after every round.
 
-P population (seed), E environments per seed, A action dimensions, M distinct tasks. A position (one place in a sequence) is
-trained in rounds of equally many steps in all environments, and at the end of a round the state may be saved. Where all
-episodes have one length, a round is one episode in each environment, and no environment need be saved; see collect.py.
+P population (seed), E environments per seed, A action dimensions. A position is one place in a sequence. It is trained in
+rounds of equally many steps in all environments, and the state may be saved after each round; see collect.py.
 """
 
 from __future__ import annotations
@@ -36,11 +35,8 @@ class Trainer:
         self.train, self.method, self.seeds, self.device = train, method, tuple(seeds), device
         self.positions, self.tasks = tasks_of(sequence), distinct(tasks_of(sequence))
         self.kind = kind = benchmark(self.tasks, train)
-        self.make, self.head, self.graph = (
-            make or kind.make,
-            kind.head,
-            device != "cpu",
-        )  # graph: the population keeps its size
+        # graph: the population keeps its size
+        self.make, self.head, self.graph = (make or kind.make, kind.head, device != "cpu")
         self.streams = {name: [generators(seed, device)[name] for seed in seeds] for name in STREAMS}
         self.agent = make_agent(method, self.streams["init"], kind.obs, self.head, self.positions, train, device)
         self.replay = collect.make_replay(kind, train, len(self.tasks), len(seeds), method.columns(self.agent), device)
@@ -50,10 +46,8 @@ class Trainer:
         self.compile, self.compiled = compile or device != "cpu", False  # asked for; whether any update ever was
         self.position = self.round = 0
         self.left = set()  # indices of the seeds that have left
-        self.taken, self.seconds = (
-            [0] * len(seeds),
-            [0.0] * len(seeds),
-        )  # steps of each in the positions before; spent in all
+        # steps of each seed in the positions before; seconds it has spent in all
+        self.taken, self.seconds = ([0] * len(seeds), [0.0] * len(seeds))
         self.tables = {name: [[] for _ in seeds] for name in COLUMNS}  # rows of the csv files, per seed
         self.context = Context(
             self.agent,
@@ -103,8 +97,7 @@ class Trainer:
     def draws(self, updates):
         """Draws all random numbers of so many updates -> (u, rows, noise).
 
-        u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones, or None; noise [U, 2, P, B, A], or None for a head
-        that needs none.
+        u [U, P, B] uniform, for recent rows; rows [U, P, B] stored ones or None; noise [U, 2, P, B, A] or None.
         """
         B, A = self.train.batch, self.head.act_dim
         noise = self.draw(torch.randn, "update", updates, 2, B, A, axis=2) if self.head.noisy else None
@@ -204,8 +197,7 @@ class Trainer:
             self.note("plasticity", measure.plasticity_rows(self))
 
     def note(self, table, rows):
-        """Adds rows of a csv file, each with its seed, and the position at which they were made. Of two measurements at one
-        step the later is kept."""
+        """Adds rows of a csv file with their seed and position; of two measurements at one step the later stays."""
         task = self.positions[self.position]
         here = {"position": self.position + 1, "training_task": task, "task": task}
         at = lambda row: (row["position"], row.get("step"))
@@ -214,7 +206,6 @@ class Trainer:
             again = {at(row) for row in new if "step" in row}
             self.tables[table][p][:] = [row for row in self.tables[table][p] if at(row) not in again] + new
 
-    # -- the loop ------------------------------------------------------------------------------------------------------
     def run(self, states, bar, stop, save_every=20.0, end=True):
         """Trains seeds at one place to the end of their position, saving about every `save_every` seconds.
 

@@ -126,13 +126,13 @@ draw.show(
 #
 # ## A network that learns
 #
-# Now a whole agent in miniature: the trial on which this project checks every method (`nbsp_lib/methods/check.py`), a few hundred
+# Now a whole agent in miniature: the trial on which this project checks every method (`nbsp_lib/methods/trial.py`), a few hundred
 # weights and made-up experience. It learns one task, scores its neurons and masks a fifth of them, then learns on, not long
 # enough for Adam to forget. How far do the masked neurons move, compared with the same neurons of an agent without a mask?
 
 # %%
-from nbsp_lib.methods.check import Trial
 from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.methods.trial import Trial
 
 
 def life(**settings):

@@ -99,8 +99,8 @@ check(answer, updates / arm["replay_every"], "Every how many updates?")
 # %%
 import torch
 
-from nbsp_lib.methods.check import Trial
 from nbsp_lib.methods.nbsp import NBSP
+from nbsp_lib.methods.trial import Trial
 
 trial = Trial(lambda: NBSP(replay_every=10))
 recent, stored_rows = torch.zeros(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.long)

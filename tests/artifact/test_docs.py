@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli
-from nbsp_lib.artifact.notebook import checked, declared
+from nbsp_lib.artifact.parameters import checked, declared
 from nbsp_lib.campaign import plan, speed
 from nbsp_lib.campaign.speed import Rates
 from nbsp_lib.core.method import Method

@@ -99,7 +99,7 @@ def test_a_wheel_serves_networks_methods_and_environments(installed):
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("sac_population", "train(seeds=(0, 1), E=2, steps=12, random_steps=8, batch=4).shape"),
+        ("sac_population", "train(seeds=(0, 1), E=2, steps=12, learning_starts=8, batch=4).shape"),
         ("your_own_network", "learn_both(steps=3)"),
         ("task_cycle", "play(Expert('window-open'), TaskCycle('window', steps=2, episode=2))[-1][0]"),
     ],

@@ -23,7 +23,7 @@ def test_each_has_fewer_than_40_lines():
 
 
 def test_a_seed_of_the_population_is_the_same_alone():
-    train, small = example("sac_population").train, {"E": 2, "steps": 230, "random_steps": 190, "batch": 16}
+    train, small = example("sac_population").train, {"E": 2, "steps": 230, "learning_starts": 190, "batch": 16}
     both = train(seeds=(0, 1), **small)
     assert both.shape == (230, 2) and torch.equal(both[:, 1:], train(seeds=(1,), **small))
     assert not torch.equal(both[:, 0], both[:, 1])

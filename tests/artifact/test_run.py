@@ -11,7 +11,7 @@ import jupytext
 import nbformat
 import pytest
 
-from nbsp_lib.artifact import notebook, sockets
+from nbsp_lib.artifact import notebook, parameters, sockets
 from nbsp_lib.artifact.notebook import main
 from nbsp_lib.artifact.sockets import bindable, folder_for_sockets
 
@@ -111,7 +111,7 @@ TEXTS = [
 def test_a_parameter_that_is_declared_as_text_is_text(declaration):
     nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
     for text in TEXTS:
-        assert notebook.checked([("name", text)], notebook.declared(nb, "source.py"), "source.py") == {"name": text}
+        assert parameters.checked([("name", text)], parameters.declared(nb, "source.py"), "source.py") == {"name": text}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_parameter_that_is_declared_as_text_is_text(declaration):
 )
 def test_a_parameter_has_its_declared_type(declaration, text, value):
     nb = jupytext.reads(f'# %% tags=["parameters"]\n{declaration}\n', fmt="py:percent")
-    found = notebook.checked([("x", text)], notebook.declared(nb, "source.py"), "source.py")["x"]
+    found = parameters.checked([("x", text)], parameters.declared(nb, "source.py"), "source.py")["x"]
     assert found == value and type(found) is type(value)
 
 

@@ -86,7 +86,7 @@ def test_every_seed_once_in_order_and_no_more_at_a_time_than_asked_for(place, ca
 def test_a_job_is_the_notebook_of_the_pipeline_with_its_parameters(place, monkeypatch):
     import jupytext
 
-    from nbsp_lib.artifact.notebook import checked, declared
+    from nbsp_lib.artifact.parameters import checked, declared
 
     monkeypatch.undo()
     (made,) = jobs.jobs_of(Run(place, "window", "nbsp"), (0, 1), Placement(population=2, positions=3))

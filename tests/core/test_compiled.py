@@ -15,7 +15,7 @@ from nbsp_lib import cli
 from nbsp_lib.campaign import campaign, engine, launch
 from nbsp_lib.core import compilation, sac
 from nbsp_lib.methods import METHODS
-from nbsp_lib.methods.check import ACT, HEADS, OBS, Trial
+from nbsp_lib.methods.trial import ACT, HEADS, OBS, Trial
 from nbsp_lib.runs.run import Run
 from nbsp_lib.runs.settings import cell
 

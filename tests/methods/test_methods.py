@@ -10,7 +10,8 @@ import torch
 from nbsp_lib.core.method import Method
 from nbsp_lib.methods import METHODS
 from nbsp_lib.methods import check as conformance
-from nbsp_lib.methods.check import CHECKS, HEADS, Trial
+from nbsp_lib.methods.check import CHECKS
+from nbsp_lib.methods.trial import HEADS, Trial
 
 BRISK = {
     "nbsp": {"replay_every": 3},

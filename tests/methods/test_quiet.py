@@ -7,9 +7,9 @@ import torch.nn.functional as F
 
 from nbsp_lib.core import sac
 from nbsp_lib.core.categorical import Categorical
-from nbsp_lib.methods.check import HEADS, Trial
 from nbsp_lib.methods.nbsp import NBSP
 from nbsp_lib.methods.quiet import Quiet
+from nbsp_lib.methods.trial import HEADS, Trial
 
 PROTECT_ACTIVE = {"share": 1.0, "alpha": 0.0, "score": "active", "ends": "both", "replay_every": 0}
 

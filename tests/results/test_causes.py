@@ -129,7 +129,10 @@ def test_tables_of_grafts_by_hand():
     half = 4.302653 * np.std([0.5, 0.2, 0.8], ddof=1) / 3**0.5
     assert (mean, low, high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
     figure = grafts.graft_figure(frame, "t", "success")
-    assert [segment[0, 1] for segment in figure.get_axes()[0].collections[-1].get_segments()] == [0, 1]
+    bars, ticks = (figure.get_axes()[0].lines[i::2] for i in (0, 1))
+    assert [bar.get_ydata().tolist() for bar in bars] == [[0, 0], [1, 1]]
+    assert bars[0].get_xdata() == pytest.approx([0.9 - 4.302653 * 0.1 / 3**0.5, 1.0])  # cut at 1
+    assert [tick.get_xdata().item() for tick in ticks] == pytest.approx([0.9, 0.4])
 
 
 def test_share_of_a_change_by_hand():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nbsp_lib.results import claims
+from nbsp_lib.results import claims, comparisons
 
 NO_SCORES = pd.DataFrame({"status": [], "chosen_not_above_base": []})
 NO_SPEEDS = pd.DataFrame(
@@ -71,13 +71,13 @@ def of(claim, table, scores=NO_SCORES, speeds=NO_SPEEDS):
     ],
 )
 def test_outcome(measure, mean, low, high, pa, pb, failed, expected):
-    assert claims.outcome(measure, mean, low, high, pa, pb, failed) == expected
+    assert comparisons.outcome(measure, mean, low, high, pa, pb, failed) == expected
 
 
 def test_compare_is_positive_where_the_claim_says_so():
     table = numbers({"nbsp": (0.8, 0.1, 0.8), "other": (0.5, 0.4, 0.8)})
     for measure in ("asr", "fm"):
-        line = claims.compare(table, measure, "nbsp", "other")
+        line = comparisons.compare(table, measure, "nbsp", "other")
         assert line["mean"] == pytest.approx(0.302)  # 0.3 and the mean nudge of 0 … 4 thousandths
         assert 0.3 <= line["low"] <= line["mean"] <= line["high"] <= 0.304
         assert (line["seeds"], line["sequences"], line["outcome"]) == (5, "window:4", "yes")
@@ -86,7 +86,7 @@ def test_compare_is_positive_where_the_claim_says_so():
 def test_only_shared_seeds_are_compared():
     table = numbers({"nbsp": (0.8, 0.1, 0.8), "other": (0.5, 0.4, 0.8)})
     table.loc[(table.arm == "other") & (table.seed == 3), ["asr", "fm", "plasticity"]] = np.nan
-    line = claims.compare(table, "asr", "nbsp", "other")
+    line = comparisons.compare(table, "asr", "nbsp", "other")
     assert line["seeds"] == 4
     assert line["mean"] == pytest.approx(0.3 + (0 + 1 + 2 + 4) / 4000)
 
@@ -98,16 +98,16 @@ def test_n_is_the_smallest_of_the_sequences_and_each_seed_weighs_the_same():
             numbers({"nbsp": (0.8, 0.1, 0.8), "other": (0.8, 0.1, 0.8)}, ["drawer"], seeds=3),
         ]
     )
-    line = claims.compare(table, "asr", "nbsp", "other")
+    line = comparisons.compare(table, "asr", "nbsp", "other")
     assert (line["seeds"], line["sequences"]) == (3, "drawer:4 window:4")
     assert line["mean"] == pytest.approx((5 * 0.3 + 0.010 + 0.003) / 8, abs=1e-6)
 
 
 def test_a_sequence_whose_first_task_was_not_learned_is_named_and_left_out():
     arms = {"nbsp": (0.8, 0, 0.8), "b": (0.2, 0, 0.8)}
-    line = claims.compare(numbers(arms, first=0.49), "asr", "nbsp", "b")
+    line = comparisons.compare(numbers(arms, first=0.49), "asr", "nbsp", "b")
     assert (line["outcome"], line["not_learned"], line["seeds"]) == ("missing", "window", 0)
-    assert claims.compare(numbers(arms, first=0.5), "asr", "nbsp", "b")["seeds"] == 5
+    assert comparisons.compare(numbers(arms, first=0.5), "asr", "nbsp", "b")["seeds"] == 5
 
 
 def test_a_diverged_seed_keeps_a_comparison_from_being_yes():
@@ -115,7 +115,7 @@ def test_a_diverged_seed_keeps_a_comparison_from_being_yes():
     lost = (table.arm == "nbsp") & (table.seed == 5)
     table.loc[lost, ["asr", "fm", "plasticity"]] = np.nan
     table.loc[lost, "diverged"] = True
-    line = claims.compare(table, "asr", "nbsp", "other")
+    line = comparisons.compare(table, "asr", "nbsp", "other")
     assert (line["seeds"], line["outcome"]) == (5, "leaning")
 
 
@@ -125,7 +125,7 @@ def test_the_longest_stretch_that_half_of_the_pairs_finished(longer, chosen, see
     whole = numbers({"nbsp": (0.8, 0.1, 0.8), "b": (0.5, 0.4, 0.8)}, seeds=4)
     whole.loc[whole.seed >= longer, ["asr", "fm", "plasticity"]] = np.nan
     short = numbers({"nbsp": (0.7, 0.1, 0.8), "b": (0.5, 0.4, 0.8)}, seeds=4).assign(positions=2, whole=False)
-    line = claims.compare(pd.concat([short, whole]), "asr", "nbsp", "b")
+    line = comparisons.compare(pd.concat([short, whole]), "asr", "nbsp", "b")
     assert (line["sequences"], line["seeds"], line["whole"]) == (f"window:{chosen}", seeds, chosen == 4)
 
 
@@ -265,6 +265,6 @@ def test_rules_file_names_every_arm_and_threshold():
     text = (Path(__file__).parents[2] / "data" / "verdict_rules.md").read_text()
     arms = {arm for claim in claims.CLAIMS for pair in claim.pairs for arm in pair}
     assert [arm for arm in sorted(arms) if f"`{arm}`" not in text] == []
-    assert f"mean d ≥ {claims.MARGIN}" in text
-    assert f"**{claims.LEARNED}**" in text
+    assert f"mean d ≥ {comparisons.MARGIN}" in text
+    assert f"**{comparisons.LEARNED}**" in text
     assert f"n ≥ {claims.ENOUGH}" in text

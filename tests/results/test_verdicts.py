@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nbsp_lib.results import claims, collapse, evidence, verdicts
+from nbsp_lib.results import claims, collapse, comparisons, evidence, verdicts
 from nbsp_lib.results.claims import RIVALS, SELECTORS
 
 NO_SCORES = pd.DataFrame({"sequence": [], "status": [], "chosen_not_above_base": []})
@@ -243,7 +243,7 @@ def test_c7_is_the_sum_of_updates_and_scoring(updates, scoring, expected):
 def test_the_rules_name_what_the_code_uses():
     for text in (
         f"mean d ≥ {verdicts.MARGIN}",
-        f"at least **{claims.LEARNED}**",
+        f"at least **{comparisons.LEARNED}**",
         f"n ≥ {claims.ENOUGH}",
         f"at least {evidence.GATE} of the way",
         f"swing-up] < {collapse.COLLAPSED}",

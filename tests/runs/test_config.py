@@ -14,13 +14,12 @@ from dvc.fs import LocalFileSystem
 from ruamel.yaml import YAML
 
 from nbsp_lib.envs.sequences import SEQUENCES, benchmark_of, distinct, tasks_of
+from nbsp_lib.runs.arms import Arm, arm_of
 from nbsp_lib.runs.profiles import OWN, SHARED
 from nbsp_lib.runs.settings import (
-    Arm,
     AtariTrain,
     ConfigError,
     TrainSettings,
-    arm_of,
     cell,
     check_seeds,
     config_hash,

@@ -10,9 +10,9 @@ import tiny_run
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.methods import METHODS
 from nbsp_lib.runs import fingerprint
+from nbsp_lib.runs.arms import arm_of
 from nbsp_lib.runs.export import check_same_run
 from nbsp_lib.runs.run import Run
-from nbsp_lib.runs.settings import arm_of
 
 OWN = '''"""Mine."""
 import strength_of_mine

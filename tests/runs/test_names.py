@@ -13,10 +13,11 @@ from nbsp_lib import cli
 from nbsp_lib.campaign.job import Job
 from nbsp_lib.envs.sequences import SEQUENCES
 from nbsp_lib.methods import METHODS
+from nbsp_lib.runs.arms import arm_of
 from nbsp_lib.runs.files import read_csv
 from nbsp_lib.runs.ranges import is_name
 from nbsp_lib.runs.run import Run
-from nbsp_lib.runs.settings import ConfigError, arm_of, check_seeds, load_profile
+from nbsp_lib.runs.settings import ConfigError, check_seeds, load_profile
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).parents[2]

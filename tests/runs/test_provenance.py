@@ -13,8 +13,9 @@ from safetensors.numpy import load_file
 from nbsp_lib.core.budgets import at_position
 from nbsp_lib.envs.sequences import benchmark_of, distinct, tasks_of
 from nbsp_lib.results.positions import budget
+from nbsp_lib.runs.arms import arm_of
 from nbsp_lib.runs.export import MASTERY, YOUNGER, versions_of
-from nbsp_lib.runs.settings import arm_of, config_hash, load_profile
+from nbsp_lib.runs.settings import config_hash, load_profile
 from nbsp_lib.runs.state import load_agent, read_run
 from nbsp_lib.training.columns import COLUMNS
 from nbsp_lib.training.provenance import VERSIONS

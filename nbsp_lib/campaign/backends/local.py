@@ -1,4 +1,4 @@
-"""What every backend has in common, and the one that starts processes of this machine."""
+"""The base class of backends, and the backend that starts processes on this machine."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Process:
 
 
 class Local(Backend):
-    """Processes of this machine. With a GPU share they are dealt onto the visible GPUs, shares on one adding up to at most 1."""
+    """Processes of this machine. GPU shares are spread over the visible GPUs, at most 1 on each."""
 
     def __init__(self, jobs, gpus=0.0):
         super().__init__(jobs, gpus)
         self.visible = visible_gpus() if gpus else []
         if gpus:
-            self.jobs = min(jobs, int(1 / gpus + 1e-6) * len(self.visible))  # a third of a GPU is there three times
+            self.jobs = min(jobs, int(1 / gpus + 1e-6) * len(self.visible))  # 1 / (1/3) must give 3
 
     def launch(self, task):
         if not self.gpus:

@@ -20,7 +20,7 @@ class Ray(Backend):
     def __init__(self, jobs, gpus=0.0, address=None):
         super().__init__(jobs, gpus)
         self.ray = needed("ray")
-        # A worker of Ray that ends would kill its children at once; left alone they hear of it by SIGTERM and save.
+        # An ending Ray worker would kill its children at once. Without that they get SIGTERM and save.
         orphans = {"env_vars": {"RAY_kill_child_processes_on_worker_exit": "false"}}
         address = address or os.environ.get("RAY_ADDRESS", "local")
         here = {"num_cpus": jobs, "include_dashboard": False} if address == "local" else {}
@@ -35,7 +35,7 @@ class Ray(Backend):
             signal.signal(number, handler)
         if gpus and not self.ray.cluster_resources().get("GPU"):
             self.ray.shutdown()
-            refuse("--gpus: Ray knows of no GPU here")  # its tasks would wait for ever
+            refuse("--gpus: Ray knows of no GPU here")  # its tasks would wait forever
 
     def launch(self, task):
         settings = {"num_cpus": 1, "num_gpus": self.gpus, "max_retries": 0, "name": task.name}
@@ -58,7 +58,7 @@ class RayTask:
                 self.code = self.ray.get(self.reference)
             except self.ray.exceptions.TaskCancelledError:  # before it had begun
                 self.code = -signal.SIGTERM
-            except self.ray.exceptions.RayError:  # the machine or its Ray went away
+            except self.ray.exceptions.RayError:  # the machine or its Ray was lost
                 self.code = -signal.SIGKILL
         return self.code
 

@@ -47,7 +47,7 @@ class Slurm(Backend):
         """Ids of this user's jobs that wait or run, asked for at most every 10 s: squeue works without an accounting database."""
         if time.monotonic() - self.asked > ASK_EVERY:
             answer = subprocess.run(["squeue", "--me", "--noheader", "--format=%A"], capture_output=True, text=True)
-            if answer.returncode == 0:  # a controller that is restarting has lost nothing
+            if answer.returncode == 0:  # no answer while the controller restarts: keep the last list
                 self.asked, self.queue = time.monotonic(), set(answer.stdout.split())
         return self.queue
 
@@ -67,7 +67,7 @@ class LocalJob:
                 text = f"job {self.job.job_id} ended without a result, see {self.job.paths.stdout}"
                 self.code = -signal.SIGTERM if self.again else self.lost(text)
             elif self.again and time.monotonic() > self.again:
-                self.stop()  # the first came before there was anybody to hear it
+                self.stop()  # the first signal came before the process could handle it
         return self.code
 
     def result(self):
@@ -98,7 +98,7 @@ class SlurmJob(LocalJob):
     grace = GRACE
 
     def alive(self):
-        """Whether it is queued, or was a minute ago: its result may need that long to be seen on this machine."""
+        """Whether the job is queued or was so a minute ago: its result may take that long to appear on this machine."""
         if self.job.job_id in self.slurm.queued() or self.slurm.asked < self.born:
             self.gone = None
         elif self.gone is None:
