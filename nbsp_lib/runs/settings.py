@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from nbsp_lib.core.budgets import longest, values_of
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
-from nbsp_lib.runs.profiles import OWN, read_profile, said_of
+from nbsp_lib.runs.profiles import OWN, check_places, read_profile, said_of
 from nbsp_lib.runs.ranges import (
     NOT_NEGATIVE,
     OF_METHODS,
@@ -176,6 +176,8 @@ def arm_of(name, value, key) -> Arm:
     if not isinstance(value, dict) or "method" not in value:
         raise ConfigError(f"{key}.method: missing")
     if ":" not in convert(value["method"], str, f"{key}.method"):  # not an import path
+        if value["method"].endswith(".py"):
+            raise ConfigError(f"{key}.method: {value['method']} is a file, expected {value['method']}:NameOfTheClass")
         one_of(value["method"], METHODS, "method", f"{key}.method")
     try:
         method = find(value["method"])
@@ -219,6 +221,7 @@ def load_profile(path) -> Profile:
     with said_of(path):
         made = {name: convert(document[name], hints[name], name) for name in OWN if name not in ("grid", "seeds")}
         made |= {"grid": _section(Grid, document["grid"], "grid."), "seeds": check_seeds(document["seeds"])}
+        check_places(path, made)
     with said_of(*places["train"]):
         for name, cls in (("train", TrainSettings), ("atari", AtariTrain), ("dmc", TrainSettings)):
             made[name] = _section(cls, document[name], f"{name}.")
