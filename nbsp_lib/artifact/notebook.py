@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import logging
 import os
 import re
@@ -92,8 +93,11 @@ def checked(pairs, valid, source) -> dict:
             continue
         try:
             value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError:
-            raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
+            json.dumps(value)  # a notebook holds no dates and no sets
+        except (YAMLError, TypeError, ValueError):
+            raise ConfigError(
+                f"{source}: {name}: {text!r} is not YAML, or holds a date: a text stands in quotes"
+            ) from None
         if kind is type(None):
             whole = not isinstance(value, str) or text[:1] in ("'", '"')
             values[name] = value if whole else text  # YAML ends a text at " #"
@@ -179,7 +183,8 @@ def execute(source, target, pairs=(), copy=None):
     import jupytext
     import nbformat
 
-    source, target = Path(source).with_suffix(".py"), Path(target)
+    source, target = Path(source), Path(target)
+    source = source.with_suffix(".py") if source.name else source
     if not source.is_file():
         alone = source.with_suffix(".ipynb")
         raise ConfigError(
@@ -200,8 +205,13 @@ def execute(source, target, pairs=(), copy=None):
         cell.metadata.setdefault("tags", [])  # papermill expects them
     nb.metadata["kernelspec"] = KERNEL
     failed, part = target.with_suffix(".failed.ipynb"), target.with_suffix(".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # a stale result must not pass for a new one
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # a stale result must not pass for a new one
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
     with (
         tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch,
         folder_for_sockets(scratch) as sockets,

@@ -47,6 +47,7 @@ EXPECTED = {
     "string_type": "str",
     "tuple_type": "a list",
     "list_type": "list",
+    "dict_type": "a mapping",
 }  # pydantic's kinds of a wrong type
 
 

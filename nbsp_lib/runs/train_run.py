@@ -8,6 +8,7 @@ import math
 import signal
 import threading
 import time
+from multiprocessing import resource_tracker
 
 import torch
 
@@ -109,6 +110,7 @@ def advance(run, states, placement, stop, save_every, make_env=None):
 def deaf():
     """Processes that are started here never hear SIGINT and SIGTERM, which a terminal, Slurm or `timeout` sends to the whole
     group: those that step environments serve until the training has saved, and end with its pipe."""
+    resource_tracker.ensure_running()  # started on demand, it would end the block before the first of them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield

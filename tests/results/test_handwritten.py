@@ -66,10 +66,14 @@ def test_a_header_alone_is_an_empty_table(tmp_path):
             (f'{HEADER}\n1,window,nbsp,ASR,"{value}",p. 7', f"line 2: value: {value!r} is no number")
             for value in ("85%", "0,85", "0.85±0.03", "−0.85", "nan", "inf", "1_0", "٠.٥", "0x1", "n/a")
         ),
+        (f"{HEADER}\n1,boxing-road-runner,nbsp,ASR,1e999,p. 7", "line 2: value: '1e999' is no number"),
+        (f"{HEADER}\n# p. 7\n{ROW}", "line 2: 1 fields, expected 6"),
+        (f"sep=,\n{HEADER}\n{ROW}", 'line 1: unknown column "sep="'),
+        (f"{HEADER}\n1,window,nbsp,ASR,=0.85,p. 7", "line 2: value: '=0.85' is no number"),
         (f"{HEADER}\n1,window,nbsp,ASR,,p. 7", "line 2: value is empty"),
         (f"{HEADER}\n1,window,nbsp,ASR,0.85,", "line 2: source is empty"),
-        (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name:'),
-        (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name:'),
+        (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name: "nbsp"'),
+        (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name: "ASR"'),
         (
             f"{HEADER}\n1,windw,nbsp,ASR,0.85,p. 7",
             'line 2: unknown sequence or task "windw", nearest valid name: "window"',
@@ -110,10 +114,10 @@ def test_a_missing_file_is_said(tmp_path):
 
 
 def test_seeds_stay_whole_numbers_and_a_bar_stays_in_its_cell(tmp_path):
-    read = paper(tmp_path, f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7 | left\n1,window,ewc,ASR,0.5,p. 7")
+    read = paper(tmp_path, f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7 | <left>\n1,window,ewc,ASR,0.5,p. 7")
     ours = pd.DataFrame([["window", "nbsp", "ASR", 0.5, 3]], columns=["sequence", "arm", "metric", "ours", "seeds"])
     lines = markdown(escaped(beside(read, ours))).splitlines()
-    assert lines[2] == r"| 1 | window | nbsp | ASR | 0.85 | p. 7 \| left | 0.50 | 3 |"
+    assert lines[2] == r"| 1 | window | nbsp | ASR | 0.85 | p. 7 \| \<left> | 0.50 | 3 |"
     assert lines[3] == "| 1 | window | ewc | ASR | 0.50 | p. 7 | – | – |"
 
 
