@@ -186,7 +186,7 @@ def execute(source, target, pairs=(), copy=None):
     source, target = Path(source), Path(target)
     source = source.with_suffix(".py") if source.name else source
     if not source.is_file():
-        alone = source.with_suffix(".ipynb")
+        alone = source.parent / f"{source.stem}.ipynb"
         raise ConfigError(
             f"{alone}: has no .py beside it: jupytext --set-formats ipynb,py:percent {alone}"
             if alone.is_file()
