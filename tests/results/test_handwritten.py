@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from test_result_notebooks import run
 
+from nbsp_lib.artifact.doctor_written import written
 from nbsp_lib.envs.atari import reference_scores
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.results.handwritten import number, read_table, unique
@@ -135,3 +136,23 @@ def test_the_scores_of_atari_are_read_the_same_strictly():
     big = float("inf")
     strict = {row["game"]: tuple(number(row[name], -big, big, "") for name in ("random", "human")) for _, row in rows}
     assert strict == {game: tuple(map(float, scores)) for game, scores in reference_scores().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("data/atari_scores.csv", lambda text: text.replace("227.8", "227,8", 1), "line 2: 5 fields, expected 4"),
+        ("data/atari_scores.csv", lambda text: text.replace("227.8", "n/a", 1), "line 2: random: 'n/a' is no number"),
+        ("data/paper_numbers.csv", lambda text: f"{text}1,window,nbsp,ASR,85,p. 7\n", "85 must lie in 0..1"),
+        ("profiles/smoke/params.yaml", lambda text: text.replace("[0, 1]", "[0, 0]"), "seeds: [0, 0] must be distinct"),
+    ],
+)
+def test_doctor_tells_it_beforehand(tmp_path, name, change, words):
+    for each in ("params.yaml", "profiles/smoke/params.yaml", "data/atari_scores.csv", "data/paper_numbers.csv"):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        text = Path(each).read_text()
+        (tmp_path / each).write_text(change(text) if each == name else text)
+    told = [text for grade, text in written(tmp_path) if grade == "FAIL"]
+    assert told and all(words in text and "\n" not in text for text in told)
+    (tmp_path / name).write_text(Path(name).read_text())
+    assert [grade for grade, _ in written(tmp_path)] == ["ok"]
