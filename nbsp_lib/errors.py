@@ -22,9 +22,11 @@ class ConfigError(ValueError):
 
 
 def nearest(name, valid) -> str:
-    """The end of a refusal: which valid name comes closest."""
-    found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.0)
-    return f'nearest valid name: "{found[0]}"' if found else "no name is valid here"
+    """The end of a refusal: which valid name comes closest, whether in capitals or with _ for -."""
+    plain = lambda text: str(text).strip().casefold().replace("_", "-")
+    spelt = {plain(each): each for each in reversed(list(valid))}
+    found = difflib.get_close_matches(plain(name), spelt, n=1, cutoff=0.0)
+    return f'nearest valid name: "{spelt[found[0]]}"' if found else "no name is valid here"
 
 
 def one_of(name, valid, what, key):

@@ -33,7 +33,7 @@ SPACE = 2e9  # bytes: the states of one laptop grid
 
 def check_installation():
     """Prints all checks; returns whether none failed. A check yields (grade, text); an exception is a failure."""
-    checks = (checkout, packages, environments, rendering, learner, storage, kernel, notebooks, shipped)
+    checks = (checkout, packages, files, environments, rendering, learner, storage, kernel, notebooks, shipped)
     whole = True
     for check in checks if (ROOT / "pyproject.toml").is_file() else (library, rendering, learner):
         try:
@@ -93,6 +93,12 @@ def packages():
             "ok" if good else "FAIL",
             f"{wanted.name} {version}" + ("" if good else f", wanted {wanted.specifier}; {INSTALL}"),
         )
+
+
+def files():
+    from nbsp_lib.artifact.doctor_written import written
+
+    yield from written(ROOT)
 
 
 def environments():

@@ -129,9 +129,10 @@ def execute(source, target, pairs=(), copy=None):
     import jupytext
     import nbformat
 
-    source, target = Path(source).with_suffix(".py"), Path(target)
+    source, target = Path(source), Path(target)
+    source = source.with_suffix(".py") if source.name else source
     if not source.is_file():
-        alone = source.with_suffix(".ipynb")
+        alone = source.parent / f"{source.stem}.ipynb"
         raise ConfigError(
             f"{alone}: has no .py beside it: jupytext --set-formats ipynb,py:percent {alone}"
             if alone.is_file()
@@ -150,8 +151,13 @@ def execute(source, target, pairs=(), copy=None):
         cell.metadata.setdefault("tags", [])  # papermill expects them
     nb.metadata["kernelspec"] = KERNEL
     failed, part = target.with_suffix(".failed.ipynb"), target.with_suffix(".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # a stale result must not pass for a new one
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # a stale result must not pass for a new one
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
     with (
         tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as scratch,
         folder_for_sockets(scratch) as sockets,

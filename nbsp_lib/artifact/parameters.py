@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 
 from ruamel.yaml import YAML
@@ -50,8 +51,11 @@ def checked(pairs, valid, source) -> dict:
             continue
         try:
             value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError:
-            raise ConfigError(f"{source}: {name}: {text!r} is not YAML") from None
+            json.dumps(value)  # a notebook holds no dates and no sets
+        except (YAMLError, TypeError, ValueError):
+            raise ConfigError(
+                f"{source}: {name}: {text!r} is not YAML, or holds a date: a text stands in quotes"
+            ) from None
         if kind is type(None):
             whole = not isinstance(value, str) or text[:1] in ("'", '"')
             values[name] = value if whole else text  # YAML ends a text at " #"

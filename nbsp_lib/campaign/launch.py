@@ -13,6 +13,7 @@ from nbsp_lib.campaign.backends.local import visible_gpus
 from nbsp_lib.campaign.campaign import campaign
 from nbsp_lib.campaign.memory import footprint
 from nbsp_lib.core import compilation
+from nbsp_lib.envs.sequences import benchmark_of
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.runs.disk import closed, probe
 from nbsp_lib.runs.export import check_same_run, ship
@@ -29,6 +30,12 @@ def launch(args, runs, seeds):
     check_backend(args)
     if args.device == "cuda" and args.backend in (None, "local") and not torch.cuda.is_available():
         raise ConfigError("--device: torch sees no CUDA GPU here, see nbsp doctor")
+    others = [run.sequence for run in runs if args.workers and benchmark_of(run.tasks[0]) != "metaworld"]
+    if others:
+        raise ConfigError(
+            f"--workers: {others[0]} is not of Meta-World, the only benchmark that other processes step; "
+            "more seeds at a time use more of a machine: --population"
+        )
     for run in runs:  # better now than after hours of training
         check_same_run(run, run.folder)
     for folder in (

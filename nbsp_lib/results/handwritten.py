@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def check_header(cells, columns, where, expected):
 
 def number(text, low, high, where):
     """A text as a number in [low, high]. ConfigError."""
-    if not NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text) or math.isinf(float(text)):
         raise ConfigError(f"{where}: {text!r} is no number such as 0.85")
     if not low <= float(text) <= high:
         rate = ", a rate, not percent" if high == 1 and float(text) > 1 else ""

@@ -137,7 +137,7 @@ def beside(paper, ours):
 
 def escaped(both):
     """The paper's numbers, with the two columns that may hold any text as cells of a markdown table."""
-    free = lambda cell: cell.replace("\\", "\\\\").replace("|", "\\|")
+    free = lambda cell: cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
     return both.assign(table=both.table.map(free), source=both.source.map(free))
 
 

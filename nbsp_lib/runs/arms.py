@@ -27,6 +27,8 @@ def arm_of(name, value, key) -> Arm:
     if not isinstance(value, dict) or "method" not in value:
         raise ConfigError(f"{key}.method: missing")
     if ":" not in convert(value["method"], str, f"{key}.method"):  # not an import path
+        if value["method"].endswith(".py"):
+            raise ConfigError(f"{key}.method: {value['method']} is a file, expected {value['method']}:NameOfTheClass")
         one_of(value["method"], METHODS, "method", f"{key}.method")
     try:
         method = find(value["method"])

@@ -45,30 +45,35 @@ def definitions(path):
     return [plain(node) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
+def imports(file):
+    """[(folder to look in, parts of a module's name)] of what a file may import from its own folder or package."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names, level = [alias.name for alias in node.names], 0
+        elif isinstance(node, ast.ImportFrom):
+            names, level = [f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names], node.level
+        else:
+            continue
+        for name in names:
+            parts = name.removeprefix("nbsp_lib.methods.").split(".")
+            yield file.parents[min(max(level, 1), len(file.parents)) - 1], parts
+            if not level and parts[0] != "nbsp_lib":  # of the library, DECIDES says what counts
+                yield from ((folder.parent, parts) for folder in file.parents if folder.name == parts[0])
+
+
 def imported(path):
-    """The files that a method's file imports from its own folder, directly or through others, itself first."""
+    """The files that a method's file imports from its own folder or package, directly or through others, itself first."""
     found, todo = {}, [path.resolve()]
     while todo:
         file = todo.pop(0)
         if file in found:
             continue
         found[file] = None
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names]
-            else:
-                continue
-            for name in names:  # a.b may be module b of package a, or something in module a
-                parts = name.removeprefix("nbsp_lib.methods.").split(".")
-                places = [file.parent.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
-                todo += [
-                    each
-                    for place in places
-                    for each in (place.with_suffix(".py"), place / "__init__.py")
-                    if each.is_file()
-                ]
+        for folder, parts in imports(file):  # a.b may be module b of package a, or something in module a
+            places = [folder.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
+            todo += [
+                each for place in places for each in (place.with_suffix(".py"), place / "__init__.py") if each.is_file()
+            ]
     return list(found)
 
 

@@ -78,3 +78,26 @@ def read_profile(path):
             one_of(name, found[arms_in]["arms"], "arm", f"{around}arms")
         made["arms"] = found[arms_in]["arms"] | size["arms"]
     return made, dict.fromkeys(TRAINING, (shared, around)) | {"arms": (arms_in, ""), "analysis": (shared, "")}
+
+
+def check_places(path, made):
+    """Refuses a profile that names another one's places, as a copied file does until it is edited: {key of OWN: value}.
+
+    A job reads the file that `here` names, and two profiles that write into one folder overwrite each other's pages. Letters that
+    a shell reads cannot come into the commands of dvc.yaml either.
+    """
+    path = Path(path).resolve()
+    root, folder = (path.parent / made["root"]).resolve(), path.parent.name
+    if not path.is_relative_to(root):
+        return
+    right = {"here": path.relative_to(root).as_posix()}
+    if path.parent.parent == root / "profiles":
+        right |= {"profile": folder, "out": f"runs/{folder}", "checkpoints": f"runs/{folder}/checkpoints"}
+    for name, value in right.items():
+        if made[name] != value:
+            raise ConfigError(f'{name}: "{made[name]}" does not fit the folder of this file, expected "{value}"')
+    for section, below in (("learn", "learn"), ("causes", "results")):
+        known = sorted(each.stem for each in (root / "notebooks" / below).glob("*.py"))
+        for i, name in enumerate(getattr(made["grid"], section)):
+            if known:
+                one_of(name, known, "notebook", f"grid.{section}[{i}]")

@@ -15,7 +15,7 @@ from nbsp_lib.core.budgets import longest, values_of
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError, one_of
 from nbsp_lib.runs.arms import Arm, arm_of
-from nbsp_lib.runs.profiles import OWN, read_profile, said_of
+from nbsp_lib.runs.profiles import OWN, check_places, read_profile, said_of
 from nbsp_lib.runs.ranges import (
     NOT_NEGATIVE,
     PER_POSITION,
@@ -179,6 +179,7 @@ def load_profile(path) -> Profile:
     with said_of(path):
         made = {name: convert(document[name], hints[name], name) for name in OWN if name not in ("grid", "seeds")}
         made |= {"grid": _section(Grid, document["grid"], "grid."), "seeds": check_seeds(document["seeds"])}
+        check_places(path, made)
     with said_of(*places["train"]):
         for name, cls in (("train", TrainSettings), ("atari", AtariTrain), ("dmc", TrainSettings)):
             made[name] = _section(cls, document[name], f"{name}.")

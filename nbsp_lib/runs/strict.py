@@ -24,6 +24,8 @@ def read_yaml(path) -> dict:
         raise ConfigError(f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{' '.join(problem.split())}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    except ValueError as error:  # of a number or a date that cannot be one
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: the file holds no mapping")
     return document
@@ -45,6 +47,7 @@ EXPECTED = {
     "string_type": "str",
     "tuple_type": "a list",
     "list_type": "list",
+    "dict_type": "a mapping",
 }  # pydantic's kinds of a wrong type
 
 
@@ -66,6 +69,8 @@ def convert(value, hint, key):
     """
     from pydantic import ValidationError
 
+    if isinstance(value, list) and "[...]" in repr(value):
+        raise ConfigError(f"{key}: the list holds itself, through an anchor of YAML")
     try:
         return _adapter(hint).validate_python(value if hint is list else _tuples(value))
     except ValidationError as error:

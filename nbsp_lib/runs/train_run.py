@@ -8,6 +8,7 @@ import math
 import signal
 import threading
 import time
+from multiprocessing import resource_tracker
 
 import torch
 
@@ -44,7 +45,8 @@ def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, dead
     with stop_signals(deadline) as stop, contextlib.ExitStack() as locks:
         for state in states.values():
             locks.enter_context(state.lock())
-        make_env = locks.enter_context(contextlib.closing(Pool(placement.workers))) if placement.workers else None
+        with deaf():
+            make_env = locks.enter_context(contextlib.closing(Pool(placement.workers))) if placement.workers else None
         new = {seed: state for seed, state in states.items() if not state.manifest}
         if fork and run.forkable and new:
             trunk = run.trunk().states(new)
@@ -102,6 +104,18 @@ def advance(run, states, placement, stop, save_every, make_env=None):
             except Diverged as error:
                 for seed in error.seeds:
                     states[seed].mark(diverged=True)
+
+
+@contextlib.contextmanager
+def deaf():
+    """Processes that are started here never hear SIGINT and SIGTERM, which a terminal, Slurm or `timeout` sends to the whole
+    group: those that step environments serve until the training has saved, and end with its pipe."""
+    resource_tracker.ensure_running()  # started on demand, it would end the block before the first of them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -125,6 +125,7 @@ ONLY = [
     ("run --device gpu", "argument --device: invalid choice: 'gpu'"),
     ("run --profile shipped --arm nbsp", '"shipped" trains nothing, nearest valid name: "laptop"'),
     ("promote --profile shipped --arm nbsp", '"shipped" trains nothing, nearest valid name: "laptop"'),
+    ("run --sequence cartpole --workers 2", "--workers: cartpole is not of Meta-World, the only benchmark that other"),
     ("rum", "invalid choice: 'rum' (choose from"),
     ("", "the following arguments are required: command"),
 ]

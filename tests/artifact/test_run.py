@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -53,6 +54,11 @@ def write(folder, text):
         (["-p", "rate", "fast"], "rate: 'fast' is a str, expected float"),
         (["-p", "steps", "[1"], "steps: '[1' is not YAML"),
         (["-p", "steps", "1", "-p", "steps", "2"], "parameter steps is given twice"),
+        (["-p", "steps", "2026-13-45"], "steps: '2026-13-45' is not YAML, or holds a date"),
+        (
+            ["-p", "extra", "[2026-01-01]"],
+            "extra: '[2026-01-01]' is not YAML, or holds a date: a text stands in quotes",
+        ),
     ],
 )
 def test_wrong_parameters_are_refused_in_one_line(tmp_path, capsys, arguments, words):
@@ -69,6 +75,14 @@ def test_what_cannot_be_run_is_refused(tmp_path, capsys):
     assert "holds more than constants: folder = str(1)" in capsys.readouterr().err
     assert main([str(tmp_path / "missing.py"), str(target)]) == 2
     assert "no such notebook source" in capsys.readouterr().err
+    capsys.readouterr()
+    source, target = write(tmp_path, GOOD)
+    target.mkdir()
+    for where in (target, Path("/proc/target.ipynb")):
+        assert main([source, str(where)]) == 2
+        said = capsys.readouterr().err
+        assert f"{where}: cannot be written: " in said and said.count("\n") == 1
+    assert main([".", str(target)]) == 2 and "no such notebook source" in capsys.readouterr().err
     assert main([source, str(tmp_path / "source.ipynb")]) == 2  # the pair of the source is not a place for outputs
 
 

@@ -11,6 +11,7 @@ import tiny_run
 
 from nbsp_lib.envs.env_pool import Pool
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.runs.train_run import deaf
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,18 @@ def test_a_worker_that_dies_is_reported():
     with pytest.raises(RuntimeError, match="has died"):
         env.reset(np.array([[0]]))
     broken.close()
+
+
+def test_a_signal_to_the_whole_group_leaves_them_serving():
+    """As of Ctrl-C, Slurm and `timeout`: the process that trains has to save first."""
+    with deaf():
+        pool = Pool(1)
+    assert not {signal.SIGINT, signal.SIGTERM} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    env = pool("window-open", (0,), 1, 5)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pool.processes[0].pid, number)
+    assert env.reset(np.array([[0]])).shape == (1, 1, env.obs_dim)
+    pool.close()
 
 
 def test_training_with_workers_is_training_without(tmp_path):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from nbsp_lib.envs import atari
 from nbsp_lib.envs.metaworld import MetaWorld
+from nbsp_lib.envs.sequences import benchmark_of
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.extras.gym_cycle import TaskCycle
 
@@ -67,3 +69,13 @@ def test_what_it_cannot_play_is_refused():
         TaskCycle("window", steps=0)
     with pytest.raises(ConfigError, match='nearest valid name: "window"'):
         TaskCycle("windwo")
+
+
+@pytest.mark.parametrize("name", ["windw", "pong"])
+def test_without_the_repository_a_wrong_name_is_one_line_too(tmp_path, monkeypatch, name):
+    """As from a wheel, which does not hold the table of games."""
+    for cached in (atari.reference_scores, benchmark_of):
+        cached.cache_clear()
+    monkeypatch.setattr(atari, "SCORES", tmp_path / "data/atari_scores.csv")
+    with pytest.raises(ConfigError, match=f'^sequence: "{name}" is no sequence and no task .* in a clone only'):
+        TaskCycle(name)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from test_result_notebooks import run
 
+from nbsp_lib.artifact.doctor_written import written
 from nbsp_lib.envs.atari import reference_scores
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.results.handwritten import number, read_table, unique
@@ -66,10 +67,14 @@ def test_a_header_alone_is_an_empty_table(tmp_path):
             (f'{HEADER}\n1,window,nbsp,ASR,"{value}",p. 7', f"line 2: value: {value!r} is no number")
             for value in ("85%", "0,85", "0.85±0.03", "−0.85", "nan", "inf", "1_0", "٠.٥", "0x1", "n/a")
         ),
+        (f"{HEADER}\n1,boxing-road-runner,nbsp,ASR,1e999,p. 7", "line 2: value: '1e999' is no number"),
+        (f"{HEADER}\n# p. 7\n{ROW}", "line 2: 1 fields, expected 6"),
+        (f"sep=,\n{HEADER}\n{ROW}", 'line 1: unknown column "sep="'),
+        (f"{HEADER}\n1,window,nbsp,ASR,=0.85,p. 7", "line 2: value: '=0.85' is no number"),
         (f"{HEADER}\n1,window,nbsp,ASR,,p. 7", "line 2: value is empty"),
         (f"{HEADER}\n1,window,nbsp,ASR,0.85,", "line 2: source is empty"),
-        (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name:'),
-        (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name:'),
+        (f"{HEADER}\n1,window,NBSP,ASR,0.85,p. 7", 'line 2: unknown arm "NBSP", nearest valid name: "nbsp"'),
+        (f"{HEADER}\n1,window,nbsp,asr,0.85,p. 7", 'line 2: unknown metric "asr", nearest valid name: "ASR"'),
         (
             f"{HEADER}\n1,windw,nbsp,ASR,0.85,p. 7",
             'line 2: unknown sequence or task "windw", nearest valid name: "window"',
@@ -110,10 +115,10 @@ def test_a_missing_file_is_said(tmp_path):
 
 
 def test_seeds_stay_whole_numbers_and_a_bar_stays_in_its_cell(tmp_path):
-    read = paper(tmp_path, f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7 | left\n1,window,ewc,ASR,0.5,p. 7")
+    read = paper(tmp_path, f"{HEADER}\n1,window,nbsp,ASR,0.85,p. 7 | <left>\n1,window,ewc,ASR,0.5,p. 7")
     ours = pd.DataFrame([["window", "nbsp", "ASR", 0.5, 3]], columns=["sequence", "arm", "metric", "ours", "seeds"])
     lines = markdown(escaped(beside(read, ours))).splitlines()
-    assert lines[2] == r"| 1 | window | nbsp | ASR | 0.85 | p. 7 \| left | 0.50 | 3 |"
+    assert lines[2] == r"| 1 | window | nbsp | ASR | 0.85 | p. 7 \| \<left> | 0.50 | 3 |"
     assert lines[3] == "| 1 | window | ewc | ASR | 0.50 | p. 7 | – | – |"
 
 
@@ -131,3 +136,23 @@ def test_the_scores_of_atari_are_read_the_same_strictly():
     big = float("inf")
     strict = {row["game"]: tuple(number(row[name], -big, big, "") for name in ("random", "human")) for _, row in rows}
     assert strict == {game: tuple(map(float, scores)) for game, scores in reference_scores().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("data/atari_scores.csv", lambda text: text.replace("227.8", "227,8", 1), "line 2: 5 fields, expected 4"),
+        ("data/atari_scores.csv", lambda text: text.replace("227.8", "n/a", 1), "line 2: random: 'n/a' is no number"),
+        ("data/paper_numbers.csv", lambda text: f"{text}1,window,nbsp,ASR,85,p. 7\n", "85 must lie in 0..1"),
+        ("profiles/smoke/params.yaml", lambda text: text.replace("[0, 1]", "[0, 0]"), "seeds: [0, 0] must be distinct"),
+    ],
+)
+def test_doctor_tells_it_beforehand(tmp_path, name, change, words):
+    for each in ("params.yaml", "profiles/smoke/params.yaml", "data/atari_scores.csv", "data/paper_numbers.csv"):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        text = Path(each).read_text()
+        (tmp_path / each).write_text(change(text) if each == name else text)
+    told = [text for grade, text in written(tmp_path) if grade == "FAIL"]
+    assert told and all(words in text and "\n" not in text for text in told)
+    (tmp_path / name).write_text(Path(name).read_text())
+    assert [grade for grade, _ in written(tmp_path)] == ["ok"]

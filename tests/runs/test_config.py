@@ -148,6 +148,13 @@ BAD = [
     ({"arms.nbsp.replay": 5}, 'arms.nbsp.replay: unknown key "replay", nearest valid name: "replay_every"'),
     ({"arms.nbsp.share": 1.2}, "arms.nbsp.share: 1.2 must be in [0, 1]"),
     ({"arms.nbsp.score": "balance"}, 'arms.nbsp.score: unknown value "balance", nearest valid name: "balanced"'),
+    ({"arms.nbsp.method": "NBSP"}, 'arms.nbsp.method: unknown method "NBSP", nearest valid name: "nbsp"'),
+    ({"arms.nbsp.method": "mine.py"}, "arms.nbsp.method: mine.py is a file, expected mine.py:NameOfTheClass"),
+    ({"grid.train": ["Fine_Tuning"]}, 'grid.train[0]: unknown arm "Fine_Tuning", nearest valid name: "fine-tuning"'),
+    (
+        {"here": "profiles/laptop/params.yaml"},
+        'here: "profiles/laptop/params.yaml" does not fit the folder of this file, expected "params.yaml"',
+    ),
     (
         {"arms.nbsp.method": "no_such.module:Mine"},
         "arms.nbsp.method: no_such.module cannot be imported: ModuleNotFoundError: No module named 'no_such'",
@@ -187,6 +194,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, changes, message):
         ("- 1\n", "the file holds no mapping"),
         (b"a: \xff\n", "cannot be read: not UTF-8"),
         (None, "cannot be read: No such file or directory"),
+        ("day: 2026-13-45\n", "month must be in 1..12"),
     ],
 )
 def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path, text, message):
@@ -197,6 +205,13 @@ def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path, text, message):
         read_yaml(path)
 
 
+def test_a_list_that_holds_itself_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("seeds: &all [0, *all]\n")
+    with pytest.raises(ConfigError, match=r"^seeds: the list holds itself"):
+        check_seeds(read_yaml(path)["seeds"])
+
+
 def test_yaml_1_2_reads_exponents_as_floats(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("lr: 1e-3\nno: no\neight: 010\n")
@@ -204,6 +219,10 @@ def test_yaml_1_2_reads_exponents_as_floats(tmp_path):
     assert load_profile(edited(tmp_path, {"train.critic_lr": 1})).train.critic_lr.hex() == (1.0).hex()
     assert "actor_lr: 1e-3" in FILES["shipped"].read_text()  # the spelling that YAML 1.1 reads as text
     assert load_profile(FILES["laptop"]).train.actor_lr == 0.001
+
+
+PLACES = {"profile": "x", "here": "profiles/x/params.yaml", "out": "runs/x", "checkpoints": "runs/x/checkpoints"}
+NOT_HERE = "does not fit the folder of this file, expected"
 
 
 def sizes():
@@ -245,6 +264,19 @@ def test_a_size_names_only_what_differs_from_laptop():
         ({"analysis": {}}, "profiles/x/params.yaml: analysis: is read from params.yaml, not from here"),
         ({"arms": {}}, "profiles/x/params.yaml: arms: is read from params.yaml, not from here"),
         ({"root": ".."}, "profiles/params.yaml: cannot be read: No such file or directory"),
+        ({"profile": "smoke"}, f'profiles/x/params.yaml: profile: "smoke" {NOT_HERE} "x"'),
+        (
+            {"here": "profiles/smoke/params.yaml"},
+            f'profiles/x/params.yaml: here: "profiles/smoke/params.yaml" {NOT_HERE} "profiles/x/params.yaml"',
+        ),
+        *(
+            ({"out": text}, f'profiles/x/params.yaml: out: "{text}" {NOT_HERE} "runs/x"')
+            for text in ("runs/smoke", "runs/x y", "runs/x #2", "/tmp/x", "../x", ".", "data", "-x", "$HOME/x", "~/x")
+        ),
+        (
+            {"checkpoints": "data/checkpoints"},
+            f'profiles/x/params.yaml: checkpoints: "data/checkpoints" {NOT_HERE} "runs/x/checkpoints"',
+        ),
         ({"arms_in": "arm.yaml"}, "arm.yaml: cannot be read: No such file or directory"),
         ({"sizes.smoke.trian": {}}, 'params.yaml: sizes.smoke.trian: unknown key "trian", nearest valid name: "train"'),
         ({"sizes.smoke.train": [1]}, "params.yaml: sizes.smoke.train: [1] is a list, expected a mapping"),
@@ -261,7 +293,7 @@ def test_a_size_names_only_what_differs_from_laptop():
 def test_what_is_wrong_is_said_of_the_file_that_holds_it(tmp_path, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
     Path("profiles/x").mkdir(parents=True)
-    own, shared = read_yaml(FILES["smoke"]), read_yaml(FILES["shipped"])
+    own, shared = read_yaml(FILES["smoke"]) | PLACES, read_yaml(FILES["shipped"])
     for key, value in changes.items():
         *parents, last = key.split(".")
         place = shared if parents or value is ... else own
@@ -274,6 +306,21 @@ def test_what_is_wrong_is_said_of_the_file_that_holds_it(tmp_path, monkeypatch, 
     with pytest.raises(ConfigError) as error:
         load_profile("profiles/x/params.yaml")
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "near"),
+    [("learn", "01_why_does_an_agent_forget.py", "01_why_does_an_agent_forget"), ("causes", "grafts", "graft")],
+)
+def test_a_notebook_that_is_not_there_is_refused(tmp_path, monkeypatch, section, wrong, near):
+    """A profile of a copy that has the notebooks: a stage of it would depend on a file that is not there."""
+    monkeypatch.chdir(tmp_path)
+    Path("notebooks").symlink_to(ROOT / "notebooks")
+    path = edited(tmp_path, {f"grid.{section}": [wrong]})
+    with pytest.raises(
+        ConfigError, match=re.escape(f'grid.{section}[0]: unknown notebook "{wrong}", nearest valid name: "{near}"')
+    ):
+        load_profile(path)
 
 
 def test_every_number_names_its_source():

@@ -1,6 +1,7 @@
 """Which edits are another run: the hash of the code, and what a method's own files have to do with a finished run."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,37 @@ def test_a_helper_that_a_method_imports_counts(own):
     before = digest(own)
     own.with_name("strength_of_mine.py").write_text(HELPER.replace("0.5", "0.25"))
     assert digest(own) != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from package_of_mine.strength import OF",
+        "import package_of_mine.strength as s; OF = s.OF",
+        "from ..strength import OF",
+        "from .. import strength; OF = strength.OF",
+        "from ..strength import *",
+    ],
+)
+@pytest.mark.parametrize("regular", [True, False], ids=["with __init__", "without"])
+def test_a_helper_elsewhere_in_its_package_counts(tmp_path, monkeypatch, line, regular):
+    from nbsp_lib.methods import find
+
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("package_of_mine")]:
+        monkeypatch.delitem(sys.modules, name)
+    find.cache_clear()
+    helper, file = tmp_path / "package_of_mine/strength.py", tmp_path / "package_of_mine/below/mine.py"
+    file.parent.mkdir(parents=True)
+    if regular:
+        for folder in (file.parent, helper.parent):
+            (folder / "__init__.py").write_text("")
+    helper.write_text(HELPER)
+    file.write_text(OWN.replace("import strength_of_mine\n", f"{line}\n").replace("strength_of_mine.OF", "OF"))
+    assert {helper, file} <= set(fingerprint.files_of("package_of_mine.below.mine:Mine"))
+    before = digest(file)
+    helper.write_text(HELPER.replace("0.5", "0.25"))
+    assert digest(file) != before
 
 
 def test_a_definition_may_move_to_another_file(tmp_path):
