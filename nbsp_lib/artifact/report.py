@@ -21,6 +21,7 @@ import jinja2
 import nbformat
 
 from nbsp_lib.artifact.report_api import module_page, modules
+from nbsp_lib.artifact.report_hover import hover
 from nbsp_lib.artifact.report_pages import Sources, summary
 from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.strict import read_yaml
@@ -136,8 +137,9 @@ class Site:
             source = (
                 f"notebooks/{'pipeline' if subject in ('train', 'evaluate', 'neurons') else 'results'}/{subject}.ipynb"
             )
-            title = f"{short}: {sequence}" if sequence else short
-            self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title)
+            title = f"{short.rstrip('?')}: {sequence}" if sequence else short
+            below = hover(self.results, subject, sequence)
+            self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title, below)
             if sequence:
                 entry = (
                     (sequence, f"results/{stem}", "") if subject == "train" else (short, f"results/{stem}", question)

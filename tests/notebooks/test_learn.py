@@ -16,6 +16,7 @@ import pytest
 import torch
 from browser import browser, needs_browser
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -178,7 +179,12 @@ def test_in_a_real_browser(tmp_path):
         with browser() as driver:
 
             def until(script, seconds):
-                WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
+                try:
+                    WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
+                except TimeoutException as error:
+                    driver.save_screenshot(str(tmp_path / "0-waited.png"))
+                    error.msg = f"after {seconds} s not: {script}"
+                    raise
 
             def keys(*pressed):
                 ActionChains(driver).send_keys(*pressed).perform()
@@ -190,7 +196,7 @@ def test_in_a_real_browser(tmp_path):
             driver.execute_script("document.querySelector('.jp-Notebook .jp-Cell').click()")
             keys(Keys.ESCAPE)
             ActionChains(driver).key_down(Keys.CONTROL).send_keys("a", Keys.ENTER).key_up(Keys.CONTROL).perform()
-            until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 180)
+            until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 420)
             until("document.querySelectorAll('.jp-Notebook .jp-OutputArea img').length >= 2", 90)
             driver.execute_script(
                 "document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})"
