@@ -1,7 +1,7 @@
 """Figures to point at: learning curves and R matrix of a sequence seed by seed, as data for site/static/hover.js.
 
-They stand below the static figures, which README and the notebook keep. As in the explorer, the page draws them itself: a plotting
-library of the browser is about 1 MB a page, these need lines, shaded cells and a sentence.
+They stand below the static figures, which README and the notebook keep. As in the explorer, the page draws them itself: a
+plotting library of the browser is about 1 MB a page, these need lines, shaded cells and a sentence.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def rounded(values) -> list:
 
 
 def curves(frame: pd.DataFrame) -> dict:
-    """Evaluations of learning_curves.csv: tasks; spans [position, task in training, start, end] in environment steps; and of every arm
-    and seed its positions [E], steps since the position began [E] and a list of success [E] for each task."""
+    """Evaluations of learning_curves.csv: tasks; spans [position, task in training, start, end] in environment steps; and of
+    every arm and seed its positions [E], steps since the position began [E] and a list of success [E] for each task."""
     tasks, arms = list(dict.fromkeys(frame.training_task)), {}
     for (arm, seed), own in frame.groupby(["arm", "seed"], sort=False):
         wide = own.pivot_table(index=["position", "step"], columns="task", values="success")[tasks]
@@ -37,8 +37,8 @@ def curves(frame: pd.DataFrame) -> dict:
 
 
 def matrix(frame: pd.DataFrame) -> dict:
-    """Cells of r_matrix.csv, finished ones: tasks; trained [K], the task of each position; seeds of an arm; and for each arm, position
-    and task the list of success over its seeds (null: not there)."""
+    """Cells of r_matrix.csv, finished ones: tasks; trained [K], the task of each position; seeds of an arm; and for each arm,
+    position and task the list of success over its seeds (null: not there)."""
     frame = frame[frame.status == "ok"]
     tasks = list(dict.fromkeys(frame.training_task))
     trained = frame.drop_duplicates("position").sort_values("position").training_task.tolist()

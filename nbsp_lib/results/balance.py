@@ -1,6 +1,6 @@
 """Stability beside plasticity, all arms in one figure: what is kept, what is learned, and how many steps learning takes.
 
-Steps to mastery are read where a position stops at mastery. Position 1 is left out: what begins there differs between arms only later.
+Steps to mastery are read where a position stops at mastery. Position 1 is left out: arms differ only after it.
 """
 
 from __future__ import annotations

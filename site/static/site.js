@@ -1,4 +1,4 @@
-// A figure opens alone at its full size; words without a space, such as the name of an arm, stay on one line of a table.
+// A figure opens alone at its full size; in a table, words without a space (the name of an arm) and intervals stay on one line.
 "use strict";
 addEventListener("DOMContentLoaded", () => {
   for (const picture of document.querySelectorAll(".cell_output img, .wide img")) {
@@ -10,6 +10,15 @@ addEventListener("DOMContentLoaded", () => {
     const measure = () => picture.classList.toggle("large", picture.naturalWidth > 500);
     picture.complete ? measure() : picture.addEventListener("load", measure);
   }
-  for (const cell of document.querySelectorAll(".bd-article-container :is(td, th)"))
+  for (const cell of document.querySelectorAll(".bd-article-container :is(td, th)")) {
     if (!/\s/.test(cell.textContent.trim()) && cell.textContent.length < 40) cell.style.whiteSpace = "nowrap";
+    for (const text of [...cell.querySelectorAll("*"), cell].flatMap(each => [...each.childNodes].filter(node => node.nodeType === 3))) {
+      const found = text.textContent.match(/^(.*?)(\[[-+−.\d]+, [-+−.\d]+\]\*?)(.*)$/s);
+      if (!found) continue;
+      const interval = document.createElement("span");
+      interval.style.whiteSpace = "nowrap";
+      interval.textContent = found[2];
+      text.replaceWith(found[1], interval, found[3]);
+    }
+  }
 });
