@@ -21,6 +21,8 @@ import jinja2
 import nbformat
 
 from nbsp_lib.artifact.report_api import module_page, modules
+from nbsp_lib.artifact.report_found import found as findings
+from nbsp_lib.artifact.report_found import main_figure
 from nbsp_lib.artifact.report_hover import hover
 from nbsp_lib.artifact.report_pages import Sources, summary
 from nbsp_lib.runs.files import enter_repository, read_csv
@@ -237,7 +239,7 @@ class Site:
         if (table := self.results / "retention/retention.csv").exists():
             arms = read_csv(table).groupby("arm", sort=False)
             kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
-            (self.sources.folder / "results/figures").mkdir(parents=True)
+            (self.sources.folder / "results/figures").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(
                 self.results / "retention/retention.svg", self.sources.folder / "results/figures/retention.svg"
             )
@@ -250,6 +252,8 @@ class Site:
             "index.md",
             "index.md",
             films=films,
+            findings=findings(self.results),
+            balance=main_figure(self.results, self.contents["sequences"], self.sources.folder / "results/figures"),
             kept=kept,
             claims=claims,
             verdicts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]},

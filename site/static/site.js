@@ -1,4 +1,4 @@
-// A figure opens alone at its full size; in a table, words without a space (the name of an arm) and intervals stay on one line.
+// A figure opens alone at its full size; in a table, what is short (the name of an arm) and intervals stay on one line.
 "use strict";
 addEventListener("DOMContentLoaded", () => {
   for (const picture of document.querySelectorAll(".cell_output img, .wide img")) {
@@ -11,7 +11,9 @@ addEventListener("DOMContentLoaded", () => {
     picture.complete ? measure() : picture.addEventListener("load", measure);
   }
   for (const cell of document.querySelectorAll(".bd-article-container :is(td, th)")) {
-    if (!/\s/.test(cell.textContent.trim()) && cell.textContent.length < 40) cell.style.whiteSpace = "nowrap";
+    const said = cell.textContent.trim();
+    if (said.length < 40 && (!/\s/.test(said) || cell.closest(".cell_output") && cell.tagName === "TD" && !said.includes("[")))
+      cell.style.whiteSpace = "nowrap";
     for (const text of [...cell.querySelectorAll("*"), cell].flatMap(each => [...each.childNodes].filter(node => node.nodeType === 3))) {
       const found = text.textContent.match(/^(.*?)(\[[-+−.\d]+, [-+−.\d]+\]\*?)(.*)$/s);
       if (!found) continue;

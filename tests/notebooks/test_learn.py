@@ -148,7 +148,7 @@ def test_the_shipped_profile_runs_all_of_them():
 def test_in_a_real_browser(tmp_path):
     """JupyterLab in headless Chromium, by keyboard only: run all cells of 03, move the explorer's slider, see another neuron."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    for name in ("docs", "data", "params.yaml", "benchmarks", "nbsp_lib", "dvc.yaml"):
+    for name in ("docs", "data", "params.yaml", "profiles", "benchmarks", "nbsp_lib", "dvc.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     url, env = (
         "http://127.0.0.1:8899",
