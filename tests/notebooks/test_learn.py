@@ -163,6 +163,7 @@ def test_in_a_real_browser(tmp_path):
         "--no-browser",
         "--allow-root",
         "--port=8899",
+        "--LabApp.news_url=None",
         "--IdentityProvider.token=",
         "--ServerApp.password=",
         f"--ServerApp.root_dir={tmp_path}",
