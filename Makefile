@@ -46,7 +46,7 @@ test: setup     ## run the tests, in two processes
 	$(PY) -m pytest -n 2 --dist loadfile
 
 lab: setup      ## open the first of the notebooks that teach, in JupyterLab
-	$(PY) -m jupyter lab notebooks/learn/01_why_does_an_agent_forget.ipynb
+	$(PY) -m jupyter lab --LabApp.news_url=None notebooks/learn/01_why_does_an_agent_forget.ipynb
 
 train: setup    ## train from scratch, hours (nbsp plan says how many): PROFILE=laptop (default) or paper
 	@$(PY) -m nbsp_lib.artifact.pairs

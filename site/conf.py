@@ -31,6 +31,7 @@ html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_sourcelink_suffix = ""
 html_last_updated_fmt = None
 html_show_copyright = html_show_sphinx = False

@@ -49,11 +49,7 @@ def check_installation():
     return whole
 
 
-MODULES = {
-    "ale-py": "ale_py",
-    "dm-control": "dm_control",
-    "opencv-python-headless": "cv2",
-}  # imported under another name
+MODULES = {"opencv-python-headless": "cv2"}  # imported under a name that is not the package's with _ for -
 
 
 def checkout():
@@ -83,7 +79,7 @@ def packages():
     )
     for wanted in map(Requirement, project["dependencies"]):
         try:
-            importlib.import_module(MODULES.get(wanted.name, wanted.name))
+            importlib.import_module(MODULES.get(wanted.name, wanted.name.replace("-", "_")))
             version = importlib.metadata.version(wanted.name)
         except Exception as error:
             yield "FAIL", f"{wanted.name}: {type(error).__name__}: {' '.join(str(error).split())}; {INSTALL}"

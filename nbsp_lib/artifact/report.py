@@ -21,6 +21,9 @@ import nbformat
 
 from nbsp_lib.artifact.report_api import library_pages, modules
 from nbsp_lib.artifact.report_first_page import shown
+from nbsp_lib.artifact.report_found import found as findings
+from nbsp_lib.artifact.report_found import main_figure
+from nbsp_lib.artifact.report_hover import hover
 from nbsp_lib.artifact.report_pages import Sources, summary
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.strict import read_yaml
@@ -137,8 +140,9 @@ class Site:
             source = (
                 f"notebooks/{'pipeline' if subject in ('train', 'evaluate', 'neurons') else 'results'}/{subject}.ipynb"
             )
-            title = f"{short}: {sequence}" if sequence else short
-            self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title)
+            title = f"{short.rstrip('?')}: {sequence}" if sequence else short
+            below = hover(self.results, subject, sequence)
+            self.sources.notebook(self.notebooks[stem], source, f"results/{stem}.ipynb", title, below)
             if sequence:
                 entry = (
                     (sequence, f"results/{stem}", "") if subject == "train" else (short, f"results/{stem}", question)
@@ -192,6 +196,8 @@ class Site:
             "index.md",
             "index.md",
             **shown(self.results, self.root, self.sources),
+            findings=findings(self.results),
+            balance=main_figure(self.results, self.contents["sequences"], self.sources.folder / "results/figures"),
             learn=len(self.teaching),
             toctrees={group: self.toctrees[group] for group in groups if group in self.toctrees},
         )

@@ -8,7 +8,7 @@ from collections import Counter
 
 from nbsp_lib.runs.files import read_csv
 
-VERDICTS = ("reproduced", "partly", "not", "not run")
+VERDICTS = ("reproduced", "partly", "open", "not", "not run")
 FILMED = ("learned", "forgotten", "nbsp")  # order of the films, by the last word of their names
 
 
@@ -30,7 +30,7 @@ def shown(results, root, sources):
         arms = read_csv(table).groupby("arm", sort=False)
         kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
         figures = sources.folder / "results/figures"
-        figures.mkdir(parents=True)
+        figures.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(results / "retention/retention.svg", figures / "retention.svg")
     if (table := results / "claims/claims.csv").exists():
         columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]

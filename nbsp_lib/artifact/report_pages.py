@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+from nbformat import v4
 
 LINK = re.compile(r"\]\((?![a-z]+:|[/#])([^)\s#]+)(#[^)\s]*)?\)")
 UNLINKED = ("dvc.yaml", ".ipynb", ".md")  # may be no dependency of its own stage; belong to no page of this site
@@ -81,8 +82,11 @@ class Sources:
     def document(self, source, page):
         self.write(page, self.relinked((self.root / source).read_text(encoding="utf-8"), source, page))
 
-    def notebook(self, path, source, page, title=None):
-        """An executed notebook as page; with a title, which then stands above its question, its code is folded."""
+    def notebook(self, path, source, page, title=None, below=("", "")):
+        """An executed notebook as page; with a title, which then stands above its question, its code is folded.
+
+        below: a sentence and HTML that stand below its last figure; the HTML in a file, so that a downloaded notebook is without.
+        """
         nb = nbformat.read(path, as_version=4)
         nb.metadata["language_info"] = {
             "name": "python",
@@ -100,6 +104,11 @@ class Sources:
                     cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
                 if any("image/png" in output.get("data", {}) for output in cell.outputs):
                     cell.metadata["mystnb"] = {"image": {"alt": alternative(nb.cells, i)}}
+        if below[1]:
+            drawn = [i for i, cell in enumerate(nb.cells) if "mystnb" in cell.metadata]
+            self.write(f"{page}.below.html", below[1])
+            text = f"{below[0]}\n\n```{{raw}} html\n:file: {Path(page).name}.below.html\n```"
+            nb.cells.insert(drawn[-1] + 1 if drawn else len(nb.cells), v4.new_markdown_cell(text, id="below"))
         if title and nb.cells:
             nb.cells[0].source = re.sub(r"\A#\s.*", f"# {title}\n\n**{question}**", nb.cells[0].source)
         self.write(page, nbformat.writes(nb) + "\n")

@@ -57,7 +57,7 @@ def accounting(study):
 def footnotes(study):
     """Sentences below a table: arms missing, seeds unfinished or diverged, rollouts unscored, references missing, seeds
     trained by different versions of the code."""
-    notes = [f"{arm}: missing, no run here." for arm in study.missing]
+    notes = [f"{', '.join(study.missing)}: missing, no run here."] if study.missing else []
     for arm, result in study.results.items():
         short = [
             f"{seed} ({result.finished(seed)} of {len(study.tasks)})"

@@ -31,7 +31,9 @@ def curves(parts, tasks, title, ylabel="mean reward of a step"):
             if ax is axes[0, 0]:
                 ax.text(
                     (span.start + span.end) / 2,
-                    1.03,
+                    1.03
+                    if span.position % 2
+                    else 1.03 + 0.3 / figure.get_size_inches()[1],  # on two lines: none is too narrow
                     f"trained on {span.training_task}",
                     ha="center",
                     fontsize=8,

@@ -88,7 +88,7 @@ def picture(episode, network="actor", layer=1, neuron=0, step=0):
     high, reached = max(a.max(), 1e-9), episode.success > 0
     below.fill_between(range(len(a)), 0, high, where=reached, color=PALETTE[2], alpha=0.2, lw=0, step="mid")
     if reached.any():
-        below.text(int(np.argmax(reached)), high, " goal reached", color=PALETTE[2], fontsize=8, va="top")
+        below.text(int(np.argmax(reached)), 0.08 * high, " goal reached", color=PALETTE[2], fontsize=8, va="bottom")
     below.plot(a, color=PALETTE[0], lw=1.5)
     below.axhline(a.mean(), color=GREY, lw=1, ls="--")
     below.text(len(a) - 1, a.mean(), "its mean ", color=GREY, fontsize=8, ha="right", va="bottom")

@@ -105,7 +105,7 @@ repeats = profile.analysis.repeats
 ours = [tables.main_table(s, tables.per_seed(s), repeats).assign(sequence=s.sequence) for s in studies]
 ours = pd.concat(ours, ignore_index=True).rename(columns={"mean": "ours", "k": "seeds"})
 both = ledger.beside(written, ours[["sequence", "arm", "metric", "ours", "seeds"]])
-both
+Markdown(markdown(both) if len(both) else "No number of the paper has been entered.")
 
 # %% [markdown]
 # ## What was kept

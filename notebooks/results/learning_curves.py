@@ -21,16 +21,18 @@ out = "runs/smoke/learning_curves/window"  # folder for the figure and its data
 # %%
 from IPython.display import Image, Markdown
 
+from nbsp_lib.envs.performance import SUCCESS
 from nbsp_lib.results import figures
 from nbsp_lib.results.notes import accounting
-from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import open_study, performances
 
 study = open_study(params_file, sequence)
 curves = study.table("curves")
 write_csv(curves, f"{out}/learning_curves.csv")
-print(f"performance, wherever this page says success: {study.unit}")
-accounting(study)
+if study.unit != SUCCESS:
+    print(f"performance, wherever this page says success: {study.unit}")
+Markdown(markdown(accounting(study)))
 
 # %% [markdown]
 # ## Which seeds swing?

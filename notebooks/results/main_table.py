@@ -29,14 +29,16 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from nbsp_lib.results import collapse, figures, positions, tables
+from nbsp_lib.envs.performance import SUCCESS
+from nbsp_lib.results import balance, collapse, figures, positions, tables
 from nbsp_lib.results.notes import accounting, footnotes
 from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import common_positions, open_study
 
 study = open_study(params_file, sequence)
-print(f"performance, wherever this page says success: {study.unit}")
-accounting(study)
+if study.unit != SUCCESS:
+    print(f"performance, wherever this page says success: {study.unit}")
+Markdown(markdown(accounting(study)))
 
 # %% [markdown]
 # ## The table
@@ -147,6 +149,26 @@ figure = figures.metric_points(
     common_values, common_table[common_table.metric.isin(tables.PICTURE)], study.arms, study.title(text), study.unit
 )
 Image(save_figure(figure, out, "main_table"))
+
+# %% [markdown]
+# ## Kept, learned, how fast
+#
+# The figure of README: relative retention, plasticity, and the steps that an arm takes to master a task after the first switch, a mean
+# over positions 2 to K. A position in which a task is not mastered counts its whole budget; such a seed is a filled point, and its
+# number a lower bound. The arm that keeps most stands above. The first two panels end at 1.1, longer intervals leave them.
+
+# %%
+if positions.stops(study):
+    steps = balance.seed_steps(study)
+    steps_means = balance.steps_table(steps)
+    write_csv(steps, f"{out}/steps_seeds.csv")
+    write_csv(steps_means, f"{out}/steps.csv")
+    title = study.title("What every arm keeps, what it learns, and how fast")
+    figure = balance.balance_figure(values, table, steps, steps_means, study.arms, title)
+    shown = Image(save_figure(figure, out, "balance"))
+else:
+    shown = Markdown("Every position of these runs has a fixed number of steps, so there is nothing to show here.")
+shown
 
 # %% [markdown]
 # ## Conclusion

@@ -23,15 +23,17 @@ out = "runs/smoke/r_matrix/window"  # folder for the figure and its data
 # %%
 from IPython.display import Image, Markdown
 
+from nbsp_lib.envs.performance import SUCCESS
 from nbsp_lib.results import figures
 from nbsp_lib.results.notes import accounting, footnotes
-from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import open_study, performances
 
 study = open_study(params_file, sequence)
 write_csv(study.table("R"), f"{out}/r_matrix.csv")
-print(f"performance, wherever this page says success: {study.unit}")
-accounting(study)
+if study.unit != SUCCESS:
+    print(f"performance, wherever this page says success: {study.unit}")
+Markdown(markdown(accounting(study)))
 
 # %% [markdown]
 # ## How to read the picture

@@ -34,13 +34,14 @@ profile = trained_profile(read.values())
 rows = retention.seed_rows(read)
 write_csv(rows, f"{out}/retention.csv")
 hardware, torch = retention.where_trained(read)
-started = [seed for seed in plan.seeds if all(seed in retention.done(result) for result in read.values())]
-alike = [seed for seed in started if retention.same_start(read, seed, list(read))]
+finished = {arm: set(retention.done(result)) for arm, result in read.items()}
+started = sorted(set.union(*finished.values()))
+alike = [seed for seed in started if retention.same_start(read, seed, [arm for arm in read if seed in finished[arm]])]
 Markdown(
     f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(torch)}. "
-    f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(read)}. Seeds that all of them finished: {', '.join(map(str, started))}. "
-    f"In {len(alike)} of these {len(started)} seeds all arms enter position 2 with the same network, byte for byte, and the same curves before it: "
-    "up to the switch they are one training, so a difference of two arms of a seed is made after it.\n\n"
+    f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(f'{arm} ({len(finished[arm])} seeds)' for arm in read)}. "
+    f"In {len(alike)} of {len(started)} seeds all arms that finished the seed enter position 2 with the same network, byte for byte, and the same "
+    "curves before it: up to the switch they are one training, so a difference of two arms of such a seed is made after it.\n\n"
     f"Not trained, or not finished: {', '.join(arm for arm in plan.grid.train if arm not in read)}."
 )
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # One switch, question by question
+# # What does each question to one switch find?
 #
 # The questions E1 to E7 of `data/verdict_rules.md` (2026-11-27) were written before the runs that answer them. Each compares a few arms after one
 # switch of `profiles/retention`: the first task is learned to mastery, then the second for a fixed number of steps in every arm. Two numbers a
@@ -36,13 +36,21 @@ groups = switch_questions.groups()
 tables = {group.name: switch_questions.arm_table(rows, group) for group in groups}
 whole = pd.concat(tables.values(), ignore_index=True)
 write_csv(whole, f"{out}/switch_questions.csv")
-shown = whole[["question", "arm", "n"]].assign(
+there = whole[whole.n > 0]
+shown = there[["question", "arm", "n"]].assign(
     **{
-        f"R[2, {task}]": [switch_questions.cell(line, measure) for _, line in whole.iterrows()]
+        f"R[2, {task}]": [switch_questions.cell(line, measure) for _, line in there.iterrows()]
         for measure, task in (("old", old), ("new", new))
     }
 )
-Markdown(markdown(shown))
+missing = {
+    group.name: [arm for arm, n in zip(tables[group.name].arm, tables[group.name].n) if not n] for group in groups
+}
+notes = [
+    f"{group.name}: {group.about}" + (f" (not run: {', '.join(missing[group.name])})" if missing[group.name] else "")
+    for group in groups
+]
+Markdown(markdown(shown, notes))
 
 # %% [markdown]
 # ## A picture for each question

@@ -24,7 +24,7 @@ from IPython.display import Image, Markdown
 from nbsp_lib.envs.performance import NORMALISED, SUCCESS, unit
 from nbsp_lib.envs.sequences import distinct, tasks_of
 from nbsp_lib.results import figures, tables
-from nbsp_lib.results.output import save_figure, write_csv
+from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import COLUMNS, read_alone, trained_profile
 from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
@@ -36,7 +36,10 @@ games, asked = ([task for task in asked if (unit(task) != SUCCESS) == wanted] fo
 alone = {task: read_alone(profile, task) for task in distinct(asked)}
 final = tables.gate(alone)
 write_csv(final, f"{out}/training_gate.csv")
-final.round(3)
+to_read = lambda table: Markdown(
+    markdown(table.assign(steps_to_mastery=[f"{n:,.0f}" if n == n else "–" for n in table.steps_to_mastery]))
+)
+to_read(final)
 
 # %% [markdown]
 # ## When was the gate reached first?
@@ -47,7 +50,7 @@ final.round(3)
 # %%
 curves = pd.concat([run.curves for run in alone.values() if run] or [pd.DataFrame(columns=COLUMNS["curves"])])
 first = curves[curves.success.astype(float) >= gate].groupby(["task", "seed"]).step.min().unstack()
-first
+first.map(lambda step: f"{step:,.0f}" if step == step else "–")
 
 # %% [markdown]
 # ## The picture
@@ -71,7 +74,7 @@ Image(save_figure(figure, out, "training_gate"))
 played = tables.gate({task: read_alone(profile, task) for task in distinct(games)})
 played["performance"] = [unit(task) for task in played.task]
 write_csv(played, f"{out}/training_gate_returns.csv")
-played.round(3)
+Markdown(markdown(played.drop(columns="steps_to_mastery")))
 
 # %% [markdown]
 # ## Conclusion

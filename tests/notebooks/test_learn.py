@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from browser import browser, needs_browser
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -147,7 +148,7 @@ def test_the_shipped_profile_runs_all_of_them():
 def test_in_a_real_browser(tmp_path):
     """JupyterLab in headless Chromium, by keyboard only: run all cells of 03, move the explorer's slider, see another neuron."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    for name in ("docs", "data", "params.yaml", "benchmarks", "nbsp_lib", "dvc.yaml"):
+    for name in ("docs", "data", "params.yaml", "profiles", "benchmarks", "nbsp_lib", "dvc.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     url, env = (
         "http://127.0.0.1:8899",
@@ -162,6 +163,7 @@ def test_in_a_real_browser(tmp_path):
         "--no-browser",
         "--allow-root",
         "--port=8899",
+        "--LabApp.news_url=None",
         "--IdentityProvider.token=",
         "--ServerApp.password=",
         f"--ServerApp.root_dir={tmp_path}",
@@ -178,7 +180,12 @@ def test_in_a_real_browser(tmp_path):
         with browser() as driver:
 
             def until(script, seconds):
-                WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
+                try:
+                    WebDriverWait(driver, seconds, 0.5).until(lambda _: driver.execute_script(f"return {script}"))
+                except TimeoutException as error:
+                    driver.save_screenshot(str(tmp_path / "0-waited.png"))
+                    error.msg = f"after {seconds} s not: {script}"
+                    raise
 
             def keys(*pressed):
                 ActionChains(driver).send_keys(*pressed).perform()
@@ -190,7 +197,7 @@ def test_in_a_real_browser(tmp_path):
             driver.execute_script("document.querySelector('.jp-Notebook .jp-Cell').click()")
             keys(Keys.ESCAPE)
             ActionChains(driver).key_down(Keys.CONTROL).send_keys("a", Keys.ENTER).key_up(Keys.CONTROL).perform()
-            until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 180)
+            until("document.querySelectorAll('.jp-Notebook .noUi-handle').length >= 3", 420)
             until("document.querySelectorAll('.jp-Notebook .jp-OutputArea img').length >= 2", 90)
             driver.execute_script(
                 "document.querySelector('.jp-Notebook .noUi-handle').scrollIntoView({block: 'center'})"
