@@ -52,6 +52,7 @@ CLAIMS = (
         measures=("asr",),
     ),
 )
+COMPARED = tuple(dict.fromkeys(arm for claim in CLAIMS for pair in claim.pairs for arm in pair))
 COSTS = Claim("C7", "NBSP costs little", ())
 
 

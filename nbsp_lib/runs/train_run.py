@@ -45,8 +45,10 @@ def train_run(run, seeds, placement=ONE_BY_ONE, fork=True, save_every=20.0, dead
     with stop_signals(deadline) as stop, contextlib.ExitStack() as locks:
         for state in states.values():
             locks.enter_context(state.lock())
-        with deaf():
-            make_env = locks.enter_context(contextlib.closing(Pool(placement.workers))) if placement.workers else None
+        make_env = None
+        if placement.workers:
+            with deaf():
+                make_env = locks.enter_context(contextlib.closing(Pool(placement.workers)))
         new = {seed: state for seed, state in states.items() if not state.manifest}
         if fork and run.forkable and new:
             trunk = run.trunk().states(new)

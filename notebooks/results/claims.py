@@ -31,7 +31,8 @@ enter_repository()
 profile = load_profile(params_file)
 written = ledger.read_paper(paper, ("params.yaml", params_file))
 cycles = [name for name in profile.grid.sequences if len(tasks_of(name)) > 1]
-studies = [read_study(profile, name) for name in cycles]
+arms = dict.fromkeys([*profile.grid.arms, *claims.COMPARED])
+studies = [read_study(profile, name, arms) for name in cycles]
 trained = trained_profile([run for study in studies for run in study.results.values()])
 print(f"sequences {', '.join(cycles)}; runs trained under profile {trained}")
 
