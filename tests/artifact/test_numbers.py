@@ -168,6 +168,20 @@ def of_tasks_alone():
     yield FINDINGS, f"the best of three seeds reaches a success of {said(drawer.success.max())}"
 
 
+def of_the_parts_of_nbsp():
+    """C4 to C6: which network is masked, which neurons, how many."""
+    rows = table("claims/claims.csv")
+    rows = rows[rows.claim.isin(["C4", "C5", "C6"])]
+    for (claim, better, than), pair in rows.groupby(["claim", "better", "than"]):
+        told = {row.measure: f"{between(row)} {row.outcome}" for _, row in pair.iterrows()}
+        yield FINDINGS, f"| {claim} | `{better}` | `{than}` | {told['asr']} | {told.get('fm', '–')} |"
+    asr = rows[(rows.measure == "asr") & (rows.better == "nbsp")]
+    yield FINDINGS, f"ASR of `nbsp` is below that of {(asr['mean'] < 0).sum()} of {len(asr)} variants of it"
+    ours, least, most = asr.plasticity_better.iloc[0], asr.plasticity_than.min(), asr.plasticity_than.max()
+    yield FINDINGS, f"plasticity is {said(ours)} for `nbsp` and {said(least)} to {said(most)} for the variants"
+    assert (rows.seeds_compared == 3).all() and not rows.outcome.isin(["yes", "contrary"]).any()
+
+
 def of_compute():
     """Hours of all runs, and minutes of one, from timing.json; and that no shipped seed diverged."""
     total = 0.0
@@ -187,7 +201,7 @@ def of_the_code():
     yield README, f"## Read the method: {lines} lines"
 
 
-SOURCES = (of_one_switch, of_the_cycle, of_causes, of_the_score, of_tasks_alone, of_compute, of_the_code)
+SOURCES = (of_one_switch, of_the_cycle, of_causes, of_the_score, of_tasks_alone, of_the_parts_of_nbsp, of_compute, of_the_code)
 SENTENCES = [sentence for source in SOURCES for sentence in source()]
 
 

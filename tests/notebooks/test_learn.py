@@ -117,7 +117,9 @@ def test_the_style_of_the_house(source):
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     assert nb.cells[0].cell_type == "markdown" and re.match(r"# .+\?\n", nb.cells[0].source)
     assert code[0].metadata.get("tags") == ["parameters"]
-    written = {cell.source: len(ast.unparse(ast.parse(cell.source)).splitlines()) for cell in code}  # whatever the layout
+    written = {
+        cell.source: len(ast.unparse(ast.parse(cell.source)).splitlines()) for cell in code
+    }  # whatever the layout
     assert not {source: lines for source, lines in written.items() if lines > 15}
     assert (
         prose.count("<details>") == prose.count("</details>") >= 3
