@@ -182,9 +182,9 @@ def parser():
         if name == "promote":
             sub.add_argument(
                 "--networks",
-                choices=("all", "actors", "last", "none"),
+                choices=("all", "actors", "last"),
                 default="all",
-                help="to ship: with critics (default), actors of all positions, each seed's last actor, or tables only",
+                help="to ship: with critics (default), actors of all positions, or each seed's last actor",
             )
             sub.add_argument("--copy-only", action="store_true", help="copy, and leave the tables for later")
             sub.add_argument("--replace", action="store_true", help="in place of a run with other settings, which goes")

@@ -72,5 +72,5 @@ def hover(results, subject: str, sequence: str) -> tuple[str, str]:
     return sentence, (
         '<div class="hover" id="hover"><noscript>This figure draws with a script of this page.</noscript></div>\n'
         f'<script type="application/json" id="hover-data">{text}</script>\n'
-        '<script src="../_static/hover.js" defer></script>\n'
+        '<script src="../_static/element.js" defer></script>\n<script src="../_static/hover.js" defer></script>\n'
     )

@@ -206,10 +206,8 @@ def write(out, run, records, networks):
 
 
 def kept(record, networks):
-    """Returns {file name: bytes} of what a Record ships of its networks: "all" as they are, the "actors" of all positions, the
-    "last" position's actor, or "none"."""
-    if networks == "none":
-        return {}
+    """Returns {file name: bytes} of what a Record ships of its networks: "all" as they are, the "actors" of all positions, or
+    the "last" position's actor."""
     last = f"position{record.finished}."
     files = {name: data for name, data in record.networks.items() if networks != "last" or name.startswith(last)}
     return files if networks == "all" else {name: actor_bytes(data) for name, data in files.items()}

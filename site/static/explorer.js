@@ -13,13 +13,7 @@
     select.replaceChildren(...names.map(([value, text]) => new Option(text, value)));
     if (names.some(([value]) => String(value) === before)) select.value = before;
   };
-  const element = (name, attributes, text) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    svg.append(made);
-    return made;
-  };
+  const element = (...what) => drawn(svg, ...what);
   const chosen = () => {
     const film = films[field.film.value], layer = film.networks[field.network.value][field.layer.value];
     if (!bytes.has(layer)) bytes.set(layer, Uint8Array.from(atob(layer.levels), c => c.charCodeAt(0)));

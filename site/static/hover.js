@@ -3,12 +3,6 @@
 (() => {
   const data = JSON.parse(document.getElementById("hover-data").textContent), box = document.getElementById("hover");
   const colours = ["#0173b2", "#de8f05", "#029e73", "#cc78bc", "#ca9161", "#56b4e9", "#d55e00", "#949494"];   // as the figures
-  const make = (name, attributes = {}, text) => {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
   const number = value => value === null ? "not there" : value.toFixed(2);
   const told = make("p", {class: "told", "aria-live": "polite"});
   const mean = values => {
@@ -56,7 +50,7 @@
 
   const lines = () => {
     const arm = make("select"), seed = make("select"), left = 40, top = 20, H = 220;
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", "Success of the chosen arm on every task through the positions, a line for each seed");
     const choices = make("div", {class: "choices"});
@@ -72,13 +66,7 @@
     const end = data.spans.at(-1)[3], values = Object.values(data.arms).flat().flatMap(line => line[3].flat());
     const high = data.bounded ? 1 : values.reduce((a, b) => Math.max(a, b), 1e-9), low = Math.min(0, values.reduce((a, b) => Math.min(a, b), 0));
     let points = [], near = null;
-    const element = (name, attributes, text) => {
-      const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-      for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-      if (text !== undefined) made.textContent = text;
-      svg.append(made);
-      return made;
-    };
+    const element = (...what) => drawn(svg, ...what);
     const draw = () => {
       const W = Math.max(box.clientWidth, 280), x = step => left + (W - left - 12) * step / end, y = v => top + H * (high - v) / (high - low);
       svg.replaceChildren();

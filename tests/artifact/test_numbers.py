@@ -201,7 +201,16 @@ def of_the_code():
     yield README, f"## Read the method: {lines} lines"
 
 
-SOURCES = (of_one_switch, of_the_cycle, of_causes, of_the_score, of_tasks_alone, of_the_parts_of_nbsp, of_compute, of_the_code)
+SOURCES = (
+    of_one_switch,
+    of_the_cycle,
+    of_causes,
+    of_the_score,
+    of_tasks_alone,
+    of_the_parts_of_nbsp,
+    of_compute,
+    of_the_code,
+)
 SENTENCES = [sentence for source in SOURCES for sentence in source()]
 
 
