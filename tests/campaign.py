@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psutil
+import tiny_run
 from ruamel.yaml import YAML
 
 from nbsp_lib.campaign.job import Job
@@ -21,20 +22,6 @@ from nbsp_lib.runs.settings import load_profile
 from nbsp_lib.runs.strict import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {
-    "steps": 400,
-    "random_steps": 100,
-    "envs": 2,
-    "episode": 50,
-    "layers": [16, 16],
-    "batch": 16,
-    "store": 0.1,
-    "evaluations": 3,
-    "episodes": 6,
-    "mastery": None,
-    "scoring_episodes": 2,
-    "updates_per_step": 0.5,
-}
 GRID = {
     "sequences": ["window"],
     "train": ["fine-tuning", "nbsp"],
@@ -96,8 +83,9 @@ note("ended")
 """
 
 
-def workplace(folder, **train):
-    """A repository with one tiny profile, called laptop as the options' default is, and the notebook of training -> Profile."""
+def profiles_in(folder, train):
+    """Writes the profiles of a repository into `folder`: the shipped one, and a tiny one with the settings `train`, called laptop
+    as the options' default is."""
     document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
     document |= {
         "profile": "laptop",
@@ -106,12 +94,17 @@ def workplace(folder, **train):
         "grid": GRID,
         "checkpoints": "runs/laptop/checkpoints",
     }
-    shared["sizes"]["smoke"]["train"] |= TINY | train
+    shared["sizes"]["smoke"]["train"] |= train
     (folder / "profiles/laptop").mkdir(parents=True)
-    (folder / "notebooks/pipeline").mkdir(parents=True)
     for made, path in ((document, "profiles/laptop/params.yaml"), (shared, "params.yaml")):
         with open(folder / path, "w") as file:
             YAML(typ="safe", pure=True).dump(made, file)
+
+
+def workplace(folder, **train):
+    """A repository with one tiny profile and the notebook of training -> Profile."""
+    profiles_in(folder, tiny_run.SMALL | {"layers": [16, 16]} | train)
+    (folder / "notebooks/pipeline").mkdir(parents=True)
     shutil.copy(ROOT / "notebooks/pipeline/train.py", folder / "notebooks/pipeline")
     (folder / "dvc.yaml").write_text("stages: {}\n")  # where a notebook finds the root of the repository
     return load_profile(folder / "profiles/laptop/params.yaml")

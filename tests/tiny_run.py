@@ -12,26 +12,26 @@ from nbsp_lib.runs.train_run import train_run
 
 SMOKE = Path(__file__).resolve().parent.parent / "profiles" / "smoke" / "params.yaml"
 SEQUENCE = "window"
+SMALL = {
+    "steps": 400,
+    "random_steps": 100,
+    "envs": 2,
+    "episode": 50,
+    "layers": (16, 16),
+    "batch": 16,
+    "store": 0.1,
+    "evaluations": 3,
+    "episodes": 6,
+    "mastery": None,
+    "scoring_episodes": 2,
+    "updates_per_step": 0.5,
+}
 
 
 def profile(**train):
     """400 steps per position in 4 rounds of 2 episodes; goal metric reward, so that masks and replay really happen."""
     made = load_profile(SMOKE)
-    small = {
-        "steps": 400,
-        "random_steps": 100,
-        "envs": 2,
-        "episode": 50,
-        "layers": (16, 16),
-        "batch": 16,
-        "store": 0.1,
-        "evaluations": 3,
-        "episodes": 6,
-        "mastery": None,
-        "scoring_episodes": 2,
-        "updates_per_step": 0.5,
-    }
-    return replace(made, train=replace(made.train, **small | train), dmc=replace(made.dmc, **small | {"episode": 50}))
+    return replace(made, train=replace(made.train, **SMALL | train), dmc=replace(made.dmc, **SMALL))
 
 
 def games(**train):

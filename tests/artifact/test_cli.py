@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from campaign import profiles_in
 from ruamel.yaml import YAML
 
 from nbsp_lib import cli
@@ -36,34 +37,12 @@ TINY = {
     "mastery": None,
     "scoring_episodes": 3,
 }
-GRID = {
-    "sequences": ["window"],
-    "train": ["fine-tuning", "nbsp"],
-    "arms": ["nbsp"],
-    "references": ["window-close"],
-    "alone": ["fine-tuning"],
-    "neurons": [],
-    "causes": [],
-    "learn": [],
-}
 FIXED = Rates(update=2e-3, play=1e-4, evaluate=1e-4, core=1.0, replay=1000, state=100, network=10)
 
 
 def workplace(folder):
-    """A repository with the shipped profile and a tiny one, called laptop as the options' default is."""
-    document, shared = (read_yaml(ROOT / name) for name in ("profiles/smoke/params.yaml", "params.yaml"))
-    document |= {
-        "profile": "laptop",
-        "here": "profiles/laptop/params.yaml",
-        "out": "runs/laptop",
-        "grid": GRID,
-        "checkpoints": "runs/laptop/checkpoints",
-    }
-    shared["sizes"]["smoke"]["train"] |= TINY
-    (folder / "profiles/laptop").mkdir(parents=True)
-    for made, path in ((document, "profiles/laptop/params.yaml"), (shared, "params.yaml")):
-        with open(folder / path, "w") as file:
-            YAML(typ="safe", pure=True).dump(made, file)
+    """A repository with the shipped profile and a tiny one."""
+    profiles_in(folder, TINY)
     return folder
 
 
