@@ -52,12 +52,19 @@ def start(result, seed):
     )
 
 
+def same(starts):
+    """Whether these are one start: the recorded curves of position 1, and the network after it where it ships. starts: of
+    `start`."""
+    networks, curves = zip(*starts)
+    return len(set(curves)) == 1 and len({network for network in networks if network}) <= 1
+
+
 def alike(a, b):
     """Whether two arms left position 1 bit-equal in every seed. a, b: columns seed, network, curve, the same seeds in the
     same order."""
     both = a.merge(b, on="seed", suffixes=("_a", "_b"))
-    networks = (both.network_a == both.network_b) | (both.network_a == "") | (both.network_b == "")
-    return bool(len(both)) and bool((networks & (both.curve_a == both.curve_b)).all())
+    pairs = ([(row.network_a, row.curve_a), (row.network_b, row.curve_b)] for row in both.itertuples())
+    return bool(len(both)) and all(map(same, pairs))
 
 
 def judged(study):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nbsp_lib.results.evidence import start
+from nbsp_lib.results.evidence import same, start
 from nbsp_lib.results.intervals import interval, sign_flip
 from nbsp_lib.results.positions import visit
 from nbsp_lib.results.study import read_result
@@ -67,10 +67,8 @@ def seed_rows(read):
 
 
 def same_start(read, seed, arms):
-    """Whether these arms start position 2 of a seed alike: the recorded curves of position 1, and the bytes of the network after
-    it where it ships."""
-    networks, curves = zip(*(start(read[arm], seed) for arm in arms))
-    return len(set(curves)) == 1 and len({network for network in networks if network}) <= 1
+    """Whether these arms start position 2 of a seed alike, see evidence.same."""
+    return same(start(read[arm], seed) for arm in arms)
 
 
 def arm_table(rows):
