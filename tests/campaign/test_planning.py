@@ -98,6 +98,15 @@ def test_the_plan_adds_up_time_and_memory(tmp_path, monkeypatch):
     assert together == pytest.approx(3 * (peak + plan.NOTEBOOK / 1e6), abs=3)
 
 
+def test_what_is_left_of_a_group_is_timed_as_it_will_be_trained(tmp_path, monkeypatch):
+    """One seed of two is finished: the other is trained alone, at the speed of one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "measure", lambda *given: RATES)
+    monkeypatch.setattr(Run, "finished", lambda self: {0: len(self.tasks)})
+    said = plan.estimate([Run(tiny_run.profile(), "window", "nbsp")], (0, 1), 2)
+    assert {f"measured, nbsp, seeds together {size}" in said for size in (1, 2)} == {True}
+
+
 def nbsp(folder, *words):
     """Run `nbsp` in a folder -> (what it said, its CPU seconds, its peak memory in MB)."""
     path = folder / "said"
