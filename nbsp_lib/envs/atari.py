@@ -38,7 +38,9 @@ SCORES = Path(__file__).resolve().parents[2] / "data" / "atari_scores.csv"
 
 @functools.cache
 def reference_scores():
-    """Reads {game: (random, human)} points of a game from data/atari_scores.csv, which names their source."""
+    """Reads {game: (random, human)} points from data/atari_scores.csv, which names their source; none outside a clone."""
+    if not SCORES.is_file():
+        return {}
     with SCORES.open(encoding="utf-8", newline="") as file:
         return {row["game"]: (float(row["random"]), float(row["human"])) for row in csv.DictReader(file)}
 

@@ -62,10 +62,11 @@ def tasks_of(sequence, key="sequence") -> tuple[str, ...]:
     if benchmark_of(sequence, key) == "atari":
         from nbsp_lib.envs.atari import reference_scores
 
-        if sequence not in reference_scores():
+        scores = reference_scores()
+        if sequence not in scores:
             raise ConfigError(
                 f'{key}: of the game "{sequence}" no published scores are known (data/atari_scores.csv), so no '
-                f"table could show it, {nearest(sequence, reference_scores())}"
+                f"table could show it, {nearest(sequence, scores) if scores else 'that file is in a clone only'}"
             )
     return (sequence,)
 

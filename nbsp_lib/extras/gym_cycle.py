@@ -7,7 +7,6 @@ import numpy as np
 
 from nbsp_lib.envs.benchmark import benchmark
 from nbsp_lib.envs.sequences import benchmark_of, tasks_of
-from nbsp_lib.errors import ConfigError
 
 
 class TaskCycle(gymnasium.Env):
@@ -22,13 +21,7 @@ class TaskCycle(gymnasium.Env):
     """
 
     def __init__(self, sequence="window", steps=100_000, episode=200, seed=0):
-        try:
-            self.tasks = tasks_of(sequence)
-        except FileNotFoundError:  # installed without the repository: its table of games is asked last
-            raise ConfigError(
-                f'sequence: "{sequence}" is no sequence and no task of Meta-World or the DeepMind Control Suite, as '
-                '"window" is; games are known in a clone only, by data/atari_scores.csv'
-            ) from None
+        self.tasks = tasks_of(sequence)
         if benchmark_of(self.tasks[0]) == "atari":
             raise ValueError(f"{sequence}: games of Atari have gymnasium environments of their own, see ale_py")
         if steps < 1:

@@ -142,6 +142,12 @@ def read_study(profile, sequence, arms=None):
     return Study(sequence, tasks, arms, (*profile.seeds, *more), results, references, trained, profile)
 
 
+def recorded(study):
+    """All arms that have a run of the study's sequence, in the order in which the profile defines arms."""
+    folder = Path(study.profile.checkpoints) / study.sequence
+    return [arm for arm in study.profile.arms if (folder / arm / "run.json").is_file()]
+
+
 def trained_profile(results):
     """The profile all runs were trained under, "none" without runs; ValueError for two, or two settings of a benchmark."""
     kinds = {}

@@ -27,13 +27,13 @@ out = "runs/smoke/main_table/window"  # folder for the tables and the figure
 # %%
 from pathlib import Path
 
-from IPython.display import Image, Markdown
+from IPython.display import Image, Markdown, display
 
 from nbsp_lib.envs.performance import SUCCESS
 from nbsp_lib.results import balance, collapse, figures, positions, tables
 from nbsp_lib.results.notes import accounting, footnotes
 from nbsp_lib.results.output import markdown, save_figure, write_csv
-from nbsp_lib.results.study import common_positions, open_study
+from nbsp_lib.results.study import common_positions, open_study, read_study, recorded
 
 study = open_study(params_file, sequence)
 if study.unit != SUCCESS:
@@ -59,7 +59,7 @@ Markdown(markdown(accounting(study)))
 
 
 # %%
-def table_of(column, name, positions=None):
+def table_of(column, name, positions=None, study=study):
     values = tables.per_seed(study, column, positions)
     table = tables.main_table(study, values, study.profile.analysis.repeats, column)
     write_csv(values, f"{out}/{name}_seeds.csv")
@@ -118,12 +118,21 @@ common_values, common_table, common_text = table_of("success", "main_table_commo
 Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
 
 # %% [markdown]
-# ## How many seeds lost swing-up altogether?
+# ## Arms that the profile does not ask for
 #
-# On cartpole a seed either keeps swing-up or loses it, so a mean describes no seed. This table counts the seeds that are below 0.3 on
-# swing-up after balancing was trained again (position 3), with the exact interval of the share. "never had it" are those below 0.5
-# before that. p is Fisher's exact test, two-sided; a star: below 0.05 shared among all arms compared with that one.
+# Variants of NBSP and other arms that were trained to compare with one arm only: parts left out, other shares, other ways to choose
+# neurons. NBSP stands first. The columns are those of the first table.
 
+# %%
+others = [arm for arm in recorded(study) if arm not in study.arms]
+if others:
+    others_text = table_of("success", "other_arms", study=read_study(study.profile, sequence, ["nbsp", *others]))[2]
+else:
+    others_text = "Every arm that was trained on this sequence stands in the first table."
+Markdown(others_text)
+
+# %%
+# On cartpole a seed either keeps swing-up or loses it, so a mean describes no seed.
 # %%
 if collapse.asked(study):
     fallen = collapse.collapse_rows(study)
@@ -132,9 +141,7 @@ if collapse.asked(study):
     write_csv(collapsed, f"{out}/collapse.csv")
     collapse_text = markdown(collapse.collapse_wide(collapsed), [f"trained under profile {study.trained}"])
     Path(f"{out}/collapse.md").write_text(collapse_text, encoding="utf-8")
-else:
-    collapse_text = "This sequence is not cartpole's, so there is nothing to show here."
-Markdown(collapse_text)
+    display(Markdown(collapse.HEADING + collapse_text))
 
 # %% [markdown]
 # ## The picture

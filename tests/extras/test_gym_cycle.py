@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import check_env
 
 from nbsp_lib.envs import atari
 from nbsp_lib.envs.metaworld import MetaWorld
-from nbsp_lib.envs.sequences import benchmark_of
+from nbsp_lib.envs.sequences import benchmark_of, tasks_of
 from nbsp_lib.errors import ConfigError
 from nbsp_lib.extras.gym_cycle import TaskCycle
 
@@ -71,11 +71,16 @@ def test_what_it_cannot_play_is_refused():
         TaskCycle("windwo")
 
 
-@pytest.mark.parametrize("name", ["windw", "pong"])
-def test_without_the_repository_a_wrong_name_is_one_line_too(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name, said", [("windw", 'nearest valid name: "window"'), ("pong", "in a clone only")])
+def test_without_the_repository_a_wrong_name_is_one_line_too(tmp_path, monkeypatch, name, said):
     """As from a wheel, which does not hold the table of games."""
     for cached in (atari.reference_scores, benchmark_of):
         cached.cache_clear()
     monkeypatch.setattr(atari, "SCORES", tmp_path / "data/atari_scores.csv")
-    with pytest.raises(ConfigError, match=f'^sequence: "{name}" is no sequence and no task .* in a clone only'):
-        TaskCycle(name)
+    try:
+        for ask in (TaskCycle, tasks_of):
+            with pytest.raises(ConfigError, match=f'^sequence: .*"{name}".*{said}$'):
+                ask(name)
+    finally:
+        for cached in (atari.reference_scores, benchmark_of):
+            cached.cache_clear()
