@@ -132,8 +132,6 @@ else:
 Markdown(others_text)
 
 # %%
-# On cartpole a seed either keeps swing-up or loses it, so a mean describes no seed.
-# %%
 if collapse.asked(study):
     fallen = collapse.collapse_rows(study)
     collapsed = collapse.collapse_table(fallen, study.arms)

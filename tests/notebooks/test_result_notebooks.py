@@ -87,6 +87,17 @@ def test_positions_that_stop_at_mastery(tmp_path):
     assert "the seed has mastered the task" in svg
 
 
+def test_an_arm_that_the_profile_does_not_ask_for_has_a_table_of_its_own(tmp_path):
+    for arm in ("nbsp", "share-50"):
+        synthetic.write(tmp_path / "checkpoints", "window", arm, seeds=(0,))
+    common = {"params_file": page_of(tmp_path), "sequence": "window"}
+    run("results/main_table", **common, out=str(tmp_path / "main_table"))
+    first, other = (pd.read_csv(tmp_path / "main_table" / f"{name}.csv") for name in ("main_table", "other_arms"))
+    assert "share-50" not in set(first.arm) and list(other.arm.unique()) == ["nbsp", "share-50"]
+    values = [table[(table.arm == "nbsp") & (table.metric == "FM")]["mean"].item() for table in (first, other)]
+    assert values[0] == values[1]
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_a_fixed_budget_has_no_steps_to_mastery(tmp_path, old):
     synthetic.write(tmp_path / "checkpoints", "window", "fine-tuning", seeds=(0,), old=old)
