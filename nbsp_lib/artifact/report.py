@@ -185,7 +185,7 @@ class Site:
         for name, page, entries in library_pages(self.root, self.sources):
             self.list_page(page, name, "What each module is for; its page has its source.", {"": entries}, below=False)
             folders.append((name, page.removesuffix(".md"), f"{len(entries)} modules"))
-        text = "Every module of `nbsp_lib`: what it offers, and its source."
+        text = "Every module of `nbsp_lib` that other code imports: what it offers, and its source. Commands have `--help`."
         self.list_page("api/index.md", "The library", text, {"": folders})
         self.toctrees["Use it"].append(("The library", "api/index"))
 

@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 
+COMMANDS = ("campaign", "cli", "usage")  # not for import: without their pages an edit there redoes no page of the site
 SPECIAL = re.compile(r"([\\*_<>\[\]#|$~{}^])")
 
 
@@ -64,12 +65,13 @@ def module_page(path, module, place, above) -> tuple[str, str]:
 
 
 def modules(package) -> dict:
-    """{folder in the package, "" for the package itself: [(module, path)]} of a package's files with a line in them."""
+    """{folder in the package, "" for the package itself: [(module, path)]} of a package's files with a line in them, without
+    those of COMMANDS."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         inside = path.relative_to(package.parent).with_suffix("")
         parts = inside.parts[:-1] if path.stem == "__init__" else inside.parts
-        if path.read_text(encoding="utf-8").strip():
+        if inside.parts[1] not in COMMANDS and path.read_text(encoding="utf-8").strip():
             found.setdefault("/".join(inside.parts[1:-1]), []).append((".".join(parts), path))
     return dict(sorted(found.items()))
 

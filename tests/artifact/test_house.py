@@ -188,6 +188,12 @@ def test_imports_go_down_only(path):
         assert not {room for room in theirs - {mine} if FLOORS[room] >= FLOORS[mine]}
 
 
+def test_an_edit_of_what_starts_runs_redoes_no_stage():
+    deps = [dep for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values() for dep in stage.get("do", stage)["deps"]]
+    assert any(dep.startswith("nbsp_lib/") for dep in deps)
+    assert not [dep for dep in deps if re.match(r"nbsp_lib(/(campaign|cli|usage)\b.*)?/?$", dep)]
+
+
 def test_training_depends_on_all_folders_that_decide_it():
     """In dvc.yaml, so that a change there trains anew; nothing above `runs` is among the dependencies of a run."""
     deps = read_yaml(ROOT / "dvc.yaml")["stages"]["train"]["deps"]
