@@ -6,9 +6,9 @@ import json
 import shutil
 from collections import Counter
 
+from nbsp_lib.results.verdicts import RANKS
 from nbsp_lib.runs.files import read_csv
 
-VERDICTS = ("reproduced", "partly", "open", "not", "not run")
 FILMED = ("learned", "forgotten", "nbsp")  # order of the films, by the last word of their names
 
 
@@ -36,5 +36,5 @@ def shown(results, root, sources):
         columns = ["claim", "text", "verdict", "seeds", "holding", "compared", "missing"]
         claims = read_csv(table)[columns].drop_duplicates().to_dict("records")
     counted = Counter(claim["verdict"].split(" (")[0] for claim in claims)
-    verdicts = {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
+    verdicts = {verdict: counted[verdict] for verdict in reversed(RANKS) if counted[verdict]}
     return {"films": films(root, sources), "kept": kept, "claims": claims, "verdicts": verdicts}
