@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 ROOT = Path(__file__).parents[2]
-README, REPRODUCE, FINDINGS = "README.md", "REPRODUCE.md", "docs/findings.md"
+README, REPRODUCE, FINDINGS, SCALING = "README.md", "REPRODUCE.md", "docs/findings.md", "docs/scaling.md"
 READ = ("core/method.py", "core/sac.py", "core/neurons.py", "methods/nbsp.py")
 ARMS = ("nbsp", "replay-only", "mask-only", "fine-tuning")
 GRAFTS = {  # as findings.md says it: as the table does
@@ -182,6 +182,24 @@ def of_the_parts_of_nbsp():
     assert (rows.seeds_compared == 3).all() and not rows.outcome.isin(["yes", "contrary"]).any()
 
 
+def of_both_modes():
+    """Compiled and eager runs of one task, six seeds each, unpaired: they differ by rounding, which soon is another run."""
+    ends = pd.read_csv(ROOT / "data/experiments/eager_and_compiled.csv").groupby("mode")
+    compiled, eager = (ends.get_group(mode) for mode in ("compiled", "eager"))
+    assert len(compiled) == len(eager) == 6
+    mastered = [f"{group.steps_to_mastery.notna().sum()} of {len(group)}" for group in (compiled, eager)]
+    yield SCALING, f"{mastered[0]} seeds mastered the task compiled and {mastered[1]} with plain calls"
+    means, bounds = (
+        [group.success.mean() for group in (compiled, eager)],
+        stats.ttest_ind(compiled.success, eager.success, equal_var=False).confidence_interval(),
+    )
+    yield (
+        SCALING,
+        f"success at the end was {said(means[0])} and {said(means[1])}, a difference of {said(means[0] - means[1])} "
+        f"[{said(bounds.low)}, {said(bounds.high)}]",
+    )
+
+
 def of_compute():
     """Hours of all runs, and minutes of one, from timing.json; and that no shipped seed diverged."""
     total = 0.0
@@ -208,6 +226,7 @@ SOURCES = (
     of_the_score,
     of_tasks_alone,
     of_the_parts_of_nbsp,
+    of_both_modes,
     of_compute,
     of_the_code,
 )
