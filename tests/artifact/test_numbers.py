@@ -182,6 +182,37 @@ def of_the_parts_of_nbsp():
     assert (rows.seeds_compared == 3).all() and not rows.outcome.isin(["yes", "contrary"]).any()
 
 
+def of_the_rivals():
+    """Every arm of the main table that ran and is no part of NBSP, beside NBSP, the one that keeps most first."""
+    rows = table("main_table/window/main_table.csv")
+    rows = rows[(rows.k > 0) & ~rows.arm.isin(["mask-only", "replay-only", "nbsp-balanced"])]
+    of = {metric: own.set_index("arm") for metric, own in rows.groupby("metric")}
+    arms = of["relative retention"]["mean"].sort_values(ascending=False).index
+    for arm in arms:
+        kept, learned, asr, fm = (of[name].loc[arm] for name in ("relative retention", "plasticity", "ASR", "FM"))
+        yield (
+            FINDINGS,
+            (f"| `{arm}` | {kept.k} | {between(kept)} | {between(learned)} | {between(asr)} | {between(fm)} |"),
+        )
+    assert list(arms[:2]) == ["cotasp", "er"] and of["ASR"]["mean"].idxmax() == "er"
+    claims = table("claims/claims.csv", claim="C1")
+    counts = claims[claims.seeds_compared > 0].outcome.value_counts()
+    yield (
+        FINDINGS,
+        (
+            f"Of {counts.sum()} comparisons of `nbsp` with the paper's rivals {counts['yes']} hold, "
+            f"{counts['leaning']} lean its way, {counts['open']} are open, and {counts['no']} speaks against it: FM, "
+            "against `cotasp`"
+        ),
+    )
+    assert claims[claims.outcome == "no"][["than", "measure"]].to_numpy().tolist() == [["cotasp", "fm"]]
+    means = lambda name, *arms: of[name].loc[list(arms), "mean"]
+    assert (means("relative retention", "crelu", "cbp", "pi") < 0.15).all() and (
+        means("plasticity", "crelu", "cbp", "pi") >= 0.9
+    ).all()
+    assert all(means(name, "er").item() > means(name, "nbsp").item() for name in ("relative retention", "plasticity"))
+
+
 def of_both_modes():
     """Compiled and eager runs of one task, six seeds each, unpaired: they differ by rounding, which soon is another run."""
     ends = pd.read_csv(ROOT / "data/experiments/eager_and_compiled.csv").groupby("mode")
@@ -226,6 +257,7 @@ SOURCES = (
     of_the_score,
     of_tasks_alone,
     of_the_parts_of_nbsp,
+    of_the_rivals,
     of_both_modes,
     of_compute,
     of_the_code,
