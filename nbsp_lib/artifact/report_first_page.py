@@ -6,6 +6,9 @@ import json
 import shutil
 from collections import Counter
 
+import numpy as np
+
+from nbsp_lib.results.questions import PARTS
 from nbsp_lib.results.verdicts import RANKS
 from nbsp_lib.runs.files import read_csv
 
@@ -24,10 +27,11 @@ def films(root, sources):
 
 
 def shown(results, root, sources):
-    """Values of the template: films, what each arm kept and learned (None if unknown), claims, and verdicts with their count."""
+    """Values of the template: films, what each arm of the figure kept and learned (None if unknown), claims, verdicts counted."""
     kept, claims = None, []
     if (table := results / "retention/retention.csv").exists():
-        arms = read_csv(table).groupby("arm", sort=False)
+        rows = read_csv(table)
+        arms = rows[rows.arm.isin(np.unique(PARTS))].groupby("arm", sort=False)
         kept = arms[["old", "new"]].mean().assign(seeds=arms.size())
         figures = sources.folder / "results/figures"
         figures.mkdir(parents=True, exist_ok=True)
