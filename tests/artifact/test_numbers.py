@@ -182,6 +182,16 @@ def of_the_parts_of_nbsp():
     assert (rows.seeds_compared == 3).all() and not rows.outcome.isin(["yes", "contrary"]).any()
 
 
+def of_the_ends():
+    """After one switch: which end of a neuron is held (E2), and which network (E4)."""
+    rows = table("retention/retention_questions.csv", measure="old").set_index(["question", "arm", "against"])
+    for arm in ("outgoing", "both-ends", "output-held", "hidden-frozen"):
+        row = rows.loc[("E2", f"mask-only-{arm}", "mask-only")]
+        yield FINDINGS, f"| `mask-only-{arm}` | {row.n} | {between(row)} | {row.outcome} |"
+    row = rows.loc[("E4", "critic-only", "actor-only")]
+    yield FINDINGS, f"`critic-only` minus `actor-only` is {between(row)} on the old task (n = {row.n}"
+
+
 def of_the_rivals():
     """Every arm of the main table that ran and is no part of NBSP, beside NBSP, the one that keeps most first."""
     rows = table("main_table/window/main_table.csv")
@@ -257,6 +267,7 @@ SOURCES = (
     of_the_score,
     of_tasks_alone,
     of_the_parts_of_nbsp,
+    of_the_ends,
     of_the_rivals,
     of_both_modes,
     of_compute,
