@@ -71,16 +71,20 @@ def test_what_it_cannot_play_is_refused():
         TaskCycle("windwo")
 
 
-@pytest.mark.parametrize("name, said", [("windw", 'nearest valid name: "window"'), ("pong", "in a clone only")])
-def test_without_the_repository_a_wrong_name_is_one_line_too(tmp_path, monkeypatch, name, said):
-    """As from a wheel, which does not hold the table of games."""
-    for cached in (atari.reference_scores, benchmark_of):
-        cached.cache_clear()
+@pytest.fixture
+def without_the_repository(tmp_path, monkeypatch):
+    """As from a wheel, which does not hold the table of games; nothing read before or meanwhile is remembered."""
     monkeypatch.setattr(atari, "SCORES", tmp_path / "data/atari_scores.csv")
-    try:
-        for ask in (TaskCycle, tasks_of):
-            with pytest.raises(ConfigError, match=f'^sequence: .*"{name}".*{said}$'):
-                ask(name)
-    finally:
-        for cached in (atari.reference_scores, benchmark_of):
-            cached.cache_clear()
+    cached = atari.reference_scores, benchmark_of
+    for each in cached:
+        each.cache_clear()
+    yield
+    for each in cached:
+        each.cache_clear()
+
+
+@pytest.mark.parametrize("name, said", [("windw", 'nearest valid name: "window"'), ("pong", "in a clone only")])
+@pytest.mark.parametrize("ask", [TaskCycle, tasks_of])
+def test_without_the_repository_a_wrong_name_is_one_line_too(without_the_repository, ask, name, said):
+    with pytest.raises(ConfigError, match=f'^sequence: .*"{name}".*{said}$'):
+        ask(name)
