@@ -74,7 +74,8 @@ def crew(context, job, options):
     try:
         for _ in range(options.processes):
             mine, theirs = context.Pipe()
-            member = context.Process(target=turns, args=(theirs, barrier, os.getpid(), job, options), daemon=True)
+            told = (theirs, barrier, os.getpid(), job, options)
+            member = context.Process(target=turns, args=told, daemon=options.device == "cpu")  # others may have workers
             member.start()
             theirs.close()
             pipes.append(mine)

@@ -15,6 +15,7 @@ from benchmarks.updates import MEDIUM
 from nbsp_lib.campaign.work import work_from
 from nbsp_lib.core.compilation import cpp_compiler
 from nbsp_lib.core.replay import Replay
+from nbsp_lib.envs.env_pool import Pool
 from nbsp_lib.envs.metaworld import GOALS, MetaWorld
 from nbsp_lib.methods import METHODS
 from nbsp_lib.training import networks, rollout, trainer
@@ -32,17 +33,20 @@ PARTS = {
 }
 
 
-def make_ours(name, rows, episode, goals, P=1, precision="highest", device="cpu", compile=False):
+def make_ours(name, rows, episode, goals, P=1, precision="highest", device="cpu", compile=False, workers=0):
     common.as_in_training()
     settings = replace(common.profile(name).train, episode=episode, matmul_precision=precision)
     trainer = common.filled(settings, METHODS["sac"](), P, device, rows * P, compile)
-    env = MetaWorld(common.TASK, trainer.seeds, trainer.train.envs, episode)
+    make = Pool(workers) if workers else MetaWorld
+    env = make(common.TASK, trainer.seeds, trainer.train.envs, episode)
     env.goals = goals
 
     def work():
         trainer.play_round(env)  # a portion; the first one compiles
         return len(trainer.seeds) * trainer.train.envs * episode
 
+    if device == "cuda":
+        work()  # half a minute of compiling, of all contestants side by side
     work.graphs = trainer.graphs
     return work
 
@@ -149,31 +153,40 @@ def shares(name, seconds, rows, episode, goals, compile=False):
     ]
 
 
+def extra(parser):
+    parser.add_argument("--profile", choices=PROFILES, help="one of them (default both)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that step the environments of ours, for a GPU")
+
+
 def main(argv=None):
-    options = common.options("loop", __doc__, argv, slices=5, seconds=4.0, devices=("cpu", "cuda"))
+    options = common.options("loop", __doc__, argv, slices=5, seconds=4.0, devices=("cpu", "cuda"), add=extra)
+    if options.workers and options.device == "cpu":
+        sys.exit("--workers: only with --device cuda; a core of a CPU is better used by another process")
+    profiles = [name for name in PROFILES if options.profile in (None, name)]
     compiles = options.device == "cpu" and not options.quick and bool(cpp_compiler())  # half a minute each
     episode, goals, replay = *((3, 1) if options.quick else (EPISODE, GOALS)), common.rows_of(options)
     common.warm_environments(common.TASK, goals)
     rows, parts, cores = [], [], []
-    for name, said in PROFILES.items():
+    for name in profiles:
         ours, populations = (make_ours, name, replay, episode, goals), POPULATIONS[options.device]
+        placed = (options.device, False, options.workers)
         both = {"plain script": (make_plain, name, replay, options.device)} | {
-            f"ours, {P} seed{'s' * (P > 1)}": (*ours, P, "highest", options.device) for P in populations
+            f"ours, {P} seed{'s' * (P > 1)}": (*ours, P, "highest", *placed) for P in populations
         }
         P = populations[-1]
-        both[f"ours, {P} seeds, {MEDIUM}"] = (*ours, P, "medium", options.device)
+        both[f"ours, {P} seeds, {MEDIUM}"] = (*ours, P, "medium", *placed)
         if compiles:
             both |= {
                 f"ours, {P} seed{'s' * (P > 1)}, compiled": (*ours, P, "highest", "cpu", True) for P in populations
             }
         rates, core = common.contest(both, options)
         cores.append(core)
-        said = f"{common.profile(name).train.layers[0]} wide, {said}"
+        said = f"{common.profile(name).train.layers[0]} wide, {PROFILES[name]}"
         rows += [
             {"profile": name, "settings": said, "what": who, **common.against(rates, who, "plain script")}
             for who in rates
         ]
-    for name in PROFILES if options.device == "cpu" else ():  # on a GPU parts overlap
+    for name in profiles if options.device == "cpu" else ():  # on a GPU parts overlap
         for compile in (False, True)[: 1 + compiles]:
             parts += shares(name, options.seconds, replay, episode, goals, compile)
     first = {
