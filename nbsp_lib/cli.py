@@ -182,9 +182,9 @@ def parser():
         if name == "promote":
             sub.add_argument(
                 "--networks",
-                choices=("all", "actors", "last"),
+                choices=("all", "actors", "last", "none"),
                 default="all",
-                help="to ship: with critics (default), actors of all positions, or each seed's last actor",
+                help="of the seeds that are copied: with critics (default), actors of all positions, each last actor, or none",
             )
             sub.add_argument("--copy-only", action="store_true", help="copy, and leave the tables for later")
             sub.add_argument("--replace", action="store_true", help="in place of a run with other settings, which goes")

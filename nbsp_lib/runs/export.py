@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -128,15 +129,15 @@ def ship(run, seeds, out, networks="all", replace=False):
 
     A seed that stands further in `out` already (its state may be gone with the machine) keeps what is there; a seed that
     has finished no position is left out unless it diverged. ConfigError if `out` holds another run, unless
-    `replace`: then nothing of it is kept. networks: see `kept`.
+    `replace`: then nothing of it is kept. networks: of the seeds that are written anew, see `thinned`.
     """
     out = Path(out)
     with merging(out, run, replace) as records:
         for seed, state in run.states(seeds).items():
             fresh = record_of(state, code_hash(run.config["method"])) if state.manifest else None
             if fresh and (seed not in records or fresh.finished >= records[seed].finished):
-                records[seed] = fresh
-        return settle(out, run, records, networks)
+                records[seed] = thinned(fresh, networks)
+        return settle(out, run, records)
 
 
 def take(run, seeds, clone, out, networks="all", replace=False):
@@ -156,9 +157,9 @@ def take(run, seeds, clone, out, networks="all", replace=False):
         for seed, fresh in found.items():
             before = records[seed].finished if seed in records else 0
             if (seeds is None or seed in seeds) and (seed not in records or fresh.finished > before):
-                records[seed], taken[seed] = fresh, (before, fresh.finished)
+                records[seed], taken[seed] = thinned(fresh, networks), (before, fresh.finished)
         if taken:
-            settle(out, run, records, networks)
+            settle(out, run, records)
     return taken
 
 
@@ -172,15 +173,15 @@ def merging(out, run, replace):
         yield read_records(out) if run.recorded(out) else {}
 
 
-def settle(out, run, records, networks):
+def settle(out, run, records):
     """Writes what there is to ship of `records`, if anything; returns {seed: positions finished}."""
     records = {seed: record for seed, record in sorted(records.items()) if record.finished or record.diverged}
     if records:
-        write(out, run, records, networks)
+        write(out, run, records)
     return {seed: record.finished for seed, record in records.items()}
 
 
-def write(out, run, records, networks):
+def write(out, run, records):
     """Puts a folder of `records`, {seed: Record}, in the place of the result folder `out`."""
     part, old = out.with_name(out.name + ".part"), out.with_name(out.name + ".old")
     shutil.rmtree(part, ignore_errors=True)
@@ -193,7 +194,7 @@ def write(out, run, records, networks):
         )  # may be empty
         write_atomic(part / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for record in records.values():
-        for name, data in kept(record, networks).items():
+        for name, data in record.networks.items():
             write_atomic(part / name, data)
     timing = {str(seed): record.timing for seed, record in records.items() if record.timing}
     files = {path.name: sha256(path) for path in sorted(part.iterdir())}
@@ -205,12 +206,13 @@ def write(out, run, records, networks):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def kept(record, networks):
-    """Returns {file name: bytes} of what a Record ships of its networks: "all" as they are, the "actors" of all positions, or
-    the "last" position's actor."""
-    last = f"position{record.finished}."
-    files = {name: data for name, data in record.networks.items() if networks != "last" or name.startswith(last)}
-    return files if networks == "all" else {name: actor_bytes(data) for name, data in files.items()}
+def thinned(record, networks):
+    """Returns the Record with what it shall ship of its networks: "all" as they are, the "actors" of all positions, the "last"
+    position's actor, or "none"."""
+    first = {"all": "", "actors": "", "last": f"position{record.finished}.", "none": None}[networks]
+    files = {name: data for name, data in record.networks.items() if first is not None and name.startswith(first)}
+    small = files if networks == "all" else {name: actor_bytes(data) for name, data in files.items()}
+    return dataclasses.replace(record, networks=small)
 
 
 def description(run, records, files):

@@ -97,6 +97,19 @@ def test_a_seed_that_stands_further_in_the_folder_is_kept(tmp_path):
     assert shipped(tmp_path, (0,)) == {0: 4}
 
 
+def test_each_seed_keeps_the_networks_that_were_asked_for_when_it_was_copied(tmp_path):
+    run = tiny_run.run_in(tmp_path)
+    for seed, networks in enumerate(("all", "actors", "last", "none")):
+        finished(tmp_path / "state", seed, 2)
+        export.ship(run, (seed,), tmp_path / "out", networks)
+        shutil.rmtree(tmp_path / "state")
+    named = {path.name: path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")}
+    assert sorted(named) == [f"position{k}.seed{seed}.safetensors" for k, seed in [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]]
+    sizes = {seed: named[f"position2.seed{seed}.safetensors"] for seed in (0, 1, 2)}
+    assert sizes[0] > sizes[1] == sizes[2]  # without critics
+    assert read_run(tmp_path / "out")["finished"] == dict.fromkeys("0123", 2)
+
+
 @pytest.mark.parametrize("call", range(5))
 def test_shipping_that_dies_at_any_call_loses_no_seed(tmp_path, monkeypatch, call):
     """The state of seed 0 is gone: what the folder holds of it must outlive the merge with seed 1."""
