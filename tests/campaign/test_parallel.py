@@ -246,3 +246,13 @@ def test_slurm_refuses_an_unknown_partition(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="partition"):
         Slurm(1, partition="no-such-one").start(task("true"))
+
+
+def test_the_first_import_of_submitit_leaves_later_tests_their_capture(tmp_path):
+    """It configures logging anew, which closed absl's stream: pytest's, when absl was imported in an earlier test."""
+    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
+    bodies = ("one():\n    import absl.logging", "two(capsys):\n    import submitit", "three():\n    pass")
+    (tmp_path / "test_it.py").write_text("".join(f"def test_{body}\n" for body in bodies))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
