@@ -87,14 +87,25 @@ def of_one_switch():
 
 def of_the_cycle():
     order = ("fine-tuning", "mask-only", "replay-only", "nbsp")
-    means = table("main_table/window/main_table.csv", n=3).set_index(["metric", "arm"])["mean"]
-    fm, asr = ([said(means[metric, arm]) for arm in order] for metric in ("FM", "ASR"))
-    assert min(fm) == fm[3] and max(asr) == asr[2]
+    rows = table("main_table/window/main_table.csv").set_index(["metric", "arm"])
+    n = {rows.k["ASR", arm] for arm in order}
+    yield FINDINGS, f"window-open and window-close twice, n = {n.pop()} (`results/main_table/window/main_table.csv`)"
+    assert not n
+    means = rows["mean"]
+    fm, asr, kept = ([said(means[name, arm]) for arm in order] for name in ("FM", "ASR", "relative retention"))
     yield (
         FINDINGS,
         (f"{fm[0]} for `fine-tuning`, {fm[1]} for `mask-only`, {fm[2]} for `replay-only` and {fm[3]} for `nbsp`"),
     )
-    yield FINDINGS, f"ASR is {asr[0]}, {asr[1]}, {asr[2]} and {asr[3]} in the same order"
+    yield FINDINGS, f"relative retention is {kept[0]}, {kept[1]}, {kept[2]} and {kept[3]} in the same order"
+    yield FINDINGS, f"ASR {asr[0]}, {asr[1]}, {asr[2]} and {asr[3]}."
+    pairs = table("claims/claims.csv", claim="C3", than="replay-only").set_index("measure")
+    yield (
+        FINDINGS,
+        f"`nbsp` minus `replay-only` is {between(pairs.loc['asr'])} in ASR, and its FM is better by "
+        f"{between(pairs.loc['fm'])}",
+    )
+    assert set(pairs.outcome) == {"open"}
     second = table("main_table/window/mastery.csv", position=2).set_index("arm")
     ours, replay = second.loc["nbsp"], second.loc["replay-only"]
     yield (
@@ -148,9 +159,9 @@ def of_the_score():
     )
     scored = table("score_report/window/score_report.csv", arm="nbsp", network="actor", status="scored")
     trapped = scored[scored.chosen_not_above_base > 0]
-    assert len(scored) == 10 and list(zip(trapped.seed, trapped.position)) == [(1, 4)]
+    assert list(zip(trapped.seed, trapped.position)) == [(1, 4)]
     percent = f"{100 * trapped.chosen_not_above_base.iloc[0]:.0f} %"
-    yield FINDINGS, f"{percent} of the chosen actor neurons are not above this rate. In the other nine none is"
+    yield FINDINGS, f"In one of the {len(scored)} scored rollouts of `nbsp` on `window`, that of seed 1 at position 4, {percent}"
     cut = table("clock/window/horizon.csv", task="window-open", network="actor").groupby("horizon").chosen_silent.mean()
     assert not cut[cut.index >= 100].any()
     yield (
@@ -177,9 +188,13 @@ def of_the_parts_of_nbsp():
         yield FINDINGS, f"| {claim} | `{better}` | `{than}` | {told['asr']} | {told.get('fm', '–')} |"
     asr = rows[(rows.measure == "asr") & (rows.better == "nbsp")]
     yield FINDINGS, f"ASR of `nbsp` is below that of {(asr['mean'] < 0).sum()} of {len(asr)} variants of it"
+    most = [f"`{arm}`" for arm in asr.sort_values("mean").than.iloc[:2]]
+    yield FINDINGS, f"most of all below {most[0]} and {most[1]}"
     ours, least, most = asr.plasticity_better.iloc[0], asr.plasticity_than.min(), asr.plasticity_than.max()
     yield FINDINGS, f"plasticity is {said(ours)} for `nbsp` and {said(least)} to {said(most)} for the variants"
-    assert (rows.seeds_compared == 3).all() and not rows.outcome.isin(["yes", "contrary"]).any()
+    n = sorted(rows.seeds_compared.astype(int).unique())
+    yield FINDINGS, f"The whole cycle again, n = {' to '.join(map(str, n))}, every arm with the replay of `nbsp`"
+    assert not rows.outcome.isin(["yes", "contrary"]).any()
 
 
 def of_the_ends():
@@ -188,8 +203,48 @@ def of_the_ends():
     for arm in ("outgoing", "both-ends", "output-held", "hidden-frozen"):
         row = rows.loc[("E2", f"mask-only-{arm}", "mask-only")]
         yield FINDINGS, f"| `mask-only-{arm}` | {row.n} | {between(row)} | {row.outcome} |"
+    ends = table("retention/retention.csv", arm="protect-active")
+    yield FINDINGS, f"is {said(ends.old.mean())} at the end, and {said(ends.new.mean())} on the new one (n = {len(ends)})"
     row = rows.loc[("E4", "critic-only", "actor-only")]
     yield FINDINGS, f"`critic-only` minus `actor-only` is {between(row)} on the old task (n = {row.n}"
+
+
+def compared(question, measure="old"):
+    """Rows of a question of one switch, seeds 5 to 9, by (arm, the other)."""
+    rows = table("retention/retention_questions.csv", question=question, measure=measure, seeds="5–9")
+    assert (rows.n == 5).all()
+    return rows.set_index(["arm", "against"])
+
+
+def of_every_dose():
+    """After one switch: the mask at every dose of replay (E5)."""
+    old, both = compared("E5"), compared("E5", "asr")
+    kept = table("retention/retention.csv")
+    kept = kept[kept.seed.between(5, 9)].groupby("arm")[["old", "new"]].mean()
+    for pair in old.index:
+        ends = " | ".join(f"{said(kept.old[arm])} / {said(kept.new[arm])}" for arm in pair)
+        name = {"nbsp": "10", "mask-only": "never", "er-10": "10"}.get(pair[0], pair[0].removeprefix("nbsp-k"))
+        if pair[0] != "er-10":
+            yield FINDINGS, f"| {name} | {ends} | {between(old.loc[pair])} | {between(both.loc[pair])} |"
+    seen = old[~old.outcome.isin(["open", "leaning"])]
+    assert seen.index.tolist() == [("mask-only", "fine-tuning")]
+
+
+def of_the_choosers():
+    """After one switch: which neurons, and how many (E7)."""
+    old, both = compared("E7"), compared("E7", "asr")
+    for pair in both.index:
+        first = between(old.loc[pair]) if pair in old.index else "–"
+        yield FINDINGS, f"| `{pair[1]}` | {first} | {between(both.loc[pair])} |"
+    assert old.outcome.isin(["open", "leaning"]).all() and both.outcome.isin(["open", "leaning"]).all()
+
+
+def of_the_switch():
+    """After one switch: what starts anew at it (E6)."""
+    old, both = compared("E6"), compared("E6", "asr")
+    for pair in old.index:
+        yield FINDINGS, f"| `{pair[0]}` | {between(old.loc[pair])} | {between(both.loc[pair])} |"
+    assert not old.outcome.isin(["yes", "contrary"]).any() and not both.outcome.isin(["yes", "contrary"]).any()
 
 
 def of_the_rivals():
@@ -268,6 +323,9 @@ SOURCES = (
     of_tasks_alone,
     of_the_parts_of_nbsp,
     of_the_ends,
+    of_every_dose,
+    of_the_choosers,
+    of_the_switch,
     of_the_rivals,
     of_both_modes,
     of_compute,
