@@ -226,6 +226,7 @@ def of_every_dose():
         name = {"nbsp": "10", "mask-only": "never", "er-10": "10"}.get(pair[0], pair[0].removeprefix("nbsp-k"))
         if pair[0] != "er-10":
             yield FINDINGS, f"| {name} | {ends} | {between(old.loc[pair])} | {between(both.loc[pair])} |"
+    assert both.outcome.isin(["open", "leaning"]).all()
     seen = old[~old.outcome.isin(["open", "leaning"])]
     assert seen.index.tolist() == [("mask-only", "fine-tuning")]
 
