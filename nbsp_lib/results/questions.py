@@ -14,7 +14,7 @@ from nbsp_lib.results.retention import alike_at_switch, samples
 from nbsp_lib.results.verdicts import judge
 
 KNOWN = ("nbsp", "replay-only", "mask-only", "fine-tuning")
-LATER, ALL = range(5, 10), range(10)  # LATER: trained on a CPU in every arm, so that pairs begin alike
+LATER, ALL = range(5, 10), range(10)  # LATER: every arm goes on from the same position 1, so pairs begin alike
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ QUESTIONS = (
 
 
 def question_table(rows, read, questions=QUESTIONS):
-    """Returns a row a question, pair of arms that both have runs, and measure: columns question, about, arm, against,
-    measure, seeds, n, paired, dose, mean, low, high, outcome (verdicts.outcome, its level shared inside the question).
+    """Returns one row for each question, each of its pairs of which both arms have runs, and each measure: columns question,
+    about, arm, against, measure, seeds, n, paired, dose, mean, low, high, outcome (verdicts.outcome, its level shared inside
+    the question).
 
     rows, read: of retention. A pair of two arms of KNOWN has its rows twice in E1: with all its
     seeds, and without 0 to 4, which had been looked at when the rules were written.
