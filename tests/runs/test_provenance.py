@@ -108,9 +108,8 @@ def test_what_a_seed_has_finished_agrees_with_its_files(folder):
         assert mine.position.nunique() == done and set(mine.position) <= set(range(1, done + 1))
         assert not done or set(mine.task) == set(tasks)
         networks = {k for k in range(1, len(tasks) + 1) if f"position{k}.seed{seed}.safetensors" in run["files"]}
-        assert networks in ({done}, set(range(1, done + 1))), (
-            f"seed {seed}: networks of positions {networks}, finished {done}"
-        )
+        shipped = [{done}, set(range(1, done + 1))] + [set()] * ("retention" in folder.parts)  # there: tables, or actors
+        assert networks in shipped, f"seed {seed}: networks of positions {networks}, finished {done}"
 
 
 @every_run
@@ -187,5 +186,5 @@ def test_networks_are_small_finite_and_can_be_loaded(folder):
         assert "critic.w0" not in tensors or tensors["critic.w0"].shape == (2, judged, units)
         assert all(abs(t).max() < float("inf") for t in tensors.values()), name
     for seed, done in run["finished"].items():
-        if done:
+        if done and f"position{done}.seed{seed}.safetensors" in run["files"]:
             assert load_agent(folder, done, [int(seed)], run)[0].tasks == distinct(tasks_of(sequence))
