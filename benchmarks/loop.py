@@ -155,7 +155,9 @@ def shares(name, seconds, rows, episode, goals, compile=False):
 
 def extra(parser):
     parser.add_argument("--profile", choices=PROFILES, help="one of them (default both)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that step the environments of ours, for a GPU")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that step the environments of ours, for a GPU"
+    )
 
 
 def main(argv=None):

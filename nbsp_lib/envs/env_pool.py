@@ -33,7 +33,9 @@ def serve(pipe):
                 if request[:1] == STEP:
                     env = mine[int.from_bytes(request[1:HEAD], "little")]
                     obs, *more = env.step(np.frombuffer(request, np.float32, offset=HEAD).reshape(*env.shape, -1))
-                    pipe.send_bytes(request[:HEAD] + np.dstack([obs, *more]).tobytes())  # [n, 1, obs | reward | success]
+                    pipe.send_bytes(
+                        request[:HEAD] + np.dstack([obs, *more]).tobytes()
+                    )  # [n, 1, obs | reward | success]
                     continue
                 what, key, *rest = pickle.loads(request)
                 if what == "make":

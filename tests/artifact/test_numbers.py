@@ -161,7 +161,10 @@ def of_the_score():
     trapped = scored[scored.chosen_not_above_base > 0]
     assert list(zip(trapped.seed, trapped.position)) == [(1, 4)]
     percent = f"{100 * trapped.chosen_not_above_base.iloc[0]:.0f} %"
-    yield FINDINGS, f"In one of the {len(scored)} scored rollouts of `nbsp` on `window`, that of seed 1 at position 4, {percent}"
+    yield (
+        FINDINGS,
+        f"In one of the {len(scored)} scored rollouts of `nbsp` on `window`, that of seed 1 at position 4, {percent}",
+    )
     cut = table("clock/window/horizon.csv", task="window-open", network="actor").groupby("horizon").chosen_silent.mean()
     assert not cut[cut.index >= 100].any()
     yield (
@@ -204,7 +207,10 @@ def of_the_ends():
         row = rows.loc[("E2", f"mask-only-{arm}", "mask-only")]
         yield FINDINGS, f"| `mask-only-{arm}` | {row.n} | {between(row)} | {row.outcome} |"
     ends = table("retention/retention.csv", arm="protect-active")
-    yield FINDINGS, f"is {said(ends.old.mean())} at the end, and {said(ends.new.mean())} on the new one (n = {len(ends)})"
+    yield (
+        FINDINGS,
+        f"is {said(ends.old.mean())} at the end, and {said(ends.new.mean())} on the new one (n = {len(ends)})",
+    )
     row = rows.loc[("E4", "critic-only", "actor-only")]
     yield FINDINGS, f"`critic-only` minus `actor-only` is {between(row)} on the old task (n = {row.n}"
 

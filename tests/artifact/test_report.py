@@ -11,7 +11,7 @@ import nbformat.v4 as v4
 import numpy as np
 import pandas as pd
 import pytest
-from browser import browser, needs_browser, resize
+from browser import browser, needs_browser, resize, settled
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -262,8 +262,9 @@ def check_in_a_browser(site, names):
             driver.get((site / name).as_uri())
             for width in (1300, 400):
                 resize(driver, width)
-                assert driver.execute_script("return document.documentElement.scrollWidth") <= width, (name, width)
+                settled(lambda: not driver.execute_script(WIDE))
                 assert driver.execute_script(WIDE) == [], (name, width)
+                assert driver.execute_script("return document.documentElement.scrollWidth") <= width, (name, width)
             complaints = [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
             assert complaints == [], (name, complaints)
         driver.get((site / "search.html").as_uri() + "?q=forgetting")

@@ -213,7 +213,9 @@ def test_in_a_real_browser(tmp_path):
             keys(Keys.ARROW_RIGHT)
             until(f"{image} !== {json.dumps(before)}", 60)
             driver.save_screenshot(str(tmp_path / "3-moved.png"))
-            assert not driver.find_elements(By.CSS_SELECTOR, '[data-mime-type="application/vnd.jupyter.error"]')
+            assert driver.execute_script(
+                "return !document.querySelector('[data-mime-type=\"application/vnd.jupyter.error\"]')"
+            )
     finally:
         lab.terminate()
         lab.wait(20)

@@ -108,7 +108,9 @@ def test_what_a_seed_has_finished_agrees_with_its_files(folder):
         assert mine.position.nunique() == done and set(mine.position) <= set(range(1, done + 1))
         assert not done or set(mine.task) == set(tasks)
         networks = {k for k in range(1, len(tasks) + 1) if f"position{k}.seed{seed}.safetensors" in run["files"]}
-        shipped = [{done}, set(range(1, done + 1))] + [set()] * ("retention" in folder.parts)  # there: tables, or actors
+        shipped = [{done}, set(range(1, done + 1))] + [set()] * (
+            "retention" in folder.parts
+        )  # there: tables, or actors
         assert networks in shipped, f"seed {seed}: networks of positions {networks}, finished {done}"
 
 

@@ -104,7 +104,9 @@ def test_each_seed_keeps_the_networks_that_were_asked_for_when_it_was_copied(tmp
         export.ship(run, (seed,), tmp_path / "out", networks)
         shutil.rmtree(tmp_path / "state")
     named = {path.name: path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")}
-    assert sorted(named) == [f"position{k}.seed{seed}.safetensors" for k, seed in [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]]
+    assert sorted(named) == [
+        f"position{k}.seed{seed}.safetensors" for k, seed in [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    ]
     sizes = {seed: named[f"position2.seed{seed}.safetensors"] for seed in (0, 1, 2)}
     assert sizes[0] > sizes[1] == sizes[2]  # without critics
     assert read_run(tmp_path / "out")["finished"] == dict.fromkeys("0123", 2)
