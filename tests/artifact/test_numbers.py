@@ -273,7 +273,7 @@ def of_the_rivals():
         FINDINGS,
         (
             f"Of {counts.sum()} comparisons of `nbsp` with the paper's rivals {counts['yes']} hold, "
-            f"{counts['leaning']} lean its way, {counts['open']} are open, and {counts['no']} speaks against it: FM, "
+            f"{counts['leaning']} lean{'s' if counts['leaning'] == 1 else ''} its way, {counts['open']} are open, and {counts['no']} speaks against it: FM, "
             "against `cotasp`"
         ),
     )
