@@ -273,7 +273,8 @@ def of_the_rivals():
         FINDINGS,
         (
             f"Of {counts.sum()} comparisons of `nbsp` with the paper's rivals {counts['yes']} hold, "
-            f"{counts['leaning']} lean{'s' if counts['leaning'] == 1 else ''} its way, {counts['open']} are open, and {counts['no']} speaks against it: FM, "
+            f"{counts['leaning']} lean{'s' if counts['leaning'] == 1 else ''} its way, "
+            f"{counts['open']} are open, and {counts['no']} speaks against it: FM, "
             "against `cotasp`"
         ),
     )
