@@ -232,6 +232,10 @@ def of_every_dose():
         name = {"nbsp": "10", "mask-only": "never", "er-10": "10"}.get(pair[0], pair[0].removeprefix("nbsp-k"))
         if pair[0] != "er-10":
             yield FINDINGS, f"| {name} | {ends} | {between(old.loc[pair])} | {between(both.loc[pair])} |"
+    row = old.loc[("er-10", "replay-only")]
+    yield FINDINGS, f"minus `replay-only` (one batch in ten) is {between(row)} on the old task"
+    learned = [kept.new[f"replay-only-k{k}" if k != 10 else "replay-only"] for k in (2, 4, 10, 20)]
+    assert learned == sorted(learned)
     assert both.outcome.isin(["open", "leaning"]).all()
     seen = old[~old.outcome.isin(["open", "leaning"])]
     assert seen.index.tolist() == [("mask-only", "fine-tuning")]
@@ -244,6 +248,11 @@ def of_the_choosers():
         first = between(old.loc[pair]) if pair in old.index else "–"
         yield FINDINGS, f"| `{pair[1]}` | {first} | {between(both.loc[pair])} |"
     assert old.outcome.isin(["open", "leaning"]).all() and both.outcome.isin(["open", "leaning"]).all()
+    ends = table("retention/retention.csv")
+    ends = ends[ends.seed.between(5, 9)].groupby("arm")[["old", "new"]].mean()
+    time, ours = ends.loc["select-time"], ends.loc["nbsp"]
+    yield FINDINGS, f"keep as much as those of `nbsp`, {said(time.old)} and {said(ours.old)} of the old task"
+    yield FINDINGS, f"and {said(time.new)} against {said(ours.new)} of the new one is learned"
 
 
 def of_the_switch():
