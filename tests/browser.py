@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -26,21 +25,12 @@ def browser(width=1400, height=1600):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
-        driver.implicitly_wait(
-            20
-        )  # for what a script of the page makes: a busy machine runs it some time after it has loaded
+        # for what a script of the page makes: a busy machine runs it some time after the page has loaded
+        driver.implicitly_wait(20)
         resize(driver, width, height)
         yield driver
     finally:
         driver.quit()
-
-
-def settled(true, seconds=30):
-    """Returns what true() says, as soon as it is true: a busy machine lays a page out some time after it has loaded."""
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.1)
-    return true()
 
 
 def resize(driver, width, height=1600):

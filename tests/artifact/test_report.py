@@ -1,6 +1,7 @@
 """The site of the results: of a few notebooks, and in a real browser."""
 
 import base64
+import contextlib
 import re
 import shutil
 from html.parser import HTMLParser
@@ -11,7 +12,8 @@ import nbformat.v4 as v4
 import numpy as np
 import pandas as pd
 import pytest
-from browser import browser, needs_browser, resize, settled
+from browser import browser, needs_browser, resize
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -262,7 +264,9 @@ def check_in_a_browser(site, names):
             driver.get((site / name).as_uri())
             for width in (1300, 400):
                 resize(driver, width)
-                settled(lambda: not driver.execute_script(WIDE))
+                # a busy machine lays a page out some time after it has loaded
+                with contextlib.suppress(TimeoutException):
+                    WebDriverWait(driver, 30).until(lambda _: not driver.execute_script(WIDE))
                 assert driver.execute_script(WIDE) == [], (name, width)
                 assert driver.execute_script("return document.documentElement.scrollWidth") <= width, (name, width)
             complaints = [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
