@@ -7,6 +7,7 @@ import time
 
 import pandas as pd
 import psutil
+from tqdm import tqdm
 
 from nbsp_lib.campaign.memory import NOTEBOOK, memory
 from nbsp_lib.campaign.speed import measure
@@ -57,13 +58,15 @@ def kind_of(group):
 
 def measured(groups):
     """Returns {kind: speed.Rates} of the kinds of these groups, each timed on its sequence of the most tasks."""
-    timed = {}
+    timed, rates, known = {}, {}, {}
     for group in sorted(groups, key=lambda group: len(distinct(group.run.tasks))):
         timed[kind_of(group)] = group.run
-    return {
-        kind: measure(run.training, run.sequence, find(kind[1])(), kind[2], SECONDS / len(timed))
-        for kind, run in timed.items()
-    }
+    for (benchmark, method, size), run in tqdm(timed.items(), desc="measuring", leave=False, disable=None):
+        rate = measure(
+            run.training, run.sequence, find(method)(), size, SECONDS / len(timed), known.get((benchmark, size))
+        )
+        rates[benchmark, method, size] = known[benchmark, size] = rate
+    return rates
 
 
 def total(groups, name):
@@ -105,11 +108,13 @@ def needs(groups, rates, largest, processes):
         "hours are CPU time of one core; nbsp run trains one group after the other. While this was measured "
         f"{core:.0%} of a core was free; under such a load they take {1 / core:.1f} times as long"
     )
-    for (_, method, size), rate in rates.items():
+    for (benchmark, size), rate in {(kind[0], kind[2]): rate for kind, rate in rates.items()}.items():
         yield (
-            f"measured, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms, environment step "
-            f"{1e3 * rate.play:.2f} ms in training, {1e3 * rate.evaluate:.2f} ms in evaluation"
+            f"measured, {benchmark}, seeds together {size}: environment step {1e3 * rate.play:.2f} ms in training, "
+            f"{1e3 * rate.evaluate:.2f} ms in evaluation"
         )
+    for (benchmark, method, size), rate in rates.items():
+        yield f"measured, {benchmark}, {method}, seeds together {size}: update {1e3 * rate.update:.1f} ms"
     yield f"memory: {largest.text()}; with --device cuda, replay and scoring are in the GPU's memory instead"
     yield (
         f"in notebooks, as the pipeline and --jobs run them, about {NOTEBOOK / 1e6:.0f} MB more each; {processes} at a time: "

@@ -80,8 +80,27 @@ def evaluation(train, trainer, task, agent, method):
     return run, len(trainer.seeds) * episodes * train.episode
 
 
-def measure(train, sequence, method, size, seconds):
-    """Rates of `size` seeds under a method (a Method), in about `seconds`, on the CPU and the first task of the sequence."""
+def playing(short, trainer, task, agent, method):
+    """The calls that play, {name: (action, the steps of a seed that it takes, its share of the time)}."""
+    env = trainer.environments()
+
+    def round_():
+        for generator in trainer.streams["goals"]:
+            generator.manual_seed(0)  # always the same goals, so that their starts are computed once
+        trainer.play_round(env, updates=False)
+
+    return {
+        "play": (round_, len(trainer.seeds) * short.envs * short.episode, 0.25),
+        "evaluate": (*evaluation(short, trainer, task, agent, method), 0.25),
+    }
+
+
+def measure(train, sequence, method, size, seconds, known=None):
+    """Rates of `size` seeds under a method (a Method), in about `seconds`, on the CPU and the first task of the sequence.
+
+    known: Rates of another method with as many seeds of the same benchmark. What playing takes is then copied from there,
+    since it hardly depends on the method, and only the update is timed.
+    """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_memory()
@@ -95,32 +114,25 @@ def measure(train, sequence, method, size, seconds):
         Trainer(short, sequence, method, (0,) * size),
         tasks_of(sequence)[0],
     )  # one seed: its goals are shared
-    ready = readiness(task) if trainer.make is MetaWorld else 0.0
+    ready = readiness(task) if trainer.make is MetaWorld and not known else 0.0  # before the first environment
     rows, agent = trainer.replay, snapshot(trainer.agent)
-    evaluated, count = evaluation(short, trainer, task, agent, method)
     rows.data.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     rows.seen, rows.tasks, rows.counts[:] = rows.capacity, [0] if rows.part else [], rows.part
-    env = trainer.environments()
-
-    def round_():
-        for generator in trainer.streams["goals"]:
-            generator.manual_seed(0)  # always the same goals, so that their starts are computed once
-        trainer.play_round(env, updates=False)
-
-    calls = {
-        "update": (lambda: trainer.update(trainer.draws(1)), 1, 0.5),  # action, what it counts, share
-        "play": (round_, size * short.envs * short.episode, 0.25),
-        "evaluate": (evaluated, count, 0.25),
-    }
+    calls = {"update": (lambda: trainer.update(trainer.draws(1)), 1, 0.5)}  # action, what it counts, share
+    if not known:
+        calls |= playing(short, trainer, task, agent, method)
     spent = {name: (*timed(action, seconds * share), count) for name, (action, count, share) in calls.items()}
     cpu, wall, _ = (sum(column) for column in zip(*spent.values()))
+    each = {name: cpu / count for name, (cpu, _, count) in spent.items()}
+    if known:
+        each |= {"play": known.play, "evaluate": known.evaluate}
     state = sum(t[0].nbytes for name, t in tensors(trainer).items() if name != "stored")
     network = len(network_bytes(agent, method, 0))
     return Rates(
-        **{name: each / count for name, (each, _, count) in spent.items()},
+        **each,
         core=min(1.0, cpu / wall),
         replay=replay_bytes(train, trainer.tasks, method, trainer.agent),
         state=state,
         network=network,
-        start=ready,
+        start=known.start if known else ready,
     )

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -78,7 +79,7 @@ def tiny(trained, tmp_path, monkeypatch):
 def measured(monkeypatch):
     """Calls of the measuring, which gives fixed rates."""
     calls = []
-    monkeypatch.setattr(plan, "measure", lambda train, sequence, method, size, seconds: (calls.append(size), FIXED)[1])
+    monkeypatch.setattr(plan, "measure", lambda train, sequence, method, size, *given: (calls.append(size), FIXED)[1])
     return calls
 
 
@@ -274,6 +275,9 @@ def test_measuring_ends_soon_and_gives_plausible_rates(inside):
     # fp16: actor 39-8-8-8 and two critics 43-8-8-1, in a file with a header
     count = 39 * 8 + 8 + 8 * 8 + 8 + 8 * 8 + 8 + 2 * (43 * 8 + 8 + 8 * 8 + 8 + 8 + 1)
     assert 2 * count < rates.network < 2 * count + 2000
+    known = replace(rates, play=1.0, evaluate=2.0, start=3.0)
+    other = speed.measure(profile.train, "window", NBSP(), 2, 0.2, known)
+    assert (other.play, other.evaluate, other.start) == (1, 2, 3) and 1e-5 < other.update < 1
 
 
 def test_doctor_finds_a_damaged_file(tiny, monkeypatch, capsys):

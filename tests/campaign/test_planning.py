@@ -104,7 +104,17 @@ def test_what_is_left_of_a_group_is_timed_as_it_will_be_trained(tmp_path, monkey
     monkeypatch.setattr(plan, "measure", lambda *given: RATES)
     monkeypatch.setattr(Run, "finished", lambda self: {0: len(self.tasks)})
     said = plan.estimate([Run(tiny_run.profile(), "window", "nbsp")], (0, 1), 2)
-    assert {f"measured, nbsp, seeds together {size}" in said for size in (1, 2)} == {True}
+    assert {f"measured, metaworld, nbsp, seeds together {size}" in said for size in (1, 2)} == {True}
+
+
+def test_playing_is_timed_once_for_a_benchmark_and_a_size_and_the_update_for_every_method(monkeypatch):
+    given = []
+    monkeypatch.setattr(plan, "measure", lambda *words: given.append((words[3], words[5])) or RATES)
+    profile, arms = tiny_run.profile(), ("nbsp", "fine-tuning", "ewc")
+    groups = [group for arm in arms for group in work.planned([Run(profile, "window", arm)], (0, 1, 2), 2, keep=False)]
+    assert len(plan.measured(groups)) == len(given) == 2 * len({group.run.config["method"] for group in groups})
+    for size in (1, 2):
+        assert [known for each, known in given if each == size].count(None) == 1
 
 
 def nbsp(folder, *words):
