@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from nbsp_lib.core import budgets, nets
 from nbsp_lib.core.method import Method
 
 CHUNK = 500  # updates of retraining whose chance is drawn at once: memory
+ROWS = 1000  # of recent experience on which a weight is in use or not
 
 
 class PackNet(Method):
     """PackNet (Mallya & Lazebnik 2018) for the actor, as in Continual World (Wołczyk et al. 2021).
 
     Every weight has an owner, the position it serves; at position k = 0, 1, … only weights with owner k learn, and biases
-    only at position 0. At its end, of the weights of each kernel that it owns, the (K − k − 1)/(K − k) smallest in size
-    become 0 and pass to owner k + 1; so each position keeps 1/K of every kernel, the output layer included. The kept ones
-    are then retrained on the recent rows, and never move again. Adam of the actor is reset before and after.
+    only at position 0. At its end it keeps, of the weights of each kernel that it owns and that are in use, the 1/(K − k)
+    largest in size; all others become 0 and pass to owner k + 1. So each position has an equal share of every kernel, the
+    output layer included. The kept ones are then retrained on the recent rows, and never move again. Adam of the actor is
+    reset before and after. A weight is in use if, on recent rows, its input and the unit that it leads to are not always 0.
     A policy is played with the weights whose owner is not later than a view, so it stays bit for bit what it was.
     K is the length of the sequence; behind it the actor is full and does not learn any more. retrain: share of a position's
     updates that retraining takes, on top of them; critics and temperature learn along. 0: none.
     A revisited task owns new weights, like a new task: it is played as of the last position that trained it (the one in
     training, if it is trained now), and a task not trained yet with all weights. The task must be known at test time.
-    Critics and target network are those of plain SAC. Ours: no clipping of the gradient's norm, which in Adam acts through
-    ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
+    Critics and target network are those of plain SAC. Ours: weights out of use do not count, for they have no gradient, and
+    in the source, which counts them, they are what is left for the last positions; no clipping of the gradient's norm, which
+    in Adam acts through ε only; only the actor's Adam is reset. Retraining of 10 % is the published share (100k of 1M steps).
     """
 
     needs_task = edits_at_end = True
@@ -69,8 +74,8 @@ class PackNet(Method):
         current, k = self.state["actor.current"], int(self.state["actor.current"][0])
         self.before_task(agent, task, "train")  # a run that was forked from plain SAC was not told
         if k < self.positions - 1:
-            for i in range(agent.actor.depth):
-                prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], k, self.positions - k)
+            for i, used in enumerate(self.in_use(agent, context)):
+                prune(agent.actor.params[f"w{i}"], self.state[f"actor.owner{i}"], used, k, self.positions - k)
             agent.actor.reset_adam()
             s = context.settings
             updates = round(self.retrain * (budgets.longest(s.steps) - s.random_steps) * s.updates_per_step)
@@ -80,13 +85,22 @@ class PackNet(Method):
         current.clamp_(max=self.positions - 1).add_(1)
         self.before_task(agent, task, "resume")
 
+    def in_use(self, agent, context):
+        """Returns which weights of each kernel are in use, a list of bool [P, 1, in, out]."""
+        obs = agent.head.inputs(context.sample(ROWS))["actor"]
+        out, hidden = self.forward(agent.actor, agent.actor.params, obs)
+        awake = [(x != 0).any(2) for x in (obs, *hidden)]  # [P, 1, units]
+        awake.append(torch.ones_like(out[:, :, 0], dtype=torch.bool))  # an output is never out of use
+        return [before[..., :, None] & after[..., None, :] for before, after in pairwise(awake)]
 
-def prune(w, owner, k, left):
-    """Keeps the largest 1/left, rounded up, of the weights w [P, C, in, out] of owner k; sets the others to 0 and owner k + 1."""
+
+def prune(w, owner, used, k, left):
+    """Keeps the largest 1/left, rounded up, of the weights w [P, C, in, out] of owner k that are `used`, bool of that shape;
+    sets its others to 0 and owner k + 1."""
     mine = owner == k
-    size = torch.where(mine, w.abs(), torch.inf).flatten(1)  # [P, N]
+    size = torch.where(mine, torch.where(used, w.abs(), -1.0), torch.inf).flatten(1)  # [P, N]
     rank = size.argsort(dim=1, stable=True).argsort(1)
-    count = mine.flatten(1).sum(1, keepdim=True) * (left - 1) // left  # [P, 1]
-    drop = (rank < count).view_as(w)
+    kept = ((mine & used).flatten(1).sum(1, keepdim=True) + left - 1) // left  # [P, 1]
+    drop = (rank < mine.flatten(1).sum(1, keepdim=True) - kept).view_as(w)
     w.masked_fill_(drop, 0.0)
     owner.masked_fill_(drop, k + 1)

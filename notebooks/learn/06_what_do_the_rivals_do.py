@@ -90,13 +90,14 @@ from nbsp_lib.teaching.answers import check
 
 still = {arm: float((distance == 0).mean()) for arm, distance in moved.items()}
 answer = still["fine-tuning"]
-check(answer, still["packnet"], "Of four positions, the first keeps a quarter of each kernel for good.")
+check(answer, still["packnet"], "Of four positions, the first keeps a quarter of what it uses of each kernel for good.")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `answer = still["packnet"]`. The first position keeps a quarter of each kernel; the second learns with the rest, which was set
-# to zero when it began. In fine-tuning only weights into or out of silent units stand still.
+# `answer = still["packnet"]`. The first position keeps a quarter of what it uses of each kernel; the second learns with the rest,
+# which was set to zero when it began. Weights from inputs that are always zero, or into or out of silent units, stand still too,
+# in fine-tuning as well.
 # </details>
 #
 # ## One number each

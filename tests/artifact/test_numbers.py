@@ -222,6 +222,19 @@ def compared(question, measure="old"):
     return rows.set_index(["arm", "against"])
 
 
+def of_what_is_frozen():
+    """After one switch, no replay: both ends of so many neurons held, chosen in four orders (E3), described only: n = 3."""
+    rows = table("retention/retention.csv")
+    rows = rows[rows.seed.between(5, 7)]
+    kept, n = rows.groupby("arm")[["old", "new"]].mean(), rows.groupby("arm").size()
+    ends = lambda arm: f"{said(kept.old[arm])} / {said(kept.new[arm])}"
+    for order in ("score", "balanced", "activation", "random"):
+        arms = [f"freeze-{order}-{share}" for share in (20, 50, 80)]
+        assert (n[arms] == 3).all()
+        yield FINDINGS, f"| {order} | " + " | ".join(ends(arm) for arm in arms) + " |"
+    yield FINDINGS, f"All hidden neurons frozen: {ends('freeze-100')}"
+
+
 def of_every_dose():
     """After one switch: the mask at every dose of replay (E5)."""
     old, both = compared("E5"), compared("E5", "asr")
@@ -340,6 +353,7 @@ SOURCES = (
     of_tasks_alone,
     of_the_parts_of_nbsp,
     of_the_ends,
+    of_what_is_frozen,
     of_every_dose,
     of_the_choosers,
     of_the_switch,

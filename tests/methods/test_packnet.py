@@ -45,27 +45,51 @@ class Life(tiny.Life):
 
 def test_pruning_by_hand():
     w = torch.tensor([[0.5, -0.1, 0.3, -0.9, 0.2, 7.0]]).view(1, 1, 2, 3)
-    owner = torch.tensor([[1.0, 1, 1, 1, 1, 0]]).view(1, 1, 2, 3)
-    prune(w, owner, 1, 3)  # of five owned weights 5 · 2 // 3 = 3 go: 0.1, 0.2, 0.3
-    torch.testing.assert_close(w.flatten(), torch.tensor([0.5, 0, 0, -0.9, 0, 7.0]))
+    first = torch.tensor([[1.0, 1, 1, 1, 1, 0]]).view(1, 1, 2, 3)
+    used = torch.ones_like(first, dtype=torch.bool)
+    prune(kept := w.clone(), owner := first.clone(), used, 1, 3)  # of five owned weights the two largest stay
+    torch.testing.assert_close(kept.flatten(), torch.tensor([0.5, 0, 0, -0.9, 0, 7.0]))
     assert owner.flatten().tolist() == [1, 2, 2, 1, 2, 0]
+    used[..., 1, :] = (
+        False  # 0.9 and 0.2 are out of use: of three that count one stays, and they pass on with the others
+    )
+    prune(kept := w.clone(), owner := first.clone(), used, 1, 3)
+    torch.testing.assert_close(kept.flatten(), torch.tensor([0.5, 0, 0, 0, 0, 7.0]))
+    assert owner.flatten().tolist() == [1, 2, 2, 2, 2, 0]
     zeros = torch.zeros(1, 1, 2, 2)
-    prune(zeros, owner := torch.zeros(1, 1, 2, 2), 0, 2)  # ties: the count is kept all the same
+    prune(
+        zeros, owner := torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2, dtype=torch.bool), 0, 2
+    )  # ties: the count holds
     assert owner.sum() == 2
 
 
 @pytest.mark.parametrize("K", [2, 4])
-def test_every_position_ends_with_an_equal_share_of_every_kernel(K):
+def test_every_position_has_an_equal_share_of_what_is_in_use(K):
+    """Of the kernel of the inputs, two of which are always 0, as half of Meta-World's are."""
     life = Life(tasks=tiny.TASKS * (K // 2))
+    life.replay.data[..., life.replay.columns["obs"]][..., :2] = 0
     for k in range(K):
+        before = life.owner(0).clone()
         life.train(k % 2)
+        used = life.method.in_use(life.agent, life.context)[0]
         life.finish(k % 2)
-    for i in range(3):
-        owner = life.owner(i)
-        for p in range(2):
-            counts = torch.bincount(owner[p].flatten().long(), minlength=K)
-            assert len(counts) == K and (counts - owner[p].numel() / K).abs().max() < 1
+        assert not used[..., :2, :].any() and used[..., 2:, :].any()
+        assert (life.owner(0)[..., :2, :] == min(k + 1, K - 1)).all()  # they pass on, to the last
+        mine, stays = (before == k) & used, life.owner(0) == k
+        if k < K - 1:
+            assert not (stays & ~mine).any()
+            assert torch.equal(stays.flatten(1).sum(1), -(-mine.flatten(1).sum(1) // (K - k)))
     assert life.retrained == [4] * (K - 1)  # 0.1 · 40 updates, not at the last
+
+
+def test_a_weight_is_in_use_if_its_input_and_its_unit_are_not_always_0():
+    life = Life(seeds=(0,))
+    life.agent.actor.params["b0"][..., 1] = -1e6  # a unit that never fires
+    life.replay.data[..., life.replay.columns["obs"]][..., 0] = 0
+    first, second, last = life.method.in_use(life.agent, life.context)
+    assert not first[..., 0, :].any() and not first[..., :, 1].any() and not second[..., 1, :].any()
+    assert torch.equal(first[0, 0, 1], first[0, 0, 2]) and first[0, 0, 1].any()
+    assert torch.equal(last[0, 0, :, 0], second[0, 0].any(0)) and last.shape[-1] == 2 * tiny.ACT
 
 
 def test_a_position_moves_its_own_weights_only_and_biases_belong_to_the_first():
