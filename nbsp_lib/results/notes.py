@@ -71,14 +71,10 @@ def footnotes(study):
         if result.run["unscored"]:
             places = ", ".join(f"seed {seed} position {position}" for seed, position in result.run["unscored"])
             notes.append(f"{arm}: unscored (goal metric constant, masks kept as they were): {places}.")
-    configs = {arm: (find(r.run["config"]["method"]), r.run["config"]["train"]) for arm, r in study.results.items()}
-    if told := [arm for arm, (method, _) in configs.items() if method.needs_task]:
+    methods = {arm: find(result.run["config"]["method"]) for arm, result in study.results.items()}
+    if told := [arm for arm, method in methods.items() if method.needs_task]:
         notes.append(f"{', '.join(told)}: told which task is played also when evaluated; no other arm is.")
-    notes += [
-        f"{arm}: {EDITED}"
-        for arm, (method, train) in configs.items()
-        if method.edits_at_end and "final_episodes" in train
-    ]
+    notes += [f"{arm}: {EDITED}" for arm, method in methods.items() if method.edits_at_end]
     notes += [
         f"{t}: no run on this task alone, so no forward transfer." for t in study.names if t not in study.references
     ]
