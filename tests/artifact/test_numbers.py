@@ -232,6 +232,8 @@ def of_what_is_frozen():
         arms = [f"freeze-{order}-{share}" for share in (20, 50, 80)]
         assert (n[arms] == 3).all()
         yield FINDINGS, f"| {order} | " + " | ".join(ends(arm) for arm in arms) + " |"
+    of = lambda share: kept.filter(regex=rf"^freeze-\D+-{share}$", axis=0)
+    assert of(50).old.max() < 0.2 < 0.5 < of(50).new.min() and of(80).old.max() < 0.4 and of(80).new.max() < 0.4
     yield FINDINGS, f"All hidden neurons frozen: {ends('freeze-100')}"
 
 
@@ -361,7 +363,7 @@ SOURCES = (
     of_tasks_alone,
     of_the_parts_of_nbsp,
     of_the_ends,
-    # of_what_is_frozen,
+    of_what_is_frozen,
     of_every_dose,
     of_the_choosers,
     of_the_switch,
