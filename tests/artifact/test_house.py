@@ -141,8 +141,8 @@ def test_every_library_file_can_be_read_in_a_sitting():
 def test_a_method_is_short():
     """Lines with their docstrings, as ast.unparse writes them, so that a formatter or a comment changes no count.
 
-    At most 87; the two methods of most machinery and NBSP, which the project is about and has selection.py beside it, more."""
-    longest, helpers = {"cotasp": 140, "ne": 140, "nbsp": 95}, ("check", "selection", "trial")
+    At most 87; the three methods of most machinery and NBSP, which the project is about and has selection.py beside it, more."""
+    longest, helpers = {"cotasp": 140, "ne": 140, "packnet": 100, "nbsp": 95}, ("check", "selection", "trial")
     files = {path.stem: path for path in (ROOT / "nbsp_lib/methods").glob("*.py") if path.stem not in helpers}
     lengths = {name: len(ast.unparse(ast.parse(path.read_text())).splitlines()) for name, path in files.items()}
     assert not {name: n for name, n in lengths.items() if n > longest.get(name, 87)}
