@@ -22,7 +22,7 @@ out = "runs/smoke/plasticity/window"  # folder for the figure and the tables
 # \mathrm{srank} = \min \left\{ k : \sum_{j \le k} \sigma_j \ge 0.99 \sum_j \sigma_j \right\}$$
 #
 # and the norms of all weights and of the gradient of the network's own loss. Runs that were shipped before these
-# were recorded have none; they are named below.
+# were recorded have none; they are named below. The records themselves are `plasticity.csv` in the folder of each run.
 
 # %%
 from IPython.display import Image, Markdown
@@ -33,7 +33,6 @@ from nbsp_lib.results.study import open_study
 
 study = open_study(params_file, sequence)
 rows = study.table("plasticity")
-write_csv(rows, f"{out}/plasticity.csv")
 without = [arm for arm, result in study.results.items() if result.plasticity.empty]
 print(
     f"{len(rows)} rows; recorded nothing: {', '.join(without) or 'no arm'}; not run: {', '.join(study.missing) or 'no arm'}"
