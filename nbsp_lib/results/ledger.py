@@ -171,6 +171,20 @@ def told(comparisons):
     return run[[*KEYS, "sequences", "seeds", "paired", "dose"]].fillna("").assign(**cells)
 
 
+def against_wide(rows):
+    """Returns the table of verdicts.against to read: a row an arm, the one with the lowest difference in ASR first."""
+    asr, fm = (rows[rows.measure == measure].set_index("than") for measure in ("asr", "fm"))
+    first = asr.sort_values("mean", kind="stable")
+    fm = fm.reindex(first.index)
+    cells = {"plasticity": first.plasticity_than.round(2), "ASR, d": [difference(row) for _, row in first.iterrows()]}
+    cells |= {
+        "ASR, outcome": first.outcome,
+        "FM, d": [difference(row) for _, row in fm.iterrows()],
+        "FM, outcome": fm.outcome,
+    }
+    return first[["seeds", "paired", "dose"]].assign(**cells).rename_axis("arm").reset_index().fillna("–")
+
+
 def switched(supporting):
     """Returns the rows of questions.question_table that stand beside a claim, to read."""
     about = supporting[supporting.about.str.match("C[0-9]")]

@@ -29,6 +29,22 @@ CONJUNCTS = {
 }
 RANKS = ("not", "not run", "open", "partly", "reproduced")  # from the weakest
 INDICATIVE = " (indicative)"
+COMPARED = [
+    "measure",
+    "better",
+    "than",
+    "sequences",
+    "seeds",
+    "paired",
+    "dose",
+    "mean",
+    "low",
+    "high",
+    "shared_high",
+    "plasticity_better",
+    "plasticity_than",
+    "outcome",
+]
 DEAR, CHEAP = 0.25, 0.10  # overheads above which C7 is not, up to which it is reproduced
 
 
@@ -147,6 +163,14 @@ def compare(numbers, measure, better, than, comparisons):
         "plasticity_than": pb,
         **judge(measure, groups, comparisons, pa, pb, failed),
     }
+
+
+def against(numbers, arm):
+    """Returns the rows of `compare` of `arm` with every other arm that ran, in ASR and in FM, all at one shared level; those
+    that do not count are left out."""
+    others = [other for other in dict.fromkeys(numbers.arm) if other != arm]
+    rows = [compare(numbers, measure, arm, other, 2 * len(others)) for other in others for measure in ("asr", "fm")]
+    return pd.DataFrame([row for row in rows if row["outcome"] != "missing"], columns=COMPARED)
 
 
 def verdict(rows, sequences=1):

@@ -30,7 +30,7 @@ from pathlib import Path
 from IPython.display import Image, Markdown, display
 
 from nbsp_lib.envs.performance import SUCCESS
-from nbsp_lib.results import balance, collapse, figures, positions, tables
+from nbsp_lib.results import balance, collapse, evidence, figures, ledger, positions, tables, verdicts
 from nbsp_lib.results.notes import accounting, footnotes
 from nbsp_lib.results.output import markdown, save_figure, write_csv
 from nbsp_lib.results.study import common_positions, open_study, read_study, recorded
@@ -130,6 +130,22 @@ if others:
 else:
     others_text = "Every arm that was trained on this sequence stands in the first table."
 Markdown(others_text)
+
+# %% [markdown]
+# ## NBSP against every arm
+#
+# d is the difference of `nbsp` and the arm, positive where `nbsp` has more ASR or less FM, the arm with the highest ASR first. Pairs, intervals
+# and outcomes are those of the ledger of claims, whose comparisons are the first that were planned; for the others, among them rivals that
+# the paper did not compare with, no verdict follows. *contrary*: the arm is better, at a level that all rows of the table share. Doses of old
+# rows differ. On a sequence that is judged by its share of collapsed seeds, or has a task that no arm learns, there is no such table.
+
+# %%
+against = verdicts.against(
+    evidence.gather([read_study(study.profile, sequence, recorded(study))] if not collapse.asked(study) else []), "nbsp"
+)
+if len(against):
+    write_csv(against, f"{out}/against.csv")
+Markdown(markdown(ledger.against_wide(against)) if len(against) else "No comparison of this sequence counts.")
 
 # %%
 if collapse.asked(study):

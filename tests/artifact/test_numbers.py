@@ -311,6 +311,10 @@ def of_the_rivals():
     for name in ("relative retention", "plasticity", "ASR"):
         assert means(name, *old).min() > means(name, "nbsp").item()
     assert of["ASR"]["mean"].nlargest(3).index.isin(old).all()
+    beside = table("main_table/window/against.csv").set_index(["measure", "than"])
+    for measure in ("asr", "fm"):
+        yield FINDINGS, ", ".join(f"{between(beside.loc[measure, arm])} (`{arm}`)" for arm in old)
+    assert (beside.loc[[(measure, arm) for measure in ("asr", "fm") for arm in old], "mean"] < 0).all()
     fresh = ("crelu", "cbp", "pi", "ne", "redo", "upgd")
     assert means("relative retention", *fresh).max() < 0.15
     yield FINDINGS, f"plasticity {said(means('plasticity', *fresh).min())} to {said(means('plasticity', *fresh).max())}"

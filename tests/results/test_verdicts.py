@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nbsp_lib.results import claims, collapse, comparisons, evidence, verdicts
+from nbsp_lib.results import claims, collapse, comparisons, evidence, ledger, verdicts
 from nbsp_lib.results.claims import RIVALS, SELECTORS
 
 NO_SCORES = pd.DataFrame({"sequence": [], "status": [], "chosen_not_above_base": []})
@@ -75,6 +75,21 @@ def of(claim, table, scores=NO_SCORES, benchmarked=([], [])):
 )
 def test_outcome(measure, mean, low, high, shared, n, pa, pb, failed, expected):
     assert verdicts.outcome(measure, mean, low, high, shared, n, pa, pb, failed) == expected
+
+
+def test_against_has_the_numbers_of_compare_and_leaves_out_what_does_not_count():
+    """nbsp has 0.2 more ASR than a and loses 0.1 less, seed by seed equal; of b no task was learned by it or by nbsp."""
+    rows = numbers({"nbsp": (0.8, 0.1, 0.9), "a": (0.6, 0.2, 0.8)}, spread=0.0)
+    rows = pd.concat([rows, numbers({"nbsp": (0.8, 0.1, 0.9), "b": (0.1, 0.0, 0.1)}, ["drawer"], learned=(0.9, 0.1))])
+    table = verdicts.against(rows, "nbsp")
+    assert table[["measure", "than", "seeds", "sequences"]].to_numpy().tolist() == [
+        ["asr", "a", 5, "window:4"],
+        ["fm", "a", 5, "window:4"],
+    ]
+    assert table["mean"].tolist() == pytest.approx([0.2, 0.1]) and table.outcome.tolist() == ["yes", "yes"]
+    read = ledger.against_wide(table)
+    assert read.iloc[0].tolist()[0] == "a" and "+0.20 [+0.20, +0.20]" in read.iloc[0].tolist()
+    assert verdicts.against(rows[:0], "nbsp").empty
 
 
 def test_pairs_only_where_position_one_is_bit_equal():
