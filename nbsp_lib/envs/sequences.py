@@ -27,6 +27,7 @@ _OF = {
         "window": ("window-open", "window-close") * 2,
         "window-once": ("window-open", "window-close"),  # ours: one switch, see profiles/retention
         "drawer": ("drawer-open", "drawer-close") * 2,
+        "faucet-once": ("faucet-open", "faucet-close"),
         "faucet": ("faucet-open", "faucet-close") * 2,
         "button-window": ("button-press-topdown", "window-open") * 2,
         "four": ("window-open", "window-close", "drawer-open", "drawer-close") * 2,
