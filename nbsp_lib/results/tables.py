@@ -186,7 +186,7 @@ def main_table(study, values, repeats=10_000, column="success"):
 
 def wide(table):
     """The table to read: a row an arm; a cell says mean / IQM [interval], without the IQM below four seeds, * = indicative (below
-    five seeds); of relative retention also over how many pairs of position and task."""
+    five seeds); pairs: over how many pairs of position and task relative retention is."""
 
     def cell(row):
         if not np.isfinite(row["mean"]):
@@ -196,15 +196,16 @@ def wide(table):
             if np.isfinite(row.low)
             else " [one seed]"
         )
-        pairs = f", {row.pairs:.0f} of {row.of_pairs:.0f} pairs" if np.isfinite(row.pairs) else ""
-        return f"{row['mean']:.2f}" + (f" / {row.iqm:.2f}" if np.isfinite(row.iqm) else "") + bounds + pairs
+        return f"{row['mean']:.2f}" + (f" / {row.iqm:.2f}" if np.isfinite(row.iqm) else "") + bounds
 
     lines = []
     for arm, rows in table.groupby("arm", sort=False):
         counts = rows[rows.metric == "ASR"].iloc[0]
         cells = {row.metric: cell(row) for _, row in rows.iterrows()}
-        lines.append({"arm": arm, "seeds": f"{counts.k} of {counts.n}", **cells})
-    return pd.DataFrame(lines, columns=["arm", "seeds", *METRICS])
+        counted = rows.dropna(subset=["pairs"])
+        pairs = f"{counted.pairs.iloc[0]:.0f} of {counted.of_pairs.iloc[0]:.0f}" if len(counted) else "–"
+        lines.append({"arm": arm, "seeds": f"{counts.k} of {counts.n}", **cells, "pairs": pairs})
+    return pd.DataFrame(lines, columns=["arm", "seeds", *METRICS, "pairs"])
 
 
 def position_ends(rows):

@@ -54,8 +54,8 @@ Markdown(markdown(accounting(study)))
 # is the mean. The interval is Student's below 20 seeds, which is wide for few of them as it should be, and a bootstrap of whole seeds
 # from 20 on; it is cut to the range that the number can have. That of forward transfer also holds the seeds of the runs alone
 # that it is compared with. A star marks it as indicative: below five seeds it rests on the numbers being nearly normal, which rates
-# are not. Seeds that did not finish enter no mean; "seeds" says how many did. *k of n pairs*: relative retention is over k of
-# the n pairs (i, τ) of FM.
+# are not. Seeds that did not finish enter no mean; "seeds" says how many did. *pairs*: relative retention is over so many of
+# the pairs (i, τ) of FM.
 
 
 # %%
@@ -110,12 +110,15 @@ Markdown(last_text)
 #
 # A sequence may be cut short: a run that was stopped after two of four positions can be shown, and continued later. Then
 # the table above has gaps. This one takes only as many positions as at least one seed of every arm present has finished,
-# which makes the arms comparable. If all arms are complete, it repeats the first table.
+# which makes the arms comparable. If all arms are complete, it would repeat the first table, which then is not shown again.
 
 # %%
 common = common_positions(study)
 common_values, common_table, common_text = table_of("success", "main_table_common", max(common, 1))
-Markdown(f"Positions used: {common} of {len(study.tasks)}.\n\n{common_text}")
+Markdown(
+    f"Positions used: {common} of {len(study.tasks)}.\n\n"
+    + (common_text if common < len(study.tasks) else "Every arm present has finished them all: see the first table.")
+)
 
 # %% [markdown]
 # ## Arms that the profile does not ask for

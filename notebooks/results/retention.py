@@ -1,7 +1,7 @@
 # %% [markdown]
 # # How fast does the old task go?
 #
-# One switch instead of a cycle: window-open is learned to mastery, then window-close for 64,000 steps in every run, and the old
+# One switch instead of a cycle: one task is learned to mastery (window-open), then another for 64,000 steps in every run (window-close), and the old
 # task is measured all the way (`profiles/retention`). In a cycle every revisit repairs what was lost; here nothing does. Four arms
 # take NBSP apart: mask and replay (`nbsp`), replay alone, mask alone, neither (`fine-tuning`). The others ask one question each, see
 # [One switch, question by question](switch_questions.ipynb).
@@ -12,6 +12,7 @@
 # %% tags=["parameters"]
 folder = "data/retention/window-once"  # result folders of the arms
 params_file = "profiles/retention/params.yaml"  # profile that they were trained under: says what was planned
+arms = ""  # arms that were planned of this pair; none: all that the profile trains
 out = "runs/smoke/retention"  # folder for the figure and the tables
 
 # %% [markdown]
@@ -27,8 +28,8 @@ from nbsp_lib.runs.files import enter_repository
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
-plan = load_profile(params_file)
-read = retention.read(folder, plan.grid.train)
+planned = arms.split() or load_profile(params_file).grid.train
+read = retention.read(folder, planned)
 old, new = next(iter(read.values())).run["config"]["tasks"]
 profile = trained_profile(read.values())
 rows = retention.seed_rows(read)
@@ -39,10 +40,10 @@ started = sorted(set.union(*finished.values()))
 alike = [seed for seed in started if retention.same_start(read, seed, [arm for arm in read if seed in finished[arm]])]
 Markdown(
     f"Profile {profile}; hardware: {', '.join(hardware)}; torch {', '.join(torch)}. "
-    f"{len(read)} of {len(plan.grid.train)} planned arms are here: {', '.join(f'{arm} ({len(finished[arm])} seeds)' for arm in read)}. "
+    f"{len(read)} of {len(planned)} planned arms are here: {', '.join(f'{arm} ({len(finished[arm])} seeds)' for arm in read)}. "
     f"In {len(alike)} of {len(started)} seeds all arms that finished the seed enter position 2 with the same network, byte for byte, and the same "
     "curves before it: up to the switch they are one training, so a difference of two arms of such a seed is made after it.\n\n"
-    f"Not trained, or not finished: {', '.join(arm for arm in plan.grid.train if arm not in read)}."
+    f"Not trained, or not finished: {', '.join(arm for arm in planned if arm not in read) or 'none'}."
 )
 
 # %% [markdown]
@@ -113,11 +114,13 @@ Markdown(markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean
 # The rules of 2026-11-27 (`data/verdict_rules.md`) asked these questions before the runs were trained. d is that of $R[2, \mathrm{old}]$ or of ASR, positive where
 # the first arm is better, with its 95 % interval. *yes*: at least 0.05 and the interval above 0; *leaning*: at least 0.05 only; *no*: an advantage of 0.05 is excluded;
 # *open*: neither; *contrary*: the opposite, on five seeds and at a level that the comparisons of a question share; *void*: the other arm
-# did not learn the new task. ≠: unequal doses of replay, so d is not about the mask. Four arms had been looked at on seeds 0–4 before
-# the rules were written: those pairs stand twice, the second time without these seeds.
+# did not learn the new task. ≠: unequal doses of replay, so d is not about the mask. Of the pair window four arms had been looked at on seeds 0–4 before
+# the rules were written: those comparisons stand twice, the second time without these seeds.
 
 # %%
 answers = questions.question_table(rows, read)
+if arms:  # of another pair only E1 was asked, and none of its seeds had been looked at
+    answers = answers[(answers.question == "E1") & (answers.seeds == "0–9")]
 write_csv(answers, f"{out}/retention_questions.csv")
 told = answers.assign(
     measure=answers.measure.map(names),
@@ -132,7 +135,7 @@ Markdown(markdown(told.drop(columns=["mean", "low", "high"])))
 # episodes, so a single seed's line is rough.
 
 # %%
-first = switch_questions.groups()[0].arms
+first = [arm for arm in switch_questions.groups()[0].arms if arm in planned]
 apart = {arm: result for arm, result in read.items() if arm in first}
 figure = retention.curves_figure(
     apart, f"After one switch: {old}, then {new}\nprofile {profile}, {len(apart)} of {len(first)} planned arms"

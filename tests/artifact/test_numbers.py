@@ -85,6 +85,30 @@ def of_one_switch():
     yield FINDINGS, f"exclude an advantage of the mask above {said(mask.high)}"
 
 
+def of_the_second_pair():
+    """E1 once more, on faucet-once: ten seeds, all of one start."""
+    rows = table("second_pair/retention.csv")
+    kept = rows.groupby("arm")[["old", "new", "asr"]].mean()
+    assert (rows.groupby("arm").size() == 10).all() and len(kept) == 4
+    for arm in ARMS:
+        yield FINDINGS, f"| `{arm}` | " + " | ".join(said(number) for number in kept.loc[arm]) + " |"
+    answers = table("second_pair/retention_questions.csv").set_index(["arm", "against", "measure"])
+    assert (answers.n == 10).all() and (answers.paired == "paired").all()
+    mask = [answers.loc["nbsp", "replay-only", measure] for measure in ("old", "asr")]
+    assert [row.outcome for row in mask] == ["no", "no"]
+    yield (
+        FINDINGS,
+        f"`nbsp` minus `replay-only` is {between(mask[0])} on the old task and {between(mask[1])} in the mean of both: "
+        "an advantage",
+    )
+    yield README, f"on a second pair {said(mask[0]['mean'])}, {said(mask[0].low)} to {said(mask[0].high)}"
+    old = [between(answers.loc[(*pair, "old")]) for pair in (("replay-only", "fine-tuning"), ("nbsp", "mask-only"))]
+    yield FINDINGS, f"`replay-only` minus `fine-tuning` is {old[0]}, `nbsp` minus `mask-only` {old[1]}"
+    first = rows[rows.arm == "nbsp"]
+    yield FINDINGS, f"{first.steps_to_mastery.notna().sum()} of {len(first)} seeds had mastered faucet-open before"
+    yield FINDINGS, f"learned to {said(kept.new.min())} to {said(kept.new.max())} in 64,000 steps"
+
+
 def of_the_cycle():
     order = ("fine-tuning", "mask-only", "replay-only", "nbsp")
     rows = table("main_table/window/main_table.csv").set_index(["metric", "arm"])
@@ -361,6 +385,7 @@ def of_the_code():
 
 SOURCES = (
     of_one_switch,
+    of_the_second_pair,
     of_the_cycle,
     of_causes,
     of_the_score,

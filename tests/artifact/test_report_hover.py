@@ -81,13 +81,20 @@ def test_the_first_page_says_what_the_tables_do(tmp_path):
     found = report_found.found(tmp_path)
     assert [round(each, 6) for each in found["old"]] == [0.7, 0.6, 0.2, 0.1] and found["n"] == 4
     assert (found["mask"], found["low"], found["high"], found["visible"]) == (0.1, -0.2, 0.4, False)
+    assert found["second"] is None
+    (tmp_path / "second_pair").mkdir()
+    pd.DataFrame([pair | {"mean": -0.2, "high": -0.1}]).to_csv(
+        tmp_path / "second_pair/retention_pairs.csv", index=False
+    )
+    second = report_found.found(tmp_path)["second"]
+    assert second == {"mask": -0.2, "low": -0.2, "high": -0.1, "visible": True}
     frames["retention"][1:].to_csv(tmp_path / "retention/retention.csv", index=False)  # then no single n can be said
     assert report_found.found(tmp_path) is None
 
 
 def test_every_table_that_the_site_reads_is_a_dependency_of_its_stage():
     deps = read_yaml(ROOT / "dvc.yaml")["stages"]["report"]["deps"]
-    read = ("notebooks", "claims", "retention", "learning_curves", "r_matrix", "main_table")
+    read = ("notebooks", "claims", "retention", "second_pair", "learning_curves", "r_matrix", "main_table")
     assert {f"${{out}}/{name}" for name in read} <= set(deps)
 
 

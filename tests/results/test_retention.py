@@ -168,3 +168,11 @@ def test_the_page_on_incomplete_runs(tmp_path):
     made_up(tmp_path, unfinished="nbsp")
     said = run("results/retention", folder=str(tmp_path / "window-once"), out=str(tmp_path / "out")).data
     assert "**nbsp** has more success on window-open at the end than **replay-only** in 1 of 2 seeds" in said
+
+
+def test_the_page_of_another_pair_answers_what_was_asked_of_it_from_all_seeds(tmp_path):
+    made_up(tmp_path)
+    run("results/retention", folder=str(tmp_path / "window-once"), arms=" ".join(OLD), out=str(tmp_path / "out"))
+    answers = pd.read_csv(tmp_path / "out" / "retention_questions.csv")
+    assert set(answers.question) == {"E1"} and set(answers.seeds) == {"0–9"}
+    assert answers.n.tolist() == [3] * 8  # four pairs of these arms, the old task and both
