@@ -76,20 +76,20 @@ QUESTIONS = (
 )
 
 
-def question_table(rows, read, questions=QUESTIONS):
+def question_table(rows, read, questions=QUESTIONS, known=KNOWN):
     """Returns one row for each question, each of its pairs of which both arms have runs, and each measure: columns question,
     about, arm, against, measure, seeds, n, paired, dose, mean, low, high, outcome (verdicts.outcome, its level shared inside
     the question).
 
-    rows, read: of retention. A pair of two arms of KNOWN has its rows twice in E1: with all its
-    seeds, and without 0 to 4, which had been looked at when the rules were written.
+    rows, read: of retention. A pair of two arms of `known` has its rows twice in a question of all seeds: with them all, and
+    without 0 to 4, which had been looked at when the rules were written.
     """
     lines = []
     for question in questions:
         for pair in question.pairs:
             if not {*pair} <= {*read}:
                 continue
-            again = [LATER] * ({*pair} <= {*KNOWN} and question.seeds == ALL)
+            again = [LATER] * ({*pair} <= {*known} and question.seeds == ALL)
             for seeds in (question.seeds, *again):
                 lines += answers(question, pair, rows, read, seeds)
     columns = [

@@ -29,22 +29,6 @@ CONJUNCTS = {
 }
 RANKS = ("not", "not run", "open", "partly", "reproduced")  # from the weakest
 INDICATIVE = " (indicative)"
-COMPARED = [
-    "measure",
-    "better",
-    "than",
-    "sequences",
-    "seeds",
-    "paired",
-    "dose",
-    "mean",
-    "low",
-    "high",
-    "shared_high",
-    "plasticity_better",
-    "plasticity_than",
-    "outcome",
-]
 DEAR, CHEAP = 0.25, 0.10  # overheads above which C7 is not, up to which it is reproduced
 
 
@@ -170,7 +154,7 @@ def against(numbers, arm):
     that do not count are left out."""
     others = [other for other in dict.fromkeys(numbers.arm) if other != arm]
     rows = [compare(numbers, measure, arm, other, 2 * len(others)) for other in others for measure in ("asr", "fm")]
-    return pd.DataFrame([row for row in rows if row["outcome"] != "missing"], columns=COMPARED)
+    return pd.DataFrame([row for row in rows if row["outcome"] != "missing"])
 
 
 def verdict(rows, sequences=1):

@@ -118,9 +118,10 @@ Markdown(markdown(wide[["arm", "against", "measure", "n", "more", "fewer", "mean
 # the rules were written: those comparisons stand twice, the second time without these seeds.
 
 # %%
-answers = questions.question_table(rows, read)
 if arms:  # of another pair only E1 was asked, and none of its seeds had been looked at
-    answers = answers[(answers.question == "E1") & (answers.seeds == "0–9")]
+    answers = questions.question_table(rows, read, questions.QUESTIONS[:1], known=())
+else:
+    answers = questions.question_table(rows, read)
 write_csv(answers, f"{out}/retention_questions.csv")
 told = answers.assign(
     measure=answers.measure.map(names),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from test_result_notebooks import run
 
 from nbsp_lib.envs.sequences import tasks_of
 from nbsp_lib.methods import METHODS
@@ -31,8 +32,8 @@ REPORTS = {
 @pytest.mark.parametrize("name", REPORTS)
 def test_seeds_of_tuning_are_in_no_report(name):
     assert TUNING.seeds == (1000, 1001, 1002, 1003, 1004) and not {*TUNING.seeds} & {*REPORTS[name].seeds}
-    for run in (ROOT / "data").glob("*/*/*/run.json"):
-        assert max(json.loads(run.read_text())["seeds"]) < min(TUNING.seeds), run
+    for shipped in (ROOT / "data").glob("*/*/*/run.json"):
+        assert max(json.loads(shipped.read_text())["seeds"]) < min(TUNING.seeds), shipped
 
 
 @pytest.mark.parametrize("sequence", TUNING.grid.sequences)
@@ -110,6 +111,33 @@ def test_the_measure_by_hand():
 )
 def test_ties_go_to_the_published_value_or_the_nearest_to_it(means, default, want):
     assert tuning.in_order(means, (1, 10, 100, 1000), default) == want
+
+
+def test_the_page_by_hand(tmp_path):
+    """Two methods: of one every value has ended and the better of two is chosen, of the other one run is missing."""
+    line = lambda method, value, seed, sequence, measure, rank: {
+        "method": method, "arm": f"{method}-weight-{value:g}", "setting": "weight", "value": value, "default": 1.0,
+        "seed": seed, "sequence": sequence, "status": "planned" if measure is None else "ok" if measure > -1 else "diverged",
+        "ASR": measure, "FM": 0.0, "plasticity": measure, "measure": measure, "rank": rank,
+    }  # fmt: skip
+    seeds, done = TUNING.seeds[:2], lambda *parts, rank: [*zip(TUNING.seeds, parts, [rank] * 2)]
+    first = {1.0: done(0.5, 0.7, rank=2), 10.0: done(0.8, 0.9, rank=1), 100.0: done(0.1, -1.0, rank=3)}
+    rows = [line("ewc", v, seed, "cartpole", m, rank) for v, some in first.items() for seed, m, rank in some]
+    rows += [line("npc", 1.0, seed, "cartpole", m, None) for seed, m in zip(seeds, (0.4, None))]
+    second = {10.0: done(0.3, 0.5, rank=1), 1.0: done(0.2, 0.2, rank=2)}
+    rows += [line("ewc", v, seed, "window-once", m, rank) for v, some in second.items() for seed, m, rank in some]
+    (tmp_path / "tuning.csv").write_text(pd.DataFrame(rows).to_csv(index=False))
+    said = run("results/tuning", table_file=str(tmp_path / "tuning.csv"), out=str(tmp_path / "out")).data
+    table = pd.read_csv(tmp_path / "out/values.csv").set_index(["sequence", "method", "value"])
+    assert table.loc[("cartpole", "ewc", 10.0), ["n", "mean", "rank"]].tolist() == [2, pytest.approx(0.85), 1]
+    assert table.loc[("cartpole", "ewc", 100.0), ["n", "diverged", "mean"]].tolist() == [2, 1, pytest.approx(-0.45)]
+    assert table.loc[("cartpole", "npc", 1.0), "n"] == 1 and np.isnan(table.loc[("cartpole", "npc", 1.0), "rank"])
+    half = 12.706205 * 0.1  # t of one degree of freedom times s / √2, s = 0.1 √2
+    assert table.loc[("window-once", "ewc", 10.0), ["low", "high"]].tolist() == pytest.approx([0.4 - half, 0.4 + half])
+    choices = pd.read_csv(tmp_path / "out/choices.csv").set_index("method")
+    assert choices.loc["ewc", ["went on", "chosen"]].tolist() == ["10, 1", 10.0]
+    assert choices.loc["npc", ["went on", "chosen"]].isna().all()
+    assert said == ("1 of 2 methods have a value chosen; another than the default: ewc (weight 10, default 1).")
 
 
 def written(folder, sequence, arm, R, **more):
