@@ -45,7 +45,7 @@ class Episodes(Batched):
     steps.
 
     Subclasses have goals, obs_dim, act_dim, begin(i, seed, goal) -> observation [O], and advance(i, action [A]) ->
-    (observation [O], reward, success). i is the row-major index of an environment [p, e].
+    (observation [O], reward, success), or advance_all of all at once. i is the row-major index of an environment [p, e].
     ValueError for an episode outside 1..horizon steps.
     """
 
@@ -82,10 +82,14 @@ class Episodes(Batched):
         if not np.isfinite(action).all():
             raise ValueError("action is not finite")
         actions = np.clip(action, -1, 1).reshape(-1, self.act_dim)
-        observation, reward, success = zip(*[self.advance(i, one) for i, one in enumerate(actions)])
+        observation, reward, success = self.advance_all(actions)
         self.left -= 1
         reward, success = np.array(reward, np.float32), np.array(success, np.float32)
         return self.batch(observation), reward.reshape(self.shape), success.reshape(self.shape)
+
+    def advance_all(self, actions):
+        """Takes one step everywhere, actions [P E, A] -> observations [P E, O], rewards [P E], successes [P E]."""
+        return zip(*[self.advance(i, one) for i, one in enumerate(actions)])
 
     def close(self):
         """Ends the episodes."""

@@ -19,10 +19,6 @@ from nbsp_lib.envs.metaworld import MetaWorld
 STEP, HEAD = b"s", 8
 
 
-def header(key):
-    return STEP + key.to_bytes(HEAD - 1, "little")
-
-
 def serve(pipe):
     """Answers requests of a parent process, steps or pickled (what, key, …), until the pipe ends, also when the parent dies."""
     mine = {}
@@ -79,6 +75,7 @@ class Remote:
 
     def __init__(self, pool, key, task, seeds, envs, episode):
         self.key, self.shape, self.pipes = key, (len(seeds), envs), pool.pipes[: len(seeds) * envs]
+        self.head = STEP + key.to_bytes(HEAD - 1, "little")
         owners = np.repeat(np.asarray(seeds), envs)  # row-major over [P, E]
         self.parts = np.array_split(np.arange(len(owners)), len(self.pipes))
         self.tell("make", [(task, tuple(owners[part].tolist()), 1, episode) for part in self.parts])
@@ -116,8 +113,7 @@ class Remote:
         return np.concatenate(self.answers()).reshape(*self.shape, -1)
 
     def step_async(self, action):
-        head = header(self.key)
-        self.send(head + some.tobytes() for some in self.split(np.asarray(action, np.float32)))
+        self.send(self.head + some.tobytes() for some in self.split(np.asarray(action, np.float32)))
 
     def step_wait(self):
         numbers = [np.frombuffer(answer, np.float32, offset=HEAD) for answer in self.answers()]

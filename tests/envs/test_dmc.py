@@ -9,7 +9,8 @@ import pytest
 import tiny_run
 from dm_control import suite
 
-from nbsp_lib.envs.dmc import DMC, DOMAINS, TASKS, domain, flat, sizes
+from nbsp_lib.envs.benchmark import benchmark
+from nbsp_lib.envs.dmc import DMC, DOMAINS, TASKS, CartPole, domain, flat, sizes
 from nbsp_lib.envs.performance import performed
 from nbsp_lib.envs.sequences import SEQUENCES, benchmark_of
 
@@ -34,7 +35,7 @@ def test_a_trajectory_is_that_of_the_plain_suite(task):
     """Same start, same actions, each held for as many of the suite's own steps; the reward of the last of them."""
     obs_dim, act_dim = sizes(task)
     acts = actions((2, 2, act_dim), 12)
-    seen, rewards = play(DMC(task, (0, 5), 2, 30), [[0, 3], [1, 49]], acts)
+    seen, rewards = play(benchmark([task], {}).make(task, (0, 5), 2, 30), [[0, 3], [1, 49]], acts)
     assert seen.shape == (13, 2, 2, obs_dim) and (0 <= rewards).all() and (rewards <= 1).all()
     for p, e, seed, goal in ((0, 1, 0, 3), (1, 0, 5, 1)):
         env = suite.load(*task.split("-", 1))
@@ -59,6 +60,24 @@ def test_a_trajectory_depends_on_seed_goal_and_actions_only():
     for a, b, c in zip(first, again, alone):
         assert np.array_equal(a, b) and np.array_equal(a[:, 1:, 1:], c)
     assert len({first[0][0, p, e].tobytes() for p in (0, 1) for e in (0, 1)}) == 4
+
+
+@pytest.mark.parametrize("task", ["cartpole-balance", "cartpole-swingup"])
+def test_the_cart_pole_of_all_environments_at_once_has_the_bytes_of_one_by_one(task):
+    """Whole episodes: pushed at random, pushed far out to the ends of the rail, left alone."""
+    plain, quick = DMC(task, (0, 7), 3, 250), CartPole(task, (0, 7), 3, 250)
+    for number, push in enumerate((actions((2, 3, 1), 250), np.ones((250, 2, 3, 1)), np.zeros((250, 2, 3, 1)))):
+        goals = [[number, 3, 49], [1, 2, number]]
+        for slow, fast in zip(play(plain, goals, push), play(quick, goals, push), strict=True):
+            assert slow.dtype == fast.dtype and slow.tobytes() == fast.tobytes()
+
+
+def test_a_cart_pole_out_of_its_mind_ends_the_run():
+    env = CartPole("cartpole-balance", (0,), 2, 10)
+    env.reset(np.array([[0, 1]]))
+    env.qvel[1][:] = np.inf
+    with pytest.raises(RuntimeError, match="cartpole-balance: the state of the physics"):
+        env.step(np.zeros((1, 2, 1)))
 
 
 def test_bad_input_is_refused():
