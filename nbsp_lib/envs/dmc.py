@@ -112,11 +112,8 @@ class CartPole(DMC):
             self.mujoco.mj_step1(model, data)  # after a step of RK4, as dm_control.mujoco.Physics.step does
         if np.any(self.warnings):
             raise RuntimeError(f"{self.task}: the state of the physics is invalid")
-        cart, velocity, pole = (
-            np.array(self.qpos)[:, 0],
-            np.array(self.qvel),
-            np.array(self.pole),
-        )  # [N], [N, 2], [N, 9]
+        # [N], [N, 2], [N, 9]
+        cart, velocity, pole = np.array(self.qpos)[:, 0], np.array(self.qvel), np.array(self.pole)
         cosine, sine, force = pole[:, 8], pole[:, 2], actions[:, 0].astype(np.float64)
         centred = (1 + self.tolerance(cart, margin=2)) / 2  # dm_control.suite.cartpole, Balance._get_reward
         gentle = (4 + self.tolerance(force, margin=1, value_at_margin=0, sigmoid="quadratic")) / 5
