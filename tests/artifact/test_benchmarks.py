@@ -21,7 +21,7 @@ from benchmarks import common, loop, methods, plain_sac, report, updates  # noqa
 from nbsp_lib.core import sac  # noqa: E402
 from nbsp_lib.core.method import Method  # noqa: E402
 
-NAMES = ("updates", "environments", "methods", "loop", "scoring", "atari")
+NAMES = ("updates", "environments", "methods", "loop", "scoring", "atari", "cartpole")
 README = (ROOT / "benchmarks/README.md").read_text()
 # All of them in one process, because importing torch and Meta-World five times would cost more than the measuring.
 DRIVER = """
@@ -81,6 +81,9 @@ def test_every_benchmark_writes_the_rows_it_promises(ran):
             ("plain modules, 1 seed", "ours, 1 seed", "ours, 4 seeds"),
             ("gymnasium, 1 environment", "ours, 1 environment", "ours, 4 environments"),
         )
+    ]
+    assert [r["what"] for r in rows["cartpole"][0]] == [
+        f"{who}, {envs} {how}" for envs in (4, 20) for who, how in (("the suite", "one by one"), ("ours", "at once"))
     ]
     for name, record in records.items():
         assert record["quick"] and record["command"].startswith(f"python -m benchmarks.{name} --quick")
