@@ -11,6 +11,7 @@ from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 README, REPRODUCE, FINDINGS, SCALING = "README.md", "REPRODUCE.md", "docs/findings.md", "docs/scaling.md"
+METHODS = "docs/methods.md"
 READ = ("core/method.py", "core/sac.py", "core/neurons.py", "methods/nbsp.py")
 ARMS = ("nbsp", "replay-only", "mask-only", "fine-tuning")
 GRAFTS = {  # as findings.md says it: as the table does
@@ -83,6 +84,17 @@ def of_one_switch():
     widths = {n: said(stats.t.ppf(0.975, n - 1) / math.sqrt(n)) for n in (3, 5)}
     yield FINDINGS, f"n = 5 is the mean ± {widths[5]} standard deviations, of n = 3 the mean ± {widths[3]}"
     yield FINDINGS, f"exclude an advantage of the mask above {said(mask.high)}"
+
+
+def of_the_tuning():
+    values = table("tuning/values.csv", sequence="cartpole")
+    whole = [method for method, own in values.groupby("method") if own["rank"].notna().all()]
+    yield METHODS, f"{values.n.sum()} of {5 * len(values)} runs of cartpole have ended"
+    yield METHODS, f"{len(whole)} of {values.method.nunique()} methods have all four values there"
+    means = {method: own.sort_values("value")["mean"] for method, own in values.groupby("method")}
+    *first, last = map(said, means["cotasp"])
+    yield METHODS, f"{', '.join(first)} and {last} at `sparsity` 0.001 to 0.05"
+    yield METHODS, f"four means of `nbsp` lie within {said(means['nbsp'].max() - means['nbsp'].min())}, so"
 
 
 def of_the_second_pair():
@@ -387,6 +399,7 @@ def of_the_code():
 SOURCES = (
     of_one_switch,
     of_the_second_pair,
+    of_the_tuning,
     of_the_cycle,
     of_causes,
     of_the_score,
