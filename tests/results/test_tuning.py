@@ -79,8 +79,7 @@ def test_the_shipped_table_is_that_of_the_profile():
         table.measure.notna() == (table.status != "planned")
     ).all()
     again = tuning.tuning_table(TUNING, table)
-    # a measure of numbers that were rounded to six digits
-    pd.testing.assert_frame_equal(again.astype({"rank": float}), table, check_dtype=False, atol=2e-6)
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
 
 
 def test_the_measure_by_hand():
