@@ -7,13 +7,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+DIGITS = 6  # of the numbers in a table
+
 
 def write_csv(frame, path):
-    """Write a csv with numbers rounded to 6 digits, never -0.0, and line feeds, .gz without a time stamp; returns the path."""
+    """Write a csv with numbers rounded to DIGITS, never -0.0, and line feeds, .gz without a time stamp; returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    frame, numbers = frame.round(6), frame.select_dtypes("float").columns
+    frame, numbers = frame.round(DIGITS), frame.select_dtypes("float").columns
     frame[numbers] += 0.0
     frame.to_csv(path, index=False, lineterminator="\n", compression=packed)
     return path

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nbsp_lib.results.intervals import interval
 from nbsp_lib.results.style import DARK, GREY, MISSING, PALETTE, name_panel, panels
-from nbsp_lib.results.tuning import ENDED, GO_ON
+from nbsp_lib.results.tuning import ENDED, GO_ON, best
 
 COLUMNS = 4  # panels beside each other
 APART = 0.14  # between two stages at one value
@@ -35,11 +35,11 @@ def choice_table(table, stages):
     lines = []
     for method, own in table.groupby("method", sort=False):
         first, last = (own[own.sequence == stage].sort_values("rank") for stage in (stages[0], stages[-1]))
-        on, best = first[(first["rank"] <= GO_ON).fillna(False)], last[(last["rank"] == 1).fillna(False)]
+        on, chosen = best(first, GO_ON), best(last, 1)
         lines.append(
             {"method": method, "setting": own.setting.iloc[0], "default": own.default.iloc[0]}
             | {"went on": ", ".join(f"{value:g}" for value in on.value)}
-            | {"chosen": best.value.iloc[0] if len(best) else np.nan}
+            | {"chosen": chosen.value.iloc[0] if len(chosen) else np.nan}
         )
     return pd.DataFrame(lines)
 

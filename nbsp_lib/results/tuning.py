@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from nbsp_lib.methods import find
-from nbsp_lib.results.output import write_csv
+from nbsp_lib.results.output import DIGITS, write_csv
 from nbsp_lib.results.study import read_study
 from nbsp_lib.results.tables import per_seed
 from nbsp_lib.runs.files import read_csv
@@ -64,9 +64,9 @@ def stage_rows(profile, study, arms):
             }
             row |= {"seed": seed, "sequence": study.sequence}
             row["status"] = "diverged" if failed else "ok" if whole else "planned"
-            rows.append(
-                row | ({name: values.loc[(arm, seed)].get(name) for name in NUMBERS} if row["status"] == "ok" else {})
-            )
+            if row["status"] == "ok":  # rounded as they are written, so that the measure is that of the written numbers
+                row |= values.loc[(arm, seed)].reindex(NUMBERS).round(DIGITS).to_dict()
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS[:-2])
 
 
@@ -113,6 +113,11 @@ def ranked(profile, rows):
     return rows.astype({"rank": "Int64"})
 
 
+def best(rows, count):
+    """Returns the rows whose value is among the best `count` of its method and stage; none of a method with an open value."""
+    return rows[(rows["rank"] <= count).fillna(False)]
+
+
 def tuning_table(profile, before):
     """Returns the rows of all stages, COLUMNS: of the first every arm, of a later one the arms that the rule sends there.
 
@@ -122,7 +127,7 @@ def tuning_table(profile, before):
     for sequence in profile.grid.sequences:
         found = stage_rows(profile, read_study(profile, sequence, profile.grid.arms), arms)
         stages.append(ranked(profile, kept(found, before)))
-        arms = tuple(stages[-1].arm[(stages[-1]["rank"] <= GO_ON).fillna(False)].unique())
+        arms = tuple(best(stages[-1], GO_ON).arm.unique())
     return pd.concat(stages, ignore_index=True)[COLUMNS]
 
 
