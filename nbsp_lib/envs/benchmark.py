@@ -55,10 +55,10 @@ def _benchmark(name, task, train):
 
         return Benchmark(MetaWorld.obs_dim, Gaussian(MetaWorld.act_dim), MetaWorld)
     if name == "dmc":
-        from nbsp_lib.envs.dmc import DMC, CartPole, sizes
+        from nbsp_lib.envs.dmc import maker, sizes
 
         obs, act = sizes(task)
-        return Benchmark(obs, Gaussian(act), CartPole if task.startswith("cartpole") else DMC)
+        return Benchmark(obs, Gaussian(act), maker(task))
     from nbsp_lib.core.categorical import Categorical
     from nbsp_lib.envs.emulator import Protocol
 

@@ -120,3 +120,8 @@ class CartPole(DMC):
         slow = (1 + self.tolerance(velocity[:, 1], margin=5)) / 2
         reward = (cosine + 1) / 2 * gentle * slow * centred
         return np.column_stack([cart, cosine, sine, velocity]), reward, np.full(len(actions), np.nan)
+
+
+def maker(task):
+    """Returns the class that steps a task."""
+    return CartPole if domain(task) is DOMAINS["cartpole"] else DMC

@@ -12,15 +12,18 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+from unittest import mock
 
 import metaworld
 import mujoco
 import numpy as np
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from nbsp_lib.envs.batched import Episodes
 
 GOALS = 50  # goals in the table of one seed, fixed by Meta-World
 HORIZON = 500  # Meta-World's own limit on the steps of an episode
+MOVE_HAND = SawyerXYZEnv._reset_hand
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value  # all that MuJoCo's next step depends on, its warm start included
 
 
@@ -41,9 +44,11 @@ def environment_name(task):
 def goal_table(task, seed):
     """Returns the 50 goals of a seed, a tuple of Meta-World `Task` objects that leave the goal visible. Cached.
 
-    MT1 draws them from numpy's global generator; it seeds the generator first and restores it afterwards.
+    MT1 draws them from numpy's global generator; it seeds the generator first and restores it afterwards. It draws one at every
+    reset, and simulates the way of the hand, 50 steps that change no goal: here it takes one of them.
     """
-    return tuple(metaworld.MT1(environment_name(task), seed=seed).train_tasks)
+    with mock.patch.object(SawyerXYZEnv, "_reset_hand", lambda env, steps=50: MOVE_HAND(env, 1)):
+        return tuple(metaworld.MT1(environment_name(task), seed=seed).train_tasks)
 
 
 def lean(base):

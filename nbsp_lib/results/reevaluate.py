@@ -26,14 +26,14 @@ REROLL_COLUMNS = [
 SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "activity", "success", "return"]
 
 
-def reroll_rows(result):
+def reroll_rows(result, of_each=0):
     """The last network of each seed on every distinct task, against the last recorded evaluation: REROLL_COLUMNS.
 
-    The same episodes as were recorded (evaluate.episodes_of); success at any step. A seed without a network has a row
+    of_each: so many seeds, the first ones; 0: all. The same episodes as were recorded (evaluate.episodes_of); success at any step. A seed without a network has a row
     without numbers.
     """
     config, rows = result.run["config"], []
-    for seed in result.run["seeds"]:
+    for seed in result.run["seeds"][: of_each or None]:
         shipped = [k for k in result.networks(seed) if k <= result.finished(seed)]
         position = max(shipped, default=None)
         agent, method = load_agent(result.folder, position, [seed], result.run) if shipped else (None, None)

@@ -120,9 +120,10 @@ def test_matched_neurons_are_the_nearest_of_their_layer_that_are_left():
 
 
 def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
-    synthetic.write(tmp_path, "window", "nbsp", seeds=(0,), finished={0: 1})
-    result = read_study(profile_at(tmp_path, seeds=(0,)), "window").results["nbsp"]
-    again = reevaluate.reroll_rows(result)
+    synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), finished={0: 1, 1: 0})
+    result = read_study(profile_at(tmp_path, seeds=(0, 1)), "window").results["nbsp"]
+    assert reevaluate.reroll_rows(result).seed.tolist() == [0, 0, 1, 1]
+    again = reevaluate.reroll_rows(result, 1)
     assert again.position.tolist() == [1, 1] and again.rerolled.between(0, 1).all()
     assert (again.difference == again.rerolled - again.recorded).all()
     neurons = reevaluate.score_neurons(result, 4, 0.25)
