@@ -29,8 +29,8 @@ SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons
 def reroll_rows(result, of_each=0):
     """The last network of each seed on every distinct task, against the last recorded evaluation: REROLL_COLUMNS.
 
-    of_each: so many seeds, the first ones; 0: all. The same episodes as were recorded (evaluate.episodes_of); success at any step. A seed without a network has a row
-    without numbers.
+    of_each: so many seeds, the first ones; 0: all. The same episodes as were recorded (evaluate.episodes_of); success at any
+    step. A seed without a network has a row without numbers.
     """
     config, rows = result.run["config"], []
     for seed in result.run["seeds"][: of_each or None]:

@@ -118,6 +118,17 @@ def best(rows, count):
     return rows[(rows["rank"] <= count).fillna(False)]
 
 
+def chosen_arms(rows, stage):
+    """Returns {method: the arm that carries its chosen setting}; where the choice is open, a name that no run has.
+
+    An arm with the default is named as its method. rows: of data/tuning.csv; stage: the sequence on which is chosen.
+    """
+    found = {method: f"{method} (choice open)" for method in rows.method}
+    for row in best(rows[rows.sequence == stage], 1).itertuples():
+        found[row.method] = row.method if row.value == row.default else row.arm
+    return found
+
+
 def tuning_table(profile, before):
     """Returns the rows of all stages, COLUMNS: of the first every arm, of a later one the arms that the rule sends there.
 

@@ -10,6 +10,7 @@
 params_file = "profiles/smoke/params.yaml"  # profile that says where the results are and which arms are compared
 out = "runs/smoke/tables"  # folder for claims.csv and claims.md
 switch = "data/retention/window-once"  # runs of one switch, which stand beside the verdicts
+tuning_file = "data/tuning.csv"  # what was tried of each method's setting, and its rank
 plan_file = "profiles/retention/params.yaml"  # profile that they were trained under
 paper = "data/paper_numbers.csv"  # numbers of the paper; header only, to be filled in by readers with the paper
 
@@ -20,18 +21,19 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, verdicts
+from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, tuning, verdicts
 from nbsp_lib.results.notes import footnotes
 from nbsp_lib.results.output import markdown, write_csv
 from nbsp_lib.results.study import read_study, trained_profile
-from nbsp_lib.runs.files import enter_repository
+from nbsp_lib.runs.files import enter_repository, read_csv
 from nbsp_lib.runs.settings import load_profile
 
 enter_repository()
 profile = load_profile(params_file)
 written = ledger.read_paper(paper, ("params.yaml", params_file))
 cycles = [name for name in profile.grid.sequences if len(tasks_of(name)) > 1]
-arms = dict.fromkeys([*profile.grid.arms, *claims.COMPARED])
+chosen = tuning.chosen_arms(read_csv(tuning_file), load_profile(tuning.PROFILE).grid.sequences[-1])
+arms = dict.fromkeys([*profile.grid.arms, *claims.COMPARED, *chosen.values()])
 studies = [read_study(profile, name, arms) for name in cycles]
 trained = trained_profile([run for study in studies for run in study.results.values()])
 print(f"sequences {', '.join(cycles)}; runs trained under profile {trained}")
@@ -66,8 +68,9 @@ numbers[numbers.whole].drop(columns=["positions", "whole"]).round(3)
 # *missing* (no seeds, or a sequence with a task that neither arm learned where it was first trained).
 
 # %%
+gathered = evidence.gather(studies)
 before = claims.ledger(numbers, speeds, scores)
-now = verdicts.ledger(evidence.gather(studies), evidence.benchmarked(), scores)
+now = verdicts.ledger(gathered, evidence.benchmarked(), scores)
 lines, comparisons = ledger.side_by_side(before, now)
 Markdown(markdown(ledger.told(comparisons)))
 
@@ -82,6 +85,17 @@ Markdown(markdown(ledger.told(comparisons)))
 
 # %%
 Markdown(markdown(lines.rename(columns=ledger.TITLES)))
+
+# %% [markdown]
+# ## C1, tuned against tuned
+#
+# Above, every arm has its published or default setting. The tuning (`results/tuning/`) tries four values of the decisive setting of each
+# method on seeds that appear nowhere else. Where it chose another value, the arm with that value was trained on the cycles too,
+# under a name of its own, and stands here in the place of its method. A rival whose choice is open is named as such.
+
+# %%
+tuned = verdicts.tuned(gathered, chosen)
+Markdown(ledger.tuned_told(tuned))
 
 # %% [markdown]
 # ## Beside it: one switch
@@ -111,12 +125,13 @@ Markdown(markdown(both) if len(both) else "No number of the paper has been enter
 # %% [markdown]
 # ## What was kept
 #
-# `claims.csv` holds every comparison with the verdict of its claim (`…_before`: by the rules of 2026-11-23); `claims.md` is the ledger for readers, with what is missing below it.
+# `tuned.csv` holds the comparisons of tuned arms, `claims.csv` every other with the verdict of its claim (`…_before`: by the rules of 2026-11-23); `claims.md` is the ledger for readers, with what is missing below it.
 
 # %%
 write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_compared")), Path(out, "claims.csv"))
 notes = [f"{study.sequence}: {note}" for study in studies for note in footnotes(study)]
-text = ledger.page(lines, comparisons, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
+write_csv(pd.DataFrame(tuned), Path(out, "tuned.csv"))
+text = ledger.page(lines, comparisons, tuned, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
 Path(out, "claims.md").write_text(text, encoding="utf-8")
 Markdown(text)
 

@@ -111,13 +111,14 @@ def test_verdicts_of_both_rules_stand_side_by_side(study):
 
 def test_page_names_what_is_missing(study):
     lines, comparisons = both(study)
-    text = ledger.page(
-        lines, comparisons, questions.question_table(pd.DataFrame(), {}), pd.DataFrame(), ["a footnote"], "smoke"
-    )
+    tuned = verdicts.tuned(evidence.gather([study]), {"nbsp": "nbsp (choice open)", "ewc": "ewc-weight-1"})
+    one_switch = questions.question_table(pd.DataFrame(), {})
+    text = ledger.page(lines, comparisons, tuned, one_switch, pd.DataFrame(), ["a footnote"], "smoke")
     assert f"| {ledger.BEFORE} | {ledger.NOW} |" in text
     assert "| C3 | masking and replay are both needed | partly (indicative) | not run |" in text
     assert "| C3a | the mask is needed beside replay |  | partly (indicative) |" in text
     assert "- C3: no comparison of nbsp with mask-only." in text
+    assert "`nbsp (choice open)` against tuned rivals: **not run**. Not run: fine-tuning, ewc-weight-1, npc, " in text
     assert "- a footnote" in text
     assert "profile smoke" in text
 

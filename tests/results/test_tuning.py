@@ -178,5 +178,9 @@ def test_a_method_goes_on_with_its_best_two_once_all_four_have_ended(tmp_path, m
     rows = tuning.tuning_table(made, empty)
     later = rows[rows.sequence == "window-once"]
     assert list(later["rank"][::5]) == [1, 2] and later.measure.iloc[0] == pytest.approx(0.95 - 0.1)
+    arms = tuning.chosen_arms(rows, "window-once")
+    assert arms["nbsp"] == TUNING.grid.arms[1] and arms["ewc"] == "ewc (choice open)" and len(arms) == 15
+    default = rows.assign(default=4)  # as if what was chosen were the default
+    assert tuning.chosen_arms(default, "window-once")["nbsp"] == "nbsp"
     gone = type(made)(**{**vars(made), "checkpoints": str(tmp_path / "nothing")})
     pd.testing.assert_frame_equal(tuning.tuning_table(gone, rows), rows, check_dtype=False)

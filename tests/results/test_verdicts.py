@@ -218,6 +218,28 @@ def test_one_better_rival_answers_c1_before_the_others_have_run():
     assert of("C1", numbers(whole, ["window"])).verdict == "partly"
 
 
+def test_c1_compares_tuned_arms_for_both_k():
+    """ewc is better once it is tuned, and so is nbsp; a rival without a setting stands as it is, one with an open choice nowhere."""
+    arms = {
+        "nbsp": (0.7, 0.1, 0.8),
+        "nbsp-replay-every-4": (0.9, 0.0, 0.8),
+        "ewc": (0.5, 0.4, 0.8),
+        "pi": (0.5, 0.4, 0.8),
+    }
+    table = numbers(arms | {"ewc-weight-1": (0.8, 0.05, 0.8), "npc": (0.1, 0.8, 0.8)}, spread=0.0)
+    chosen = {"nbsp": "nbsp-replay-every-4", "ewc": "ewc-weight-1", "npc": "npc (choice open)"}
+    found = {
+        (one["better"], one["than"]): one["outcome"] for one in verdicts.tuned(table, chosen) if one["measure"] == "asr"
+    }
+    assert len(found) == 2 * len(RIVALS)
+    assert found["nbsp", "ewc-weight-1"] == "contrary" and found["nbsp-replay-every-4", "ewc-weight-1"] == "yes"
+    assert found["nbsp", "pi"] == "yes" and found["nbsp", "npc (choice open)"] == found["nbsp", "ancl"] == "missing"
+    text = ledger.tuned_told(verdicts.tuned(table, chosen))
+    assert "`nbsp` against tuned rivals: **not**. Not run: fine-tuning, npc (choice open)" in text
+    assert "`nbsp-replay-every-4` against tuned rivals: **not run**." in text  # two of eight
+    assert "-0.10 [-0.10, -0.10]" in text and "+0.10 [+0.10, +0.10]" in text
+
+
 def test_c3_has_a_verdict_per_conjunct():
     arms = {"nbsp": (0.8, 0.1, 0.8), "replay-only": (0.8, 0.1, 0.8), "mask-only": (0.5, 0.4, 0.8)}
     table = numbers(arms)
