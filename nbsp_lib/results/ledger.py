@@ -16,7 +16,6 @@ from nbsp_lib.results.handwritten import number, read_table, unique
 from nbsp_lib.results.output import markdown
 from nbsp_lib.results.study import performances
 from nbsp_lib.results.tables import METRICS
-from nbsp_lib.results.verdicts import verdict
 from nbsp_lib.runs.settings import load_profile
 
 NUMBERS = {
@@ -196,28 +195,10 @@ def switched(supporting):
     )
 
 
-def tuned_told(rows, sequences=2):
-    """Returns the text of verdicts.tuned to read: of each arm of NBSP the verdict, what was compared, and what is missing.
-
-    sequences: fewest for "reproduced".
-    """
-    parts = []
-    for arm in dict.fromkeys(row["better"] for row in rows):
-        own = [row for row in rows if row["better"] == arm]
-        run = pd.DataFrame([row for row in own if row["outcome"] != "missing"])
-        missing = dict.fromkeys(row["than"] for row in own if row["outcome"] == "missing")
-        text = f"`{arm}` against tuned rivals: **{verdict(own, sequences)}**."
-        parts.append(text + (f" Not run: {', '.join(missing)}." if missing else "") + "\n")
-        if len(run):
-            columns = ["measure", "than", "sequences", "seeds", "paired", "dose", "outcome"]
-            parts.append(markdown(run[columns].assign(d=[difference(row) for _, row in run.iterrows()])))
-    return "\n".join(parts)
-
-
 def page(lines, comparisons, tuned, supporting, both, notes, trained):
-    """claims.md: the ledger by both rules, what was compared, tuned arms, runs of one switch, the paper's numbers, what is missing.
+    """claims.md: the ledger by both rules, comparisons, tuned arms, runs of one switch, the paper's numbers, what is missing.
 
-    lines, comparisons: of side_by_side; tuned: of verdicts.tuned; supporting: of questions.question_table.
+    lines, comparisons: of side_by_side; tuned: the text of tuned.told; supporting: of questions.question_table.
     """
     run, one = told(comparisons), switched(supporting)
     gaps = comparisons[comparisons.outcome == "missing"].groupby(["claim", "better"], sort=False)
@@ -246,10 +227,9 @@ def page(lines, comparisons, tuned, supporting, both, notes, trained):
             markdown(run) if len(run) else "None.\n",
             "## C1, tuned against tuned",
             "",
-            "Settings chosen by the rule of `data/verdict_rules.md` (E8), see `results/tuning/`. An arm with its default keeps its "
-            "name.",
+            "Settings are chosen by the rule of `data/verdict_rules.md` (E8), see `results/tuning/`.",
             "",
-            tuned_told(tuned),
+            tuned,
             "## Beside it: one switch",
             "",
             "Runs of `profiles/retention`, supporting evidence that changes no verdict; see `results/retention/`.",

@@ -157,19 +157,6 @@ def against(numbers, arm):
     return pd.DataFrame([row for row in rows if row["outcome"] != "missing"])
 
 
-def tuned(numbers, arms, claim=CLAIMS[0]):
-    """Returns the comparisons of a claim, tuned against tuned, a row of `compare` each: of `nbsp`, and of its tuned arm where
-    that is another, with the tuned arm of every rival. arms: tuning.chosen_arms; who is not in it has nothing to tune."""
-    rows = of_benchmark(numbers, claim.benchmark)
-    planned = len(claim.pairs) * len(claim.measures)
-    return [
-        compare(rows, measure, own, arms.get(rival, rival), planned)
-        for own in dict.fromkeys(("nbsp", arms["nbsp"]))
-        for _, rival in claim.pairs
-        for measure in claim.measures
-    ]
-
-
 def verdict(rows, sequences=1):
     """Returns the verdict of a claim, or of a conjunct, from its comparisons; `sequences` = fewest for "reproduced"."""
     told = [row for row in rows if row["outcome"] not in UNTOLD]

@@ -21,7 +21,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from nbsp_lib.envs.sequences import tasks_of
-from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, tuning, verdicts
+from nbsp_lib.results import claims, evidence, ledger, questions, retention, tables, tuned, tuning, verdicts
 from nbsp_lib.results.notes import footnotes
 from nbsp_lib.results.output import markdown, write_csv
 from nbsp_lib.results.study import read_study, trained_profile
@@ -94,8 +94,9 @@ Markdown(markdown(lines.rename(columns=ledger.TITLES)))
 # under a name of its own, and stands here in the place of its method. A rival whose choice is open is named as such.
 
 # %%
-tuned = verdicts.tuned(gathered, chosen)
-Markdown(ledger.tuned_told(tuned))
+tuned_rows = tuned.tuned_rows(gathered, chosen)
+tuned_text = tuned.told(tuned_rows)
+Markdown(tuned_text)
 
 # %% [markdown]
 # ## Beside it: one switch
@@ -130,8 +131,8 @@ Markdown(markdown(both) if len(both) else "No number of the paper has been enter
 # %%
 write_csv(lines.merge(comparisons, on="claim", how="left", suffixes=("", "_compared")), Path(out, "claims.csv"))
 notes = [f"{study.sequence}: {note}" for study in studies for note in footnotes(study)]
-write_csv(pd.DataFrame(tuned), Path(out, "tuned.csv"))
-text = ledger.page(lines, comparisons, tuned, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
+write_csv(pd.DataFrame(tuned_rows), Path(out, "tuned.csv"))
+text = ledger.page(lines, comparisons, tuned_text, supporting, both, notes + [ledger.UNTIMED] * (not timed), trained)
 Path(out, "claims.md").write_text(text, encoding="utf-8")
 Markdown(text)
 

@@ -9,7 +9,7 @@ import pytest
 import synthetic
 from test_result_notebooks import run
 
-from nbsp_lib.results import claims, evidence, ledger, questions, verdicts
+from nbsp_lib.results import claims, evidence, ledger, questions, tuned, verdicts
 from nbsp_lib.results.study import Study, read_result
 
 # [P = 2, K = 4, M = 2]: by hand ASR, FM, plasticity of the four positions
@@ -111,9 +111,10 @@ def test_verdicts_of_both_rules_stand_side_by_side(study):
 
 def test_page_names_what_is_missing(study):
     lines, comparisons = both(study)
-    tuned = verdicts.tuned(evidence.gather([study]), {"nbsp": "nbsp (choice open)", "ewc": "ewc-weight-1"})
+    arms = {"nbsp": "nbsp (choice open)", "ewc": "ewc-weight-1"}
+    tuned_text = tuned.told(tuned.tuned_rows(evidence.gather([study]), arms))
     one_switch = questions.question_table(pd.DataFrame(), {})
-    text = ledger.page(lines, comparisons, tuned, one_switch, pd.DataFrame(), ["a footnote"], "smoke")
+    text = ledger.page(lines, comparisons, tuned_text, one_switch, pd.DataFrame(), ["a footnote"], "smoke")
     assert f"| {ledger.BEFORE} | {ledger.NOW} |" in text
     assert "| C3 | masking and replay are both needed | partly (indicative) | not run |" in text
     assert "| C3a | the mask is needed beside replay |  | partly (indicative) |" in text

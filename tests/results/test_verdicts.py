@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nbsp_lib.results import claims, collapse, comparisons, evidence, ledger, verdicts
+from nbsp_lib.results import claims, collapse, comparisons, evidence, ledger, tuned, verdicts
 from nbsp_lib.results.claims import RIVALS, SELECTORS
 
 NO_SCORES = pd.DataFrame({"sequence": [], "status": [], "chosen_not_above_base": []})
@@ -219,7 +219,7 @@ def test_one_better_rival_answers_c1_before_the_others_have_run():
 
 
 def test_c1_compares_tuned_arms_for_both_k():
-    """ewc is better once it is tuned, and so is nbsp; a rival without a setting stands as it is, one with an open choice nowhere."""
+    """ewc is better once it is tuned, and so is nbsp; a rival without a setting stands as it is."""
     arms = {
         "nbsp": (0.7, 0.1, 0.8),
         "nbsp-replay-every-4": (0.9, 0.0, 0.8),
@@ -229,12 +229,14 @@ def test_c1_compares_tuned_arms_for_both_k():
     table = numbers(arms | {"ewc-weight-1": (0.8, 0.05, 0.8), "npc": (0.1, 0.8, 0.8)}, spread=0.0)
     chosen = {"nbsp": "nbsp-replay-every-4", "ewc": "ewc-weight-1", "npc": "npc (choice open)"}
     found = {
-        (one["better"], one["than"]): one["outcome"] for one in verdicts.tuned(table, chosen) if one["measure"] == "asr"
+        (one["better"], one["than"]): one["outcome"]
+        for one in tuned.tuned_rows(table, chosen)
+        if one["measure"] == "asr"
     }
     assert len(found) == 2 * len(RIVALS)
     assert found["nbsp", "ewc-weight-1"] == "contrary" and found["nbsp-replay-every-4", "ewc-weight-1"] == "yes"
     assert found["nbsp", "pi"] == "yes" and found["nbsp", "npc (choice open)"] == found["nbsp", "ancl"] == "missing"
-    text = ledger.tuned_told(verdicts.tuned(table, chosen))
+    text = tuned.told(tuned.tuned_rows(table, chosen))
     assert "`nbsp` against tuned rivals: **not**. Not run: fine-tuning, npc (choice open)" in text
     assert "`nbsp-replay-every-4` against tuned rivals: **not run**." in text  # two of eight
     assert "-0.10 [-0.10, -0.10]" in text and "+0.10 [+0.10, +0.10]" in text
