@@ -92,8 +92,13 @@ def of_the_tuning():
     yield METHODS, f"{values.n.sum()} of {5 * len(values)} runs of cartpole have ended"
     yield METHODS, f"{len(whole)} of {values.method.nunique()} methods have all four values there"
     means = {method: own.sort_values("value")["mean"] for method, own in values.groupby("method")}
-    *first, last = map(said, means["cotasp"])
-    yield METHODS, f"{', '.join(first)} and {last} at `sparsity` 0.001 to 0.05"
+    for method, at in (
+        ("cotasp", "`sparsity` 0.001 to 0.05"),
+        ("cbp", "`rho` 1e-6 to 1e-3"),
+        ("redo", "`threshold` 0 to 0.2"),
+    ):
+        *first, last = map(said, means[method])
+        yield METHODS, f"of `{method}`: {', '.join(first)} and {last} at {at}"
     yield METHODS, f"four means of `nbsp` lie within {said(means['nbsp'].max() - means['nbsp'].min())}, so"
 
 
