@@ -21,7 +21,7 @@ from nbsp_lib.results.style import GREY, MISSING, PALETTE, name_panel, name_rows
 from nbsp_lib.training.rollout import silenced
 
 CHANGE = ["arm", "seed", "layer", "neurons", "silent", "awake", "share", "distance", "distance_without"]
-PLAYED = ["arm", "seed", "task", "actor", "success", "return"]
+PLAYED = ["arm", "seed", "task", "actor", "success"]
 ACTORS = {  # what plays the old task, in the order of the figure
     "position 1": "position 1",
     "position 2": "position 2",
@@ -108,7 +108,7 @@ def awakening_rows(read, states, episodes):
         }
         for task, names in ((old.tasks[0], list(ACTORS)), (old.tasks[1], ["position 2", "without"])):
             found = play_actors(old, [actors[name] for name in names], task, episodes)
-            played += [[arm, old.seed, task, name, s, g] for name, s, g in zip(names, *found, strict=True)]
+            played += [[arm, old.seed, task, name, s] for name, s in zip(names, found, strict=True)]
     return pd.DataFrame(change, columns=CHANGE), pd.DataFrame(played, columns=PLAYED)
 
 

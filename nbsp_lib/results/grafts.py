@@ -20,7 +20,7 @@ from nbsp_lib.results.style import MISSING, PALETTE, name_panel, name_rows, pane
 CHOSEN = 0.2  # the paper's share
 SHARES = (0.2, 0.5, 0.8)
 ORDERS = ("score", "activation", "random")
-COLUMNS = ["arm", "seed", "graft", "order", "share", "restored", "success", "return"]
+COLUMNS = ["arm", "seed", "graft", "order", "share", "restored", "success"]
 
 
 def put_back(new, old, units, ends="incoming", output=None):
@@ -82,10 +82,10 @@ def graft_rows(read, states, episodes):
     for arm, old in read_old(read, states):
         grafts = graft_list(old)
         before, size = old.first[0].actor.params, sum(p.numel() for p in grafts[0][3].values())
-        success, gained = play_actors(old, [params for *_, params in grafts], old.tasks[0], episodes)
-        for (graft, order, share, params), s, g in zip(grafts, success, gained, strict=True):
+        success = play_actors(old, [params for *_, params in grafts], old.tasks[0], episodes)
+        for (graft, order, share, params), s in zip(grafts, success, strict=True):
             same = sum(int((p == before[name]).sum()) for name, p in params.items())
-            rows.append([arm, old.seed, graft, order, share, same / size, s, g])
+            rows.append([arm, old.seed, graft, order, share, same / size, s])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

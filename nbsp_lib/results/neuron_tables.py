@@ -13,8 +13,7 @@ import pandas as pd
 import torch
 
 from nbsp_lib.core.neurons import base_rate, constant_goal, skill_scores, top_neurons
-from nbsp_lib.envs.performance import performance
-from nbsp_lib.training.rollout import play
+from nbsp_lib.results.measure import measure
 
 NEURON_COLUMNS = [
     "seed",
@@ -142,27 +141,24 @@ def silence_rows(agent, method, task, seed, episodes, train, actor, draws):
     """Success of one agent on a task with nothing silenced and with each set of silence_sets.
 
     train: as in run.json. Columns choice, draw, neurons (how many are silenced), activity (their mean activation in the scoring
-    rollout; 0 of none), success (share of `episodes` episodes with success at any step; of games, see performance.py), return
-    (mean, undiscounted). Empty if no neuron was chosen (unscored).
+    rollout; 0 of none), success (the performance in `episodes` episodes, see measure.py). Empty if no neuron
+    was chosen (unscored).
     """
     rows, widths = [], actor.groupby("layer").size().tolist()
     if not actor.chosen.any():
-        return pd.DataFrame(columns=["choice", "draw", "neurons", "activity", "success", "return"])
+        return pd.DataFrame(columns=["choice", "draw", "neurons", "activity", "success"])
     for choice, draw, off in [("nothing", 0, None), *silence_sets(actor, draws, [seed, int(actor.position.iloc[0])])]:
         masks = (
             None if off is None else {"actor": [m[None, None, None] for m in torch.tensor(off).split(widths)]}
         )  # [1, 1, 1, W]
-        success, _, gained = (
-            float(found) for found in play(agent, task, [seed], episodes, train, silence=masks, method=method).outcome()
-        )
+        (success,) = measure(agent, task, [seed], episodes, train, silence=masks, method=method)
         rows.append(
             {
                 "choice": choice,
                 "draw": draw,
                 "neurons": 0 if off is None else int(off.sum()),
                 "activity": float(actor.mean_activation[off].mean()) if off is not None and off.any() else 0.0,
-                "success": performance(task, success, gained, train["episode"]),
-                "return": gained,
+                "success": success,
             }
         )
     return pd.DataFrame(rows)

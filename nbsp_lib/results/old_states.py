@@ -13,7 +13,7 @@ import torch
 
 from nbsp_lib.core.sac import Agent
 from nbsp_lib.envs.benchmark import benchmark
-from nbsp_lib.envs.performance import performance
+from nbsp_lib.results.measure import measure
 from nbsp_lib.runs.state import load_agent
 from nbsp_lib.training.rollout import play
 
@@ -93,7 +93,7 @@ def read_old(read, episodes):
 
 
 def play_actors(old, actors, task, episodes):
-    """Success (of games, see performance.py) and mean return of several actors on one task: two lists of floats.
+    """The performance of several actors on one task, a list of floats, see measure.py.
 
     actors: parameters as of Net.params, all of the seed of `old`. They play the same episodes side by side.
     """
@@ -101,8 +101,4 @@ def play_actors(old, actors, task, episodes):
     stacked = {name: torch.cat([params[name] for params in actors]) for name in actors[0]}
     net = type(agent.actor)("actor", stacked)
     many = Agent(net, None, {}, agent.temperature, agent.updates.expand(len(actors), -1), agent.tasks, agent.head)
-    success, _, gained = play(many, task, [old.seed] * len(actors), episodes, old.train, method=method).outcome()
-    gained = gained.tolist()
-    return [
-        performance(task, s, g, old.train["episode"]) for s, g in zip(success.tolist(), gained, strict=True)
-    ], gained
+    return measure(many, task, [old.seed] * len(actors), episodes, old.train, method=method)

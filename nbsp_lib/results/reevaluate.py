@@ -23,7 +23,7 @@ REROLL_COLUMNS = [
     "return_recorded",
     "return_rerolled",
 ]
-SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "activity", "success", "return"]
+SILENCE_COLUMNS = ["arm", "seed", "position", "task", "choice", "draw", "neurons", "activity", "success"]
 
 
 def reroll_rows(result, of_each=0):

@@ -27,7 +27,7 @@ def tuned_rows(numbers, arms, claim=CLAIMS[0]):
     ]
 
 
-def told(rows, sequences=2):
+def told(rows, sequences=CLAIMS[0].sequences):
     """Returns the text of tuned_rows to read: of each arm of NBSP the verdict, what was compared, and what is missing.
 
     sequences: fewest for "reproduced".

@@ -138,4 +138,4 @@ def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
     assert activity["most active"] >= silenced.activity.max() - 1e-12
     agent = next(reevaluate.agents(result))[3]
     played = evaluate.rollout(agent, "window-open", [0], 2, 20)
-    assert silenced[silenced.choice == "nothing"]["return"].item() == pytest.approx(float(played.reward.sum(2).mean()))
+    assert silenced[silenced.choice == "nothing"].success.item() == float(played.outcome()[0])
