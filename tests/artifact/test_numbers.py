@@ -96,6 +96,7 @@ def of_the_tuning():
         ("cotasp", "`sparsity` 0.001 to 0.05"),
         ("cbp", "`rho` 1e-6 to 1e-3"),
         ("redo", "`threshold` 0 to 0.2"),
+        ("quiet", "`weight` 1 to 1000"),
     ):
         *first, last = map(said, means[method])
         yield METHODS, f"of `{method}`: {', '.join(first)} and {last} at {at}"
