@@ -100,6 +100,19 @@ def of_the_tuning():
     ):
         *first, last = map(said, means[method])
         yield METHODS, f"of `{method}`: {', '.join(first)} and {last} at {at}"
+    once, choices = table("tuning/values.csv", sequence="window-once"), table("tuning/choices.csv")
+    chosen = choices.dropna(subset="chosen")
+    yield METHODS, f"and {once.n.sum()} of {5 * len(once)} runs of `window-once`"
+    for document in (README, FINDINGS, METHODS):
+        yield document, f"a value is chosen for {len(chosen)} of {len(choices)} methods"
+    for row in chosen.itertuples():
+        first, second = once[once.method == row.method].sort_values("rank").itertuples()
+        assert first.value == row.chosen
+        told = f"{said(first.mean)}; {second.value:g} gives {said(second.mean)}"
+        yield (
+            METHODS,
+            f"`{row.method}` {row.chosen:g} ({told}{'' if row.chosen == row.default else '; not the default'})",
+        )
     yield METHODS, f"four means of `nbsp` lie within {said(means['nbsp'].max() - means['nbsp'].min())}, so"
 
 
