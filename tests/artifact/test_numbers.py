@@ -105,6 +105,8 @@ def of_the_tuning():
     yield METHODS, f"and {once.n.sum()} of {5 * len(once)} runs of `window-once`"
     for document in (README, FINDINGS, METHODS):
         yield document, f"a value is chosen for {len(chosen)} of {len(choices)} methods"
+    assert (chosen.chosen == chosen.default).all() and chosen.method.tolist() == ["nbsp", "ewc", "ancl"]
+    yield FINDINGS, "The tuning kept the default of `nbsp`, `ewc` and `ancl`, so"
     for row in chosen.itertuples():
         first, second = once[once.method == row.method].sort_values("rank").itertuples()
         assert first.value == row.chosen
