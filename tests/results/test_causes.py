@@ -59,12 +59,13 @@ def test_old_states_are_those_that_the_actor_saw(read, old):
     assert means.shape == (1, 60, 4) and [h.shape for h in hidden] == [(1, 60, 8)] * 2
 
 
-def test_actors_side_by_side_play_as_alone(old):
+def test_actors_side_by_side_play_as_alone(old, measured):
     actors = [old.first[0].actor.params, old.second[0].actor.params]
     success = old_states.play_actors(old, actors, "window-open", 2)
-    for end, s in zip((old.first, old.second), success, strict=True):
+    gained = measured[0].outcome()[2].tolist()
+    for end, s, g in zip((old.first, old.second), success, gained, strict=True):
         alone = evaluate.rollout(end[0], "window-open", [0], 2, 20, method=end[1])
-        assert s == float(alone.outcome()[0])
+        assert s == float(alone.outcome()[0]) and g == pytest.approx(float(alone.outcome()[2]), rel=1e-5)
 
 
 @pytest.mark.parametrize("ends", ["incoming", "both"])

@@ -119,7 +119,7 @@ def test_matched_neurons_are_the_nearest_of_their_layer_that_are_left():
     assert neuron_tables.matched(chosen, activity, layer, np.arange(8)).nonzero()[0].tolist() == [1, 3, 5]
 
 
-def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
+def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path, measured):
     synthetic.write(tmp_path, "window", "nbsp", seeds=(0, 1), finished={0: 1, 1: 0})
     result = read_study(profile_at(tmp_path, seeds=(0, 1)), "window").results["nbsp"]
     assert reevaluate.reroll_rows(result).seed.tolist() == [0, 0, 1, 1]
@@ -139,3 +139,6 @@ def test_rolling_out_again_repeats_itself_and_finds_the_networks(tmp_path):
     agent = next(reevaluate.agents(result))[3]
     played = evaluate.rollout(agent, "window-open", [0], 2, 20)
     assert silenced[silenced.choice == "nothing"].success.item() == float(played.outcome()[0])
+    assert float(measured[0].outcome()[2]) == pytest.approx(
+        float(played.reward.sum(2).mean())
+    )  # nothing is silenced first
